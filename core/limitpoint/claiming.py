@@ -1,0 +1,270 @@
+"""A claim: a theorem that runs, and the record of what came of it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limitpoint import evidence as relations
+from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
+from limitpoint.evidence import Evidence, tightest
+from limitpoint.flowing import flow
+from limitpoint.limits import Uncertified
+from limitpoint.optimizers import Rule
+from limitpoint.problem import Oracle
+from limitpoint.roles import ROLES, Factory
+from limitpoint.running import run
+from limitpoint.schedules import StepSize, as_step_size
+from limitpoint.trajectory import Trajectory
+
+KINDS = ("identity", "inequality", "bound", "limit", "rate", "ordering", "erratum")
+VERDICTS = ("supported", "refuted", "inconclusive", "not-applicable")
+HORIZONS = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How claims are run: everything that is not the claim's own.
+
+    Args:
+        seed: of the data.
+        horizon: "quick" or "full".
+        engine: see `limitpoint.run`.
+        device: "cpu" or "cuda".
+        subjects: who plays a role instead of limitpoint's own rule, by role.
+        timeout: seconds that a foreign subject may take in one run, or None.
+        watch: called with (step, steps) while a run goes on.
+    """
+
+    seed: int = 42
+    horizon: str = "quick"
+    engine: str = "auto"
+    device: str = "cpu"
+    subjects: Mapping[str, Factory] = field(default_factory=dict)
+    timeout: float | None = None
+    watch: Callable[[int, int], None] | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a theorem says, and the test that would fail if it did not hold.
+
+    Args:
+        id: stable, "paper/short-name".
+        source: paper and theorem number.
+        statement: one sentence; LaTeX between dollar signs.
+        hypotheses: each one named.
+        kind: one of `KINDS`.
+        roles: the optimizers it is about; the first is the one a rival replaces.
+        rivals: names of wrong implementations that it must refute (`limitpoint.rivals`).
+        body: the test, a function of a `Trial`.
+    """
+
+    id: str
+    source: str
+    statement: str
+    hypotheses: tuple[str, ...]
+    kind: str
+    roles: tuple[str, ...]
+    rivals: tuple[str, ...]
+    body: Callable[[Trial], None]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", self.id):
+            raise UsageError(f"claim id {self.id!r}: must be paper/short-name in lower case")
+        if self.kind not in KINDS:
+            raise UsageError(f"{self.id}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+        unknown = [role for role in self.roles if role not in ROLES]
+        if unknown:
+            raise UsageError(f"{self.id}: unknown role {unknown[0]!r}; roles: {', '.join(ROLES)}")
+        if self.rivals and not self.roles:
+            raise UsageError(f"{self.id}: rivals need a role to play")
+
+    @property
+    def paper(self) -> str:
+        """The part of the id before the slash."""
+        return self.id.partition("/")[0]
+
+    @property
+    def title(self) -> str:
+        """First paragraph of the body's docstring."""
+        return (self.body.__doc__ or "").strip().partition("\n")[0]
+
+    def evaluate(self, setting: Setting) -> Outcome:
+        """Run the claim. A subject's failure is a verdict; an error of the claim's own is raised."""
+        trial = Trial(self, setting)
+        started = time.perf_counter()
+        verdict, reason = "supported", ""
+        try:
+            with single_thread():
+                self.body(trial)
+        except NotApplicable as exc:
+            verdict, reason = "not-applicable", str(exc)
+        except (Inconclusive, Uncertified) as exc:
+            verdict, reason = "inconclusive", str(exc)
+        except SubjectFailed as exc:
+            verdict, reason = "refuted", str(exc)
+        else:
+            if not trial.evidence:
+                raise AssertionError(f"{self.id} gathered no evidence: it cannot fail")
+        violated = [e for e in trial.evidence if not e.holds]
+        if violated:
+            verdict, reason = "refuted", str(min(violated, key=lambda e: e.slack))
+        return Outcome(verdict, reason, tuple(trial.evidence), time.perf_counter() - started)
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """One thread for torch: small tensors are faster, and sums have one order on every machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Verdict, reason, evidence and seconds of one claim under one setting."""
+
+    verdict: str
+    reason: str
+    evidence: tuple[Evidence, ...]
+    seconds: float
+
+    @property
+    def tightest(self) -> Evidence | None:
+        """The comparison with the least slack."""
+        return tightest(self.evidence)
+
+
+class Trial:
+    """What a claim's body works with: who plays the roles, how far to go, where evidence goes."""
+
+    def __init__(self, claim: Claim, setting: Setting) -> None:
+        self.claim = claim
+        self.setting = setting
+        self.evidence: list[Evidence] = []
+
+    @property
+    def seed(self) -> int:
+        """Seed of the data."""
+        return self.setting.seed
+
+    def steps(self, quick: int, full: int) -> int:
+        """The horizon in steps."""
+        return full if self.setting.horizon == "full" else quick
+
+    def optimizer(
+        self,
+        role: str,
+        step_size: StepSize | float = 1.0,
+        *,
+        log_loss_scale: float = 0.0,
+        **settings: Any,
+    ) -> Rule:
+        """Who plays a role: the subject if there is one, else limitpoint's own rule.
+
+        Args:
+            role: one of the claim's roles.
+            step_size: the schedule of the theorem.
+            log_loss_scale: logarithm of a constant that multiplies the loss for a foreign subject,
+                which works in plain float64; only where the theorem does not see such a constant.
+            settings: the theorem's other settings, by the names of limitpoint's own rule.
+
+        Raises:
+            UsageError: the role is not one that the claim declares.
+        """
+        if role not in self.claim.roles:
+            raise UsageError(f"{self.claim.id} does not declare the role {role!r}")
+        schedule = as_step_size(step_size)
+        foreign = self.setting.subjects.get(role)
+        if foreign is None:
+            return ROLES[role](step_size=schedule, **settings)
+        outside = {"timeout": self.setting.timeout, "log_loss_scale": log_loss_scale}
+        return foreign(step_size=schedule, **outside, **settings)
+
+    def run(self, oracle: Oracle, rule: Rule, steps: int, **options: Any) -> Trajectory:
+        """`limitpoint.run` under the setting's engine and device."""
+        where = {"engine": self.setting.engine, "device": self.setting.device}
+        return run(oracle, rule, steps, watch=self.setting.watch, **where, **options)
+
+    def flow(
+        self, oracle: Oracle, rule: Rule, times: Iterable[float], **options: Any
+    ) -> Trajectory:
+        """`limitpoint.flow`."""
+        return flow(oracle, rule, list(times), **options)
+
+    def require(self, hypothesis: str, holds: bool | Tensor) -> None:
+        """Stop with the verdict not-applicable, naming the hypothesis, unless it holds."""
+        if not bool(holds):
+            raise NotApplicable(f"hypothesis not met: {hypothesis}")
+
+    def _add(self, relation: Callable[..., Evidence], *args: Any, **options: Any) -> Evidence:
+        found = relation(*args, **options)
+        self.evidence.append(found)
+        return found
+
+    @property
+    def identity(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.identity`."""
+        return partial(self._add, relations.identity)
+
+    @property
+    def close(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.close`."""
+        return partial(self._add, relations.close)
+
+    @property
+    def at_most(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.at_most`."""
+        return partial(self._add, relations.at_most)
+
+    @property
+    def at_least(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.at_least`."""
+        return partial(self._add, relations.at_least)
+
+    @property
+    def ordering(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.ordering`."""
+        return partial(self._add, relations.ordering)
+
+    @property
+    def rate(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.rate`."""
+        return partial(self._add, relations.rate)
+
+
+def claim(
+    id: str,
+    *,
+    source: str,
+    statement: str,
+    hypotheses: tuple[str, ...],
+    kind: str,
+    roles: tuple[str, ...] = (),
+    rivals: tuple[str, ...] = (),
+) -> Callable[[Callable[[Trial], None]], Callable[..., None]]:
+    """Make a test a claim. See `Claim` for the arguments."""
+
+    def decorate(body: Callable[[Trial], None]) -> Callable[..., None]:
+        record = Claim(id, source, statement, hypotheses, kind, roles, rivals, body)
+
+        @wraps(body)
+        def test(trial: Trial) -> None:
+            body(trial)
+
+        test.claim = record  # type: ignore[attr-defined]
+        return test
+
+    return decorate

@@ -1,0 +1,38 @@
+"""Expected failures: TOML, keyed by claim id, each with a reason."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from limitpoint.errors import UsageError
+
+
+def read_expected(paths: Iterable[Path]) -> dict[str, str]:
+    """Claim id -> reason (with the URL, if there is one).
+
+    Raises:
+        UsageError: a file that is missing or no TOML, an entry without a reason, an id twice.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        for claim_id, entry in _tables(path).items():
+            if not isinstance(entry, dict) or not str(entry.get("reason", "")).strip():
+                raise UsageError(
+                    f'expected failures {path}: ["{claim_id}"] needs a reason = "..." of its own'
+                )
+            if claim_id in found:
+                raise UsageError(f"expected failures {path}: {claim_id} is listed twice")
+            url = f" ({entry['url']})" if entry.get("url") else ""
+            found[claim_id] = f"{entry['reason']}{url}"
+    return found
+
+
+def _tables(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as exc:
+        raise UsageError(f"expected failures {path}: cannot be read ({exc.strerror})") from None
+    except tomllib.TOMLDecodeError as exc:
+        raise UsageError(f"expected failures {path}: not TOML: {exc}") from None

@@ -1,0 +1,136 @@
+"""The ledger: one JSON document, schema 1, that a run of the claims leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from limitpoint.errors import UsageError
+
+SCHEMA = 1
+FIELDS = (
+    "id", "source", "statement", "kind", "roles", "subject", "seed", "engine", "device",
+    "horizon", "verdict", "reason", "evidence", "seconds", "reproduce",
+)  # fmt: skip
+
+
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """What the numbers may depend on: python, torch, numpy, cpu, threads, device."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "cpu": _cpu_name(),
+        "threads": 1,  # claims run single-threaded: see limitpoint.claiming.single_thread
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def suite() -> dict[str, Any]:
+    """Version of limitpoint, and the commit when it runs from a checkout."""
+    try:
+        installed = version("limitpoint")
+    except PackageNotFoundError:
+        installed = "unknown"
+    return {"version": installed, "commit": _commit()}
+
+
+def _commit() -> str | None:
+    here = Path(__file__).resolve().parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+@dataclass
+class Ledger:
+    """Records of claims, and where to keep them."""
+
+    suite: dict[str, Any] = field(default_factory=suite)
+    environment: dict[str, Any] = field(default_factory=environment)
+    claims: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON document."""
+        return {
+            "schema": SCHEMA,
+            "suite": self.suite,
+            "environment": self.environment,
+            "claims": self.claims,
+        }
+
+    def write(self, path: Path) -> None:
+        """Replace the file in one step: an interrupted run leaves a whole ledger, old or new."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + f".{os.getpid()}.part")
+        part.write_text(json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        """Read a ledger.
+
+        Raises:
+            UsageError: no such file, no JSON, another schema, or a record without its fields.
+        """
+        try:
+            document = json.loads(path.read_text())
+        except OSError as exc:
+            raise UsageError(f"ledger {path}: cannot be read ({exc.strerror})") from None
+        except ValueError:
+            raise UsageError(f"ledger {path}: not a JSON document") from None
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            raise UsageError(f"ledger {path}: not a limitpoint ledger of schema {SCHEMA}")
+        for number, record in enumerate(document.get("claims", [])):
+            missing = [name for name in FIELDS if name not in record]
+            if missing:
+                raise UsageError(f"ledger {path}: record {number} lacks {missing[0]!r}")
+        return cls(document["suite"], document["environment"], document["claims"])
+
+
+class Keeper:
+    """Writes a ledger as it grows, at most once in `interval` seconds."""
+
+    def __init__(self, ledger: Ledger, path: Path, interval: float = 2.0) -> None:
+        self.ledger, self.path, self.interval = ledger, path, interval
+        self.written = -float("inf")
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Append a record; write if the last time is long enough ago."""
+        self.ledger.claims.append(record)
+        if time.monotonic() - self.written >= self.interval:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write now."""
+        self.ledger.write(self.path)
+        self.written = time.monotonic()
+
+
+def papers(records: Sequence[dict[str, Any]]) -> list[str]:
+    """The papers in order of appearance."""
+    return list(dict.fromkeys(record["id"].partition("/")[0] for record in records))

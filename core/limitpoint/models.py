@@ -1,0 +1,128 @@
+"""Models: a prediction, and the pullback of a slope to the parameters.
+
+Everything broadcasts over leading batch dimensions, so that one call serves many problems, and the
+examples of one problem can be seen as problems of their own (1-SAM). Pullbacks are written out
+instead of left to autograd: they carry `Scaled` slopes, which autograd cannot.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from limitpoint.scaled import Scaled, Value
+
+
+class Model(ABC):
+    """f(w, X); `ndim` trailing dimensions of w are one parameter, those before are the batch."""
+
+    ndim: int
+
+    @abstractmethod
+    def predict(self, w: Tensor, X: Tensor) -> Tensor:
+        """Predictions of X (*batch, n, d): (*batch, n), or (*batch, n, k) with k classes."""
+
+    @abstractmethod
+    def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
+        """sum_i slope_i df(x_i)/dw, the shape of w."""
+
+
+def _rows(slope: Tensor, X: Tensor) -> Tensor:
+    """sum_i slope_i x_i, shape (*batch, d)."""
+    return (slope.unsqueeze(-2) @ X).squeeze(-2)
+
+
+def _columns(X: Tensor, w: Tensor) -> Tensor:
+    """<x_i, w>, shape (*batch, n)."""
+    return (X @ w.unsqueeze(-1)).squeeze(-1)
+
+
+@dataclass(frozen=True)
+class Linear(Model):
+    """f(x) = <w, x>; w of shape (*batch, d)."""
+
+    ndim = 1
+
+    def predict(self, w: Tensor, X: Tensor) -> Tensor:
+        """<w, x_i>."""
+        return _columns(X, w)
+
+    def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
+        """X^T slope."""
+        if isinstance(slope, Scaled):
+            return Scaled(_rows(slope.mantissa, X), slope.log_scale)
+        return _rows(slope, X)
+
+
+@dataclass(frozen=True)
+class MulticlassLinear(Model):
+    """f(x) = W x; W of shape (*batch, k, d)."""
+
+    ndim = 2
+
+    def predict(self, w: Tensor, X: Tensor) -> Tensor:
+        """Logits X W^T."""
+        return X @ w.mT
+
+    def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
+        """slope^T X; each class keeps its own scale."""
+        if isinstance(slope, Scaled):
+            return Scaled(slope.mantissa.mT @ X, slope.log_scale.mT)
+        return slope.mT @ X
+
+
+@dataclass(frozen=True)
+class DiagonalDifference(Model):
+    """f(x) = <w_+^2 - w_-^2, x>; w = (w_+, w_-) of shape (*batch, 2, d) (understanding_sam (5))."""
+
+    ndim = 2
+
+    def predict(self, w: Tensor, X: Tensor) -> Tensor:
+        """<w_+^2 - w_-^2, x_i>."""
+        return _columns(X, self.predictor(w))
+
+    @staticmethod
+    def predictor(w: Tensor) -> Tensor:
+        """beta = w_+^2 - w_-^2, shape (*batch, d)."""
+        return w[..., 0, :] ** 2 - w[..., 1, :] ** 2
+
+    def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
+        """(2 w_+ X^T slope, -2 w_- X^T slope)."""
+        signed = torch.stack([2 * w[..., 0, :], -2 * w[..., 1, :]], dim=-2)
+        return _through_layers(signed, X, slope)
+
+
+@dataclass(frozen=True)
+class DiagonalProduct(Model):
+    """f(x) = <w^(1) * ... * w^(L), x>; w of shape (*batch, L, d) (minor_first, L-layer diagonal)."""
+
+    ndim = 2
+
+    def predict(self, w: Tensor, X: Tensor) -> Tensor:
+        """<beta, x_i>."""
+        return _columns(X, self.predictor(w))
+
+    @staticmethod
+    def predictor(w: Tensor) -> Tensor:
+        """beta, the entrywise product of the layers, shape (*batch, d)."""
+        return w.prod(dim=-2)
+
+    def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
+        """X^T slope times the product of the other layers."""
+        depth = w.shape[-2]
+        others = [
+            torch.cat([w[..., :layer, :], w[..., layer + 1 :, :]], dim=-2).prod(dim=-2)
+            for layer in range(depth)
+        ]
+        return _through_layers(torch.stack(others, dim=-2), X, slope)
+
+
+def _through_layers(jacobian: Tensor, X: Tensor, slope: Value) -> Value:
+    """Jacobian (*batch, L, d) of the predictor times X^T slope (*batch, d)."""
+    if isinstance(slope, Scaled):
+        rows = _rows(slope.mantissa, X).unsqueeze(-2)
+        return Scaled(jacobian * rows, slope.log_scale.unsqueeze(-1))
+    return jacobian * _rows(slope, X).unsqueeze(-2)

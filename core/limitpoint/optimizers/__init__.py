@@ -1,0 +1,35 @@
+"""Update rules, one a file, written as the papers write them, over a gradient oracle."""
+
+from limitpoint.optimizers._rule import Memoryless, Rule
+from limitpoint.optimizers.adam import Adam, Moments
+from limitpoint.optimizers.gd import GD
+from limitpoint.optimizers.momentum import Momentum
+from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
+from limitpoint.optimizers.steepest_descent import (
+    NGD,
+    CoordinateDescent,
+    SignGD,
+    SpectralDescent,
+    SteepestDescent,
+)
+
+__all__ = [
+    "GD",
+    "L2SAM",
+    "MSAM",
+    "NGD",
+    "NSAM",
+    "USAM",
+    "Adam",
+    "CoordinateDescent",
+    "LinfSAM",
+    "Memoryless",
+    "Moments",
+    "Momentum",
+    "OneSAM",
+    "Rule",
+    "SharpnessAware",
+    "SignGD",
+    "SpectralDescent",
+    "SteepestDescent",
+]

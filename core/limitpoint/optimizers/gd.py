@@ -1,0 +1,18 @@
+"""Gradient descent."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from limitpoint.optimizers._rule import Memoryless
+from limitpoint.problem import Oracle
+from limitpoint.scaled import Value
+
+
+@dataclass(frozen=True, eq=False)
+class GD(Memoryless):
+    """w <- w - eta grad L(w) (usam_report (2))."""
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        """The gradient."""
+        return oracle.grad(w)

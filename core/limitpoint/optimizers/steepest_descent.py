@@ -1,0 +1,76 @@
+"""Normalised steepest descent in a norm, and its famous special cases."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from limitpoint.optimizers._rule import Memoryless, check_range
+from limitpoint.problem import Oracle
+from limitpoint.scaled import Scaled, safe_ratio, sign
+
+
+@dataclass(frozen=True, eq=False)
+class SteepestDescent(Memoryless):
+    """w <- w - eta argmax_{||D|| <= 1} <grad L(w), D> (signgd_adam (5)).
+
+    Args:
+        p: the entrywise norm, in [1, inf]. 1 is coordinate descent (the first of equal largest
+            entries), 2 normalised gradient descent, inf SignGD.
+    """
+
+    p: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("p", self.p, 1.0, torch.inf, open_high=False)
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        """sign(g) |g|^(q-1) / ||g||_q^(q-1) with 1/p + 1/q = 1; zero at a zero gradient."""
+        g = oracle.grad(w)
+        if self.p == torch.inf:
+            return sign(g)
+        unit = safe_ratio(g, oracle.norm(g, torch.inf))
+        if self.p == 1:
+            flat = unit.flatten(-oracle.ndim)
+            first = torch.nn.functional.one_hot(flat.abs().argmax(-1), flat.shape[-1])
+            return (flat * first).unflatten(-1, unit.shape[-oracle.ndim :])
+        q = self.p / (self.p - 1)
+        power = unit.sign() * unit.abs() ** (q - 1)
+        norm = torch.linalg.vector_norm(unit, q, dim=oracle.dims, keepdim=True)
+        return safe_ratio(power, norm ** (q - 1))
+
+
+def NGD(step_size: object = 1.0) -> SteepestDescent:
+    """Normalised gradient descent: w <- w - eta grad L / ||grad L||_2."""
+    return SteepestDescent(step_size, p=2.0)  # type: ignore[arg-type]
+
+
+def SignGD(step_size: object = 1.0) -> SteepestDescent:
+    """w <- w - eta sign(grad L) (signgd_adam (4))."""
+    return SteepestDescent(step_size, p=torch.inf)  # type: ignore[arg-type]
+
+
+def CoordinateDescent(step_size: object = 1.0) -> SteepestDescent:
+    """Steepest coordinate descent: only the largest entry of the gradient, by its sign."""
+    return SteepestDescent(step_size, p=1.0)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralDescent(Memoryless):
+    """W <- W - eta U V^T with grad L = U S V^T: steepest descent in the spectral norm.
+
+    Singular values below `rank_tolerance` of the largest count as zero, as the polar factor of a
+    rank-deficient matrix is not unique there (signgd_adam v4, Sec. 4: truncated SVD).
+    """
+
+    rank_tolerance: float = 1e-12
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        """U V^T."""
+        g = oracle.grad(w)
+        if isinstance(g, Scaled):
+            g = g.aligned(oracle.dims).normalized().mantissa
+        left, values, right = torch.linalg.svd(g, full_matrices=False)
+        kept = values > self.rank_tolerance * values[..., :1]
+        return (left * kept.unsqueeze(-2)) @ right

@@ -1,0 +1,303 @@
+"""pytest plugin: claims as tests, verdicts as outcomes, a ledger and a summary.
+
+Loaded in every pytest session where limitpoint is installed, so nothing heavy is imported before
+a claim is collected.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from limitpoint.errors import UsageError
+
+if TYPE_CHECKING:
+    from limitpoint.claiming import Claim, Outcome, Setting
+    from limitpoint.ledger import Keeper
+
+OPTIONS = pytest.StashKey["Options"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of DESIGN.md. Values are checked in `Options`, so that each mistake exits 2."""
+    group = parser.getgroup("limitpoint", "limitpoint: claims about optimizers")
+    group.addoption(
+        "--subject", action="append", default=[], metavar="ROLE=MODULE:ATTR[,key=value...]",
+        help="run somebody else's optimizer in a role; only claims with that role run (repeatable)",
+    )  # fmt: skip
+    group.addoption("--subject-timeout", default="120", metavar="SECONDS",
+                    help="time limit of a subject in one run (default 120)")  # fmt: skip
+    group.addoption("--engine", default="auto", help="auto, torch or fused (default auto)")
+    group.addoption("--device", default="cpu", help="cpu or cuda (default cpu)")
+    group.addoption(
+        "--seeds", default="42", metavar="SPEC", help="42, 0-19 or 1,5,7-9 (default 42)"
+    )
+    group.addoption("--horizon", default="quick", help="quick or full (default quick)")
+    group.addoption("--ledger", default=None, metavar="PATH", help="write the JSON ledger here")
+    group.addoption("--expected-failures", action="append", default=[], metavar="FILE",
+                    help="TOML of claims that are known to fail, each with a reason (repeatable)")  # fmt: skip
+    group.addoption("--allow-inconclusive", action="store_true",
+                    help="skip inconclusive claims instead of failing them")  # fmt: skip
+
+
+class Options:
+    """The options, checked."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from limitpoint.expected import read_expected
+        from limitpoint.seeds import parse_seeds
+
+        self.seeds = parse_seeds(config.getoption("--seeds"))
+        self.horizon = config.getoption("--horizon")
+        if self.horizon not in ("quick", "full"):
+            raise UsageError(f"unknown horizon {self.horizon!r}: quick or full")
+        self.engine = config.getoption("--engine")
+        self.device = config.getoption("--device")
+        if (self.engine, self.device) != ("auto", "cpu"):
+            from limitpoint.running import check_engine
+
+            check_engine(self.engine, self.device)
+        self.timeout = _seconds(config.getoption("--subject-timeout"))
+        self.expected = read_expected(Path(p) for p in config.getoption("--expected-failures"))
+        if self.expected:
+            _check_expected(self.expected)
+        self.subject_specs: dict[str, str] = {}
+        self.subjects: dict[str, Any] = {}
+        self._read_subjects(config.getoption("--subject"))
+        self.allow_inconclusive = config.getoption("--allow-inconclusive")
+        self.keeper = self._keeper(config)
+        self.records: list[dict[str, Any]] = []
+
+    def _read_subjects(self, specs: list[str]) -> None:
+        if not specs:
+            return
+        from limitpoint.roles import ROLES
+        from limitpoint.subjects import parse_subject
+
+        for spec in specs:
+            subject = parse_subject(spec)
+            if subject.role not in ROLES:
+                raise UsageError(
+                    f"--subject {spec}: unknown role {subject.role!r}; one of {', '.join(ROLES)}"
+                )
+            if subject.role in self.subjects:
+                raise UsageError(f"--subject {spec}: the role {subject.role!r} is given twice")
+            self.subject_specs[subject.role] = spec
+            self.subjects[subject.role] = subject.factory
+
+    def _keeper(self, config: pytest.Config) -> Keeper | None:
+        path = config.getoption("--ledger")
+        if path is None or hasattr(config, "workerinput"):
+            return None
+        from limitpoint.ledger import Keeper, Ledger, environment
+
+        if Path(path).is_dir():
+            raise UsageError(f"--ledger {path}: is a folder; give a file name")
+        return Keeper(Ledger(environment=environment(self.device)), Path(path))
+
+    def setting(self, seed: int) -> Setting:
+        """The setting of one claim."""
+        from limitpoint.claiming import Setting
+
+        return Setting(
+            seed=seed,
+            horizon=self.horizon,
+            engine=self.engine,
+            device=self.device,
+            subjects=self.subjects,
+            timeout=self.timeout,
+        )
+
+    def reproduce(self, claim: Claim, seed: int) -> str:
+        """A command to paste."""
+        where = ["--pyargs", "limitpoint.claims"] if _installed() else ["claims/"]
+        words = ["pytest", *where, "-k", claim.id.partition("/")[2], "--seeds", str(seed)]
+        if self.horizon != "quick":
+            words += ["--horizon", self.horizon]
+        if self.engine != "auto":
+            words += ["--engine", self.engine]
+        for role in claim.roles:
+            if role in self.subject_specs:
+                words += ["--subject", self.subject_specs[role]]
+        return shlex.join(words)
+
+    def record(self, claim: Claim, seed: int, outcome: Outcome) -> dict[str, Any]:
+        """The ledger's record of one claim."""
+        played = {r: s for r, s in self.subject_specs.items() if r in claim.roles}
+        return {
+            "id": claim.id,
+            "source": claim.source,
+            "statement": claim.statement,
+            "kind": claim.kind,
+            "roles": list(claim.roles),
+            "subject": "; ".join(played.values()) or None,
+            "seed": seed,
+            "engine": self.engine,
+            "device": self.device,
+            "horizon": self.horizon,
+            "verdict": outcome.verdict,
+            "reason": outcome.reason,
+            "evidence": [e.as_dict() for e in outcome.evidence],
+            "seconds": round(outcome.seconds, 3),
+            "reproduce": self.reproduce(claim, seed),
+        }
+
+
+def _installed() -> bool:
+    return (Path(__file__).parent / "claims").exists()
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise UsageError(f"--subject-timeout {text!r}: must be a number of seconds > 0")
+    return seconds
+
+
+def _check_expected(expected: dict[str, str]) -> None:
+    from limitpoint.registry import all_claims
+
+    unknown = [claim_id for claim_id in expected if claim_id not in all_claims()]
+    if unknown:
+        raise UsageError(f"expected failures: no claim has the id {unknown[0]!r} (limitpoint list)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options once; a mistake is one line and exit code 2."""
+    try:
+        config.stash[OPTIONS] = Options(config)
+    except UsageError as exc:
+        pytest.exit(str(exc), returncode=2)
+
+
+def _claim_of(item: object) -> Claim | None:
+    return getattr(getattr(item, "function", None), "claim", None)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test a seed."""
+    if getattr(metafunc.function, "claim", None) is not None:
+        seeds = metafunc.config.stash[OPTIONS].seeds
+        metafunc.parametrize("trial", seeds, indirect=True, ids=[f"seed{s}" for s in seeds])
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest) -> int:
+    """The seed; the plugin turns it into a `limitpoint.claiming.Trial` when it runs the claim."""
+    seed: int = request.param
+    return seed
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A claim answers to its id under -k."""
+    claim = _claim_of(item)
+    if claim is not None:
+        item.extra_keyword_matches.add(claim.id)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --subject, only the claims about its role are of interest."""
+    subjects = config.stash[OPTIONS].subjects
+    if not subjects:
+        return
+    kept, dropped = [], []
+    for item in items:
+        claim = _claim_of(item)
+        about = claim is None or any(role in subjects for role in claim.roles)
+        (kept if about else dropped).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a claim and turn its verdict into an outcome."""
+    claim = _claim_of(pyfuncitem)
+    if claim is None:
+        return None
+    options = pyfuncitem.config.stash[OPTIONS]
+    seed = pyfuncitem.funcargs["trial"]
+    outcome = claim.evaluate(options.setting(seed))
+    record = options.record(claim, seed, outcome)
+    pyfuncitem.stash[RECORD] = record
+    pyfuncitem.user_properties += [
+        ("claim", claim.id),
+        ("source", claim.source),
+        ("verdict", outcome.verdict),
+        *[("evidence", str(evidence)) for evidence in outcome.evidence],
+    ]
+    _conclude(record, outcome, options)
+    return True
+
+
+RECORD = pytest.StashKey[dict[str, Any]]()
+
+
+def _conclude(record: dict[str, Any], outcome: Outcome, options: Options) -> None:
+    expected = options.expected.get(record["id"])
+    text = f"{record['id']} is {outcome.verdict}: {outcome.reason}\n  {record['reproduce']}"
+    if outcome.verdict == "not-applicable":
+        pytest.skip(outcome.reason)
+    if expected is not None and outcome.verdict == "supported":
+        pytest.fail(f"{record['id']} passes although expected to fail: {expected}", pytrace=False)
+    if expected is not None:
+        pytest.xfail(f"{outcome.reason} (expected: {expected})")
+    if outcome.verdict == "inconclusive" and options.allow_inconclusive:
+        pytest.skip(f"inconclusive: {outcome.reason}")
+    if outcome.verdict != "supported":
+        pytest.fail(text, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Hang the record on the report: that is what travels from an xdist worker to the controller."""
+    report = yield
+    if call.when == "call" and RECORD in item.stash:
+        report.limitpoint = item.stash[RECORD]  # type: ignore[attr-defined]
+    return report
+
+
+class _Collector:
+    """Gathers records in the controlling process: ledger and summary."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        record = getattr(report, "limitpoint", None)
+        if record is None:
+            return
+        self.options.records.append(record)
+        if self.options.keeper is not None:
+            self.options.keeper.add(record)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        if self.options.keeper is not None:
+            self.options.keeper.flush()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.options.records:
+            from limitpoint.summary import write_summary
+
+            write_summary(terminalreporter, self.options.records)
+            if self.options.keeper is not None:
+                terminalreporter.write_line(f"ledger: {self.options.keeper.path}")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Collect records where the session is controlled, not in its workers."""
+    config = session.config
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Collector(config.stash[OPTIONS]), "limitpoint-collector")

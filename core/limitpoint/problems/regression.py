@@ -1,0 +1,106 @@
+"""Underdetermined regression: linear models, and diagonal networks on sparse targets."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from limitpoint.losses import FiniteRootLoss, Squared
+from limitpoint.models import DiagonalDifference, DiagonalProduct, Linear
+from limitpoint.problem import Problem
+from limitpoint.problems._random import generator, tensor
+
+
+def gaussian_regression(
+    seed: int,
+    n: int = 5,
+    d: int = 12,
+    *,
+    loss: FiniteRootLoss | None = None,
+    random_start: bool = False,
+) -> Problem:
+    """Linear model on Gaussian inputs with attainable targets, n < d; sum loss.
+
+    Args:
+        seed: of the data.
+        n: examples.
+        d: inputs; n < d makes every target attainable.
+        loss: of the residual; squared by default.
+        random_start: a standard normal start instead of zero.
+    """
+    rng = generator("gaussian-regression", seed)
+    X = rng.standard_normal((n, d))
+    y = X @ rng.standard_normal(d)
+    start = rng.standard_normal(d) if random_start else np.zeros(d)
+    loss = loss or Squared()
+    return Problem("gaussian-regression", Linear(), loss, tensor(X), tensor(y), tensor(start))
+
+
+def one_equation() -> Problem:
+    """Figure 1 of usam_report: x = (1, 2), y = 1, l = (u - y)^2, start (1, 1)."""
+    return Problem(
+        "one-equation",
+        Linear(),
+        Squared(factor=2.0),
+        torch.tensor([[1.0, 2.0]], dtype=torch.float64),
+        torch.tensor([1.0], dtype=torch.float64),
+        torch.tensor([1.0, 1.0], dtype=torch.float64),
+    )
+
+
+def sparse_regression(
+    seed: int, n: int = 20, d: int = 30, *, sparsity: int = 3, alpha: float = 0.1
+) -> Problem:
+    """Diagonal network w_+^2 - w_-^2 on a sparse noiseless target (understanding_sam Sec. 4.2).
+
+    L = (1/4n) sum_i r_i^2 as in its equation (5), so that dL/dw_+ = (1/n) X^T r * w_+.
+
+    Args:
+        seed: of the data.
+        n: examples.
+        d: inputs.
+        sparsity: non-zero entries of the target, positive, of unit Euclidean norm together.
+        alpha: w_+ = w_- = alpha at the start.
+    """
+    rng = generator("sparse-regression", seed)
+    X = rng.standard_normal((n, d))
+    target = np.zeros(d)
+    target[:sparsity] = np.abs(rng.standard_normal(sparsity)) + 0.1
+    target /= np.linalg.norm(target)
+    return Problem(
+        "sparse-regression",
+        DiagonalDifference(),
+        Squared(mean=True, factor=0.5),
+        tensor(X),
+        tensor(X @ target),
+        torch.full((2, d), alpha, dtype=torch.float64),
+    )
+
+
+def authors_sparse_regression(
+    u: float = 0.1, *, n: int = 20, d: int = 30
+) -> tuple[Problem, Problem]:
+    """Training and test problem of the authors' notebook for understanding_sam (FACTS 4.1).
+
+    beta = u * v from (u, v) = (u_0, 0), loss |X beta - y|^2 / 2n, and numpy's legacy stream of
+    seed 0: training inputs, 1000 test inputs, target, in that order.
+
+    Args:
+        u: the start of the first layer, u_0.
+        n: training examples.
+        d: inputs.
+    """
+    stream = np.random.RandomState(0)
+    X = stream.multivariate_normal(np.zeros(d), np.eye(d), n)
+    X_test = stream.multivariate_normal(np.zeros(d), np.eye(d), 1000)
+    target = stream.randn(d)
+    target[3:] = 0
+    target = np.abs(target) / np.linalg.norm(target)
+    start = np.stack([np.full(d, u), np.zeros(d)])
+
+    def problem(name: str, inputs: np.ndarray) -> Problem:
+        loss = Squared(mean=True)
+        y = tensor(inputs @ target)
+        return Problem(name, DiagonalProduct(), loss, tensor(inputs), y, tensor(start))
+
+    return problem("authors-train", X), problem("authors-test", X_test)

@@ -1,0 +1,20 @@
+"""Rivals: real implementations, each wrong in one way, that a claim must refute.
+
+A rival plays a role like any subject: a factory `(step_size, **settings) -> Rule`. It is given the
+theorem's settings, takes the ones it knows, and gets one thing wrong.
+"""
+
+from limitpoint.rivals import adaptive, descent, right_rules, sharpness  # registration
+from limitpoint.rivals._registry import RIVALS, Rival, build, plain, rival
+
+__all__ = [
+    "RIVALS",
+    "Rival",
+    "adaptive",
+    "build",
+    "descent",
+    "plain",
+    "right_rules",
+    "rival",
+    "sharpness",
+]

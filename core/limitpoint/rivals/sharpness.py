@@ -1,0 +1,84 @@
+"""Wrong sharpness-aware rules."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limitpoint import optimizers
+from limitpoint.optimizers import Rule, SharpnessAware
+from limitpoint.problem import Oracle
+from limitpoint.rivals._registry import plain, rival
+from limitpoint.scaled import Value, sign, tensor
+from limitpoint.schedules import StepSize
+
+
+@rival("n-sam-rho-doubled", "n-SAM with the inner step twice too long")
+def _n_sam_rho_doubled(step_size: StepSize, rho: float, **settings: Any) -> Rule:
+    return optimizers.NSAM(step_size, rho=2 * rho)
+
+
+@rival("1-sam-rho-doubled", "1-SAM with the inner step twice too long")
+def _one_sam_rho_doubled(step_size: StepSize, rho: float, **settings: Any) -> Rule:
+    return optimizers.OneSAM(step_size, rho=2 * rho)
+
+
+class _Descended(optimizers.USAM):
+    def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
+        return w - tensor(self.rho * self.ascent(oracle, w))
+
+
+class _EachDescended(optimizers.OneSAM):
+    def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
+        return 2 * w.unsqueeze(-oracle.ndim - 1) - super().perturbed(oracle, w)
+
+
+plain("rho-negative", "the inner step goes downhill", _Descended)
+plain("1-sam-rho-negative", "the inner steps go downhill", _EachDescended, batch_size=1)
+
+
+class _BracketLost(SharpnessAware):
+    def ascent(self, oracle: Oracle, w: Tensor) -> Value:
+        return oracle.grad(w)
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        g = tensor(oracle.grad(w))
+        return w - self.step_size.at(t) * g + self.rho * g, None
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        eta = torch.as_tensor(self.step_size.initial)
+        return (1 - self.rho / eta) * tensor(oracle.grad(w))
+
+
+plain("bracket-lost", "w - eta grad L(w) + rho grad L(w), as usam_report prints (3)", _BracketLost)
+
+
+class _RandomAscent(SharpnessAware):
+    def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
+        noise = torch.randn(w.shape, generator=torch.Generator().manual_seed(0), dtype=w.dtype)
+        scale = tensor(oracle.norm(oracle.grad(w)))
+        return noise * scale / tensor(oracle.norm(noise))
+
+
+plain(
+    "ascent-random", "ascent along a fixed random direction, as long as the gradient", _RandomAscent
+)
+
+
+class _SignAscentAsLong(SharpnessAware):
+    def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
+        g = oracle.grad(w)
+        return sign(g) * tensor(oracle.norm(g, 2))
+
+
+plain("ascent-sign", "ascent along sign(g), as long as the gradient", _SignAscentAsLong)
+
+
+class _NeighboursBatch(optimizers.OneSAM):
+    """The ascent of the next example, the descent of this one."""
+
+    def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
+        return super().perturbed(oracle, w).roll(1, dims=-oracle.ndim - 1)
+
+
+plain("batches-swapped", "ascent on the neighbour's example", _NeighboursBatch, batch_size=1)

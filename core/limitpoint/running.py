@@ -1,0 +1,120 @@
+"""One call for every engine: run a rule on a problem and record where it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limitpoint.errors import SubjectFailed, UsageError
+from limitpoint.optimizers import Rule
+from limitpoint.problem import Oracle, Problem
+from limitpoint.trajectory import Trajectory, log_grid
+
+ENGINES = ("auto", "torch", "fused")
+DEVICES = ("cpu", "cuda")
+Integrand = Callable[[Tensor], Tensor]
+Watcher = Callable[[int, int], None]
+
+
+def run(
+    oracle: Oracle,
+    rule: Rule,
+    steps: int,
+    *,
+    start: Tensor | None = None,
+    record: Iterable[int] | None = None,
+    integrals: Mapping[str, Integrand] | None = None,
+    engine: str = "auto",
+    device: str = "cpu",
+    watch: Watcher | None = None,
+) -> Trajectory:
+    """Run a rule for a number of steps.
+
+    Args:
+        oracle: the problem.
+        rule: the update rule.
+        steps: how many steps, >= 0.
+        start: w_0, shape (*batch, *parameter), float64; a `Problem` knows its own.
+        record: which steps to keep, within 0..steps; a log-spaced grid with both ends by default.
+        integrals: functions of the iterate, summed with weight eta_t before each step.
+        engine: "torch" runs the definition of the rule; "auto" the fastest engine there is.
+        device: "cpu" or "cuda".
+        watch: called with (step, steps) at each recorded step, for progress.
+
+    Raises:
+        UsageError: an engine or device that is not there, or a problem without a start.
+        SubjectFailed: an iterate is not finite; says at which recorded step.
+    """
+    check_engine(engine, device)
+    if start is None:
+        if not isinstance(oracle, Problem):
+            raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
+        start = oracle.start
+    if device != "cpu":
+        start = start.to(device)
+        oracle = oracle.to(device) if isinstance(oracle, Problem) else oracle
+    grid = log_grid(steps) if record is None else np.unique(np.fromiter(record, dtype=np.int64))
+    if grid.size == 0 or grid[0] < 0 or grid[-1] > steps:
+        raise UsageError(f"recorded steps must lie in 0..{steps}")
+    with torch.no_grad():
+        return _run_torch(oracle, rule, start, grid, dict(integrals or {}), watch)
+
+
+def check_engine(engine: str, device: str) -> None:
+    """Raise UsageError unless the engine and the device exist here."""
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)}")
+    if engine == "fused":
+        raise UsageError("the fused engine is not there yet: use --engine torch or auto")
+    if device not in DEVICES:
+        raise UsageError(f"unknown device {device!r}: one of {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA device is available here: use --device cpu")
+
+
+def _run_torch(
+    oracle: Oracle,
+    rule: Rule,
+    start: Tensor,
+    grid: np.ndarray,
+    integrands: dict[str, Integrand],
+    watch: Watcher | None,
+) -> Trajectory:
+    integrands = {"step_size": lambda _: torch.ones((), dtype=torch.float64)} | integrands
+    w, state = start.clone(), rule.init(oracle, start)
+    totals: dict[str, Any] = {name: 0.0 * f(w) for name, f in integrands.items()}
+    kept: list[Tensor] = []
+    sums: dict[str, list[Tensor]] = {name: [] for name in integrands}
+    recorded = set(grid.tolist())
+    last = int(grid[-1])
+    for t in range(last + 1):
+        if t in recorded:
+            _check_finite(w, t)
+            kept.append(w.clone())
+            for name, total in totals.items():
+                sums[name].append(torch.as_tensor(total).clone())
+            if watch is not None:
+                watch(t, last)
+        if t < last:
+            eta = rule.step_size.at(t)
+            for name, f in integrands.items():
+                totals[name] = totals[name] + _weighted(eta, f(w))
+            w, state = rule.step(oracle, w, state, t)
+    return Trajectory(grid, torch.stack(kept), {n: torch.stack(s) for n, s in sums.items()})
+
+
+def _weighted(eta: float | Tensor, value: Tensor) -> Tensor:
+    """eta * value; a batched eta (B, 1, ...) drops or gains dimensions of size one to fit value."""
+    if isinstance(eta, Tensor) and value.ndim and eta.ndim > value.ndim:
+        eta = eta.reshape(eta.shape[: value.ndim])
+    return eta * value
+
+
+def _check_finite(w: Tensor, t: int) -> None:
+    if not bool(torch.isfinite(w).all()):
+        kind = "NaN" if bool(torch.isnan(w).any()) else "infinite"
+        raise SubjectFailed(f"an iterate is {kind} at step {t} or just before")

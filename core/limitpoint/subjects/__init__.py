@@ -1,0 +1,7 @@
+"""Subjects: somebody else's optimizer in the role of a claim."""
+
+from limitpoint.subjects._guards import time_limit
+from limitpoint.subjects._subject import Subject, parse_subject
+from limitpoint.subjects._torch import TorchOptimizer
+
+__all__ = ["Subject", "TorchOptimizer", "parse_subject", "time_limit"]

@@ -1,0 +1,270 @@
+"""A subject, and how the command line names one."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limitpoint.errors import SubjectFailed, UsageError
+from limitpoint.optimizers import Rule
+from limitpoint.roles import ROLES
+from limitpoint.schedules import StepSize, as_step_size
+from limitpoint.subjects._guards import blamed, time_limit
+from limitpoint.subjects._signature import Accepted, field_names, makes_rule
+from limitpoint.subjects._torch import TorchOptimizer
+
+FORM = "ROLE=MODULE:ATTR[,key=value...]"
+WORDS = {"inf": math.inf, "true": True, "false": False, "none": None}
+OPENING, CLOSING = "([{", ")]}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Somebody else's optimizer in a role.
+
+    Args:
+        role: whose place it takes, such as "adam".
+        target: "module:attribute".
+        kwargs: the user's own arguments; they win over a claim's settings.
+        spec: the text that names it on the command line.
+        constructor: a `torch.optim.Optimizer` class or any callable (params, **kwargs) that returns
+            an object with `.step()`; or a `Rule` class or a callable that returns a rule.
+    """
+
+    role: str
+    target: str
+    kwargs: Mapping[str, Any]
+    spec: str
+    constructor: Callable[..., Any] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not callable(self.constructor):
+            kind = type(self.constructor).__name__
+            raise UsageError(f"{self.target} is of type {kind}: name a class or a function")
+        takes = self._accepted
+        unknown = takes.unknown(self.kwargs)
+        if unknown:
+            names = ", ".join(takes.defaults) or "none"
+            raise UsageError(f"{self.target} takes no argument {unknown[0]!r}; it takes: {names}")
+        self._check_own_step_size()
+
+    @classmethod
+    def from_object(cls, role: str, obj: Callable[..., Any], /, **kwargs: Any) -> Subject:
+        """A subject made in Python; a `functools.partial`'s keywords count as the user's own."""
+        while isinstance(obj, partial) and not obj.args:
+            obj, kwargs = obj.func, {**obj.keywords, **kwargs}
+        name = getattr(obj, "__qualname__", type(obj).__qualname__)
+        target = f"{getattr(obj, '__module__', type(obj).__module__)}:{name}"
+        options = [f"{key}={_shown(value)}" for key, value in kwargs.items()]
+        return cls(role, target, kwargs, ",".join([f"{role}={target}", *options]), obj)
+
+    @classmethod
+    def from_target(cls, role: str, text: str) -> Subject:
+        """A subject from "MODULE:ATTR[,key=value...]".
+
+        Raises:
+            UsageError: anything in the text is not as it should be.
+        """
+        target, *options = _split(text)
+        constructor, kwargs = _load(target.strip()), _options(options)
+        if isinstance(kwargs.get("base_optimizer"), str):
+            kwargs["base_optimizer"] = _load(kwargs["base_optimizer"])
+        return cls(role, target.strip(), kwargs, f"{role}={text}", constructor)
+
+    def factory(
+        self,
+        step_size: StepSize | Tensor | float = 1.0,
+        *,
+        timeout: float | None = None,
+        log_loss_scale: float = 0.0,
+        **settings: Any,
+    ) -> Rule:
+        """The subject as a rule, with a claim's settings where it takes them.
+
+        Args:
+            step_size: the claim's schedule; a step size of the user's own replaces its eta_0.
+            timeout: seconds of wall time for one run.
+            log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones;
+                for optimizers whose theorem does not feel it.
+            settings: by limitpoint's names: beta1, beta2, epsilon, rho, momentum, decay, p, ...
+
+        Raises:
+            SubjectFailed: a rule's constructor raised (a torch optimizer is built in the run).
+        """
+        schedule = self._schedule(as_step_size(step_size))
+        if self._is_rule:
+            own = {"timeout": timeout, "log_loss_scale": log_loss_scale}
+            return self._rule(schedule, self._accepted.filtered(own), settings, timeout)
+        names = {"lr": schedule.initial, **field_names(settings)}
+        arguments = {**self._base, **self._accepted.filtered(names), **self.kwargs}
+        return TorchOptimizer(
+            step_size=schedule,
+            constructor=self.constructor,
+            kwargs=arguments,
+            log_loss_scale=log_loss_scale,
+            timeout=timeout,
+            target=self.target,
+        )
+
+    def _rule(
+        self,
+        schedule: StepSize,
+        own: dict[str, Any],
+        settings: dict[str, Any],
+        timeout: float | None,
+    ) -> Rule:
+        takes = self._accepted
+        chosen = settings if takes.anything else takes.filtered(settings)
+        arguments = {**own, **chosen, **self.kwargs, "step_size": schedule}
+        message = f"exceeded its time limit of {timeout or 0:g} s in its constructor"
+        with time_limit(timeout, message), blamed("in its constructor"):
+            rule = self.constructor(**arguments)
+        if not isinstance(rule, Rule):
+            raise SubjectFailed(f"{self.target} made a {type(rule).__name__}, not a Rule")
+        return rule
+
+    @property
+    def _is_rule(self) -> bool:
+        return makes_rule(self.constructor)
+
+    @property
+    def _base(self) -> dict[str, Any]:
+        """SAM implementations wrap an optimizer: plain gradient descent unless the user says."""
+        takes = Accepted.by(self.constructor, skip=1)
+        return {"base_optimizer": torch.optim.SGD} if "base_optimizer" in takes.required() else {}
+
+    @property
+    def _accepted(self) -> Accepted:
+        if self._is_rule:
+            return Accepted.by(self.constructor)
+        takes = Accepted.by(self.constructor, skip=1)
+        base = self.kwargs.get("base_optimizer", self._base.get("base_optimizer"))
+        if takes.anything and callable(base):
+            return takes.joined(Accepted.by(base, skip=1))
+        return takes
+
+    @property
+    def _step_size_key(self) -> str:
+        return "step_size" if self._is_rule else "lr"
+
+    def _schedule(self, claimed: StepSize) -> StepSize:
+        own = self.kwargs.get(self._step_size_key)
+        if isinstance(own, StepSize):
+            return own
+        return claimed if own is None else replace(claimed, initial=own)
+
+    def _check_own_step_size(self) -> None:
+        try:
+            self._schedule(StepSize(1.0))
+        except (TypeError, ValueError, RuntimeError):
+            key = self._step_size_key
+            shown = f"{key}={self.kwargs[key]!r}"
+            raise UsageError(f"{self.target}: {shown} is no step size: give a number > 0") from None
+
+
+def parse_subject(spec: str) -> Subject:
+    """The subject of `--subject ROLE=MODULE:ATTR[,key=value...]`.
+
+    Values are Python literals, or plain words, which are strings; within brackets a semicolon is
+    as good as a comma.
+
+    Raises:
+        UsageError: one line, what was wrong and what would be right.
+    """
+    role, equals, text = spec.partition("=")
+    if not equals or ":" in role or not role.strip():
+        raise UsageError(f"--subject {spec!r} names no role: write {FORM}")
+    role = role.strip()
+    if role not in ROLES:
+        raise UsageError(f"--subject {spec!r}: unknown role {role!r}; roles: {', '.join(ROLES)}")
+    return replace(Subject.from_target(role, text), spec=spec)
+
+
+def _split(text: str) -> list[str]:
+    """Split at the commas that are in no bracket and in no quotes."""
+    parts, depth, quote = [""], 0, ""
+    for char in text:
+        if quote or char in "'\"":
+            quote = "" if char == quote else quote or char
+        else:
+            depth += (char in OPENING) - (char in CLOSING)
+        if char == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += char
+        if depth < 0:
+            break
+    if depth or quote:
+        raise UsageError(f"{text!r}: a bracket or quote has no partner; write {FORM}")
+    return parts
+
+
+def _options(parts: list[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        key = key.strip()
+        if not equals or not key.isidentifier() or not value.strip():
+            raise UsageError(f"{part!r} is no option of a subject: write key=value, as lr=0.1")
+        if key in options:
+            raise UsageError(f"the option {key!r} is given twice: give it once")
+        options[key] = _value(key, value.strip())
+    return options
+
+
+def _value(key: str, text: str) -> Any:
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    for literal in (text, text.replace(";", ",")):
+        try:
+            return ast.literal_eval(literal)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+    if re.fullmatch(r"[A-Za-z_][\w.:/-]*", text):
+        return text
+    raise UsageError(f"{key}={text} is no Python literal: write a number, (0.9,0.95), True, a word")
+
+
+def _load(target: str) -> Callable[..., Any]:
+    """The attribute, dotted or not, of a module."""
+    module, colon, path = target.partition(":")
+    if not colon or not module or not path:
+        raise UsageError(f"{target!r} is no MODULE:ATTR: write it like torch.optim:SGD")
+    try:
+        found: Any = importlib.import_module(module)
+    except (Exception, SystemExit) as exc:
+        reason = " ".join(f"{type(exc).__name__}: {exc}".split())
+        hint = "is it installed, or its folder on PYTHONPATH?"
+        raise UsageError(f"cannot import the module {module!r} ({reason}); {hint}") from exc
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise UsageError(f"{module} has no {path!r}{_near(found, name)}")
+        found = getattr(found, name)
+    if not callable(found):
+        raise UsageError(f"{target} is of type {type(found).__name__}: name a class or a function")
+    return found  # type: ignore[no-any-return]
+
+
+def _near(owner: Any, name: str) -> str:
+    """A hint: the public name that differs only by case, else the classes there are."""
+    public = [other for other in vars(owner) if not other.startswith("_")]
+    same = [other for other in public if other.lower() == name.lower()]
+    classes = [other for other in public if isinstance(getattr(owner, other, None), type)]
+    names = same or sorted(classes)[:8]
+    return f"; there is {', '.join(names)}" if names else ": name a class or a function of it"
+
+
+def _shown(value: Any) -> str:
+    """A value as the command line writes it."""
+    if isinstance(value, type):
+        return f"{value.__module__}:{value.__qualname__}"
+    return repr(value)

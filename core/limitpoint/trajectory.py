@@ -1,0 +1,45 @@
+"""What a run leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import Tensor
+
+
+def log_grid(steps: int, per_decade: int = 20) -> np.ndarray:
+    """Recorded steps: 0, then a log-spaced grid from 1 to `steps`, both ends included; int64."""
+    if steps < 1:
+        return np.zeros(1, dtype=np.int64)
+    points = int(np.ceil(per_decade * np.log10(max(steps, 10)))) + 1
+    grid = np.rint(np.geomspace(1, steps, points)).astype(np.int64)
+    return np.unique(np.concatenate([[0], grid]))
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Iterates at the recorded times, and the integrals up to them.
+
+    Args:
+        times: steps (int64) of a discrete run, or times (float64) of a flow, shape (R,).
+        w: iterates, shape (R, *batch, *parameter).
+        integrals: sum of eta_t f(w_t) over the steps before each recorded time (integral of f dt
+            for a flow), shape (R, ...). "step_size" is the sum of the step sizes S.
+    """
+
+    times: np.ndarray
+    w: Tensor
+    integrals: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def final(self) -> Tensor:
+        """The last iterate."""
+        return self.w[-1]
+
+    def at(self, time: float) -> Tensor:
+        """The iterate recorded at a time; KeyError, naming the nearest, if it was not recorded."""
+        index = int(np.abs(self.times - time).argmin())
+        if self.times[index] != time:
+            raise KeyError(f"time {time} was not recorded; the nearest is {self.times[index]}")
+        return self.w[index]
