@@ -99,7 +99,7 @@ class Claim:
         return (self.body.__doc__ or "").strip().partition("\n")[0]
 
     def evaluate(self, setting: Setting) -> Outcome:
-        """Run the claim. A subject's failure is a verdict; an error of the claim's own is raised."""
+        """Run the claim. A subject's failure is a verdict; the claim's own error is raised."""
         trial = Trial(self, setting)
         started = time.perf_counter()
         verdict, reason = "supported", ""
@@ -195,8 +195,11 @@ class Trial:
 
     def run(self, oracle: Oracle, rule: Rule, steps: int, **options: Any) -> Trajectory:
         """`limitpoint.run` under the setting's engine and device."""
-        where = {"engine": self.setting.engine, "device": self.setting.device}
-        return run(oracle, rule, steps, watch=self.setting.watch, **where, **options)
+        here = self.setting
+        return run(
+            oracle, rule, steps,
+            engine=here.engine, device=here.device, watch=here.watch, **options,
+        )  # fmt: skip
 
     def flow(
         self, oracle: Oracle, rule: Rule, times: Iterable[float], **options: Any

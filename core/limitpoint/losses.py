@@ -194,7 +194,7 @@ class MulticlassLoss(Loss):
 
     @staticmethod
     def gaps(prediction: Tensor, y: Tensor) -> Tensor:
-        """a_c = logit_c - logit_y, and -inf at c = y; minus the margins. Shape of the prediction."""
+        """a_c = logit_c - logit_y, minus the margins, and -inf at c = y; the prediction's shape."""
         index = y.unsqueeze(-1).expand(*prediction.shape[:-1], 1)
         gaps = prediction - prediction.gather(-1, index)
         return gaps.scatter(-1, index, -torch.inf)

@@ -38,7 +38,7 @@ def normalised_margin(problem: Problem, w: Tensor, norm: float | str) -> Tensor:
 
 
 def log_proxy(problem: Problem, w: Tensor) -> Tensor:
-    """log G(W), G = (1/n) sum_i (1 - softmax_y), the proxy of the cross-entropy (signgd_adam (7))."""
+    """log G(W), G = (1/n) sum_i (1 - softmax_y): the proxy of cross-entropy (signgd_adam (7))."""
     logs = problem.loss.log_proxy(problem.predict(w), problem.y)  # type: ignore[attr-defined]
     return torch.logsumexp(logs, dim=-1) - math.log(problem.n)
 

@@ -97,7 +97,7 @@ class DiagonalDifference(Model):
 
 @dataclass(frozen=True)
 class DiagonalProduct(Model):
-    """f(x) = <w^(1) * ... * w^(L), x>; w of shape (*batch, L, d) (minor_first, L-layer diagonal)."""
+    """f(x) = <w^(1) * ... * w^(L), x>; w of shape (*batch, L, d) (minor_first, depth L)."""
 
     ndim = 2
 

@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--horizon", default="quick", help="quick or full (default quick)")
     group.addoption("--ledger", default=None, metavar="PATH", help="write the JSON ledger here")
     group.addoption("--expected-failures", action="append", default=[], metavar="FILE",
-                    help="TOML of claims that are known to fail, each with a reason (repeatable)")  # fmt: skip
+                    help="TOML of claims known to fail, each with a reason (repeatable)")  # fmt: skip
     group.addoption("--allow-inconclusive", action="store_true",
                     help="skip inconclusive claims instead of failing them")  # fmt: skip
 
@@ -208,7 +208,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     subjects = config.stash[OPTIONS].subjects
     if not subjects:
         return
-    kept, dropped = [], []
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
     for item in items:
         claim = _claim_of(item)
         about = claim is None or any(role in subjects for role in claim.roles)
@@ -225,7 +226,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if claim is None:
         return None
     options = pyfuncitem.config.stash[OPTIONS]
-    seed = pyfuncitem.funcargs["trial"]
+    seed: Any = pyfuncitem.funcargs["trial"]
     outcome = claim.evaluate(options.setting(seed))
     record = options.record(claim, seed, outcome)
     pyfuncitem.stash[RECORD] = record
@@ -261,7 +262,7 @@ def _conclude(record: dict[str, Any], outcome: Outcome, options: Options) -> Non
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Hang the record on the report: that is what travels from an xdist worker to the controller."""
+    """Hang the record on the report, which travels from an xdist worker to the controller."""
     report = yield
     if call.when == "call" and RECORD in item.stash:
         report.limitpoint = item.stash[RECORD]  # type: ignore[attr-defined]

@@ -149,8 +149,8 @@ def _split(problem: Problem, batch_size: int) -> Problem:
         raise ValueError(f"batch size {batch_size} does not divide the {problem.n} examples")
     return replace(
         problem,
-        X=problem.X.unflatten(-2, (groups, batch_size)),
-        y=problem.y.unflatten(-1, (groups, batch_size)),
+        X=problem.X.reshape(*problem.X.shape[:-2], groups, batch_size, problem.X.shape[-1]),
+        y=problem.y.reshape(*problem.y.shape[:-1], groups, batch_size),
     )
 
 

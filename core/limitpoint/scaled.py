@@ -91,7 +91,7 @@ class Scaled:
     @overload
     def __add__(self, other: Tensor | float) -> Tensor: ...
     def __add__(self, other: Scaled | Tensor | float) -> Scaled | Tensor:
-        """Sum. Adding a plain tensor gives a plain tensor: that is where a step meets the iterate."""
+        """Sum; with a plain tensor a plain tensor, as that is where a step meets the iterate."""
         if not isinstance(other, Scaled):
             return self.tensor() + other
         top = torch.maximum(self.log_scale, other.log_scale)

@@ -41,7 +41,7 @@ class Rule(ABC):
 
 
 class Memoryless(Rule):
-    """A rule w_{t+1} = w_t - eta_t direction(w_t); the same field gives its continuous-time flow."""
+    """A rule w_{t+1} = w_t - eta_t direction(w_t); the same field gives its flow."""
 
     @abstractmethod
     def direction(self, oracle: Oracle, w: Tensor) -> Value:

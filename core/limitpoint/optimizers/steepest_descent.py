@@ -34,7 +34,7 @@ class SteepestDescent(Memoryless):
         if self.p == 1:
             flat = unit.flatten(-oracle.ndim)
             first = torch.nn.functional.one_hot(flat.abs().argmax(-1), flat.shape[-1])
-            return (flat * first).unflatten(-1, unit.shape[-oracle.ndim :])
+            return (flat * first).reshape(unit.shape)
         q = self.p / (self.p - 1)
         power = unit.sign() * unit.abs() ** (q - 1)
         norm = torch.linalg.vector_norm(unit, q, dim=oracle.dims, keepdim=True)
