@@ -1,6 +1,7 @@
 """No rival survives a claim that names it."""
 
 import pytest
+
 from limitpoint import Setting, all_claims
 from limitpoint.mutants import fight, named_pairs
 from limitpoint.rivals import RIVALS

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from limitpoint.limits import Uncertified, min_distance_interpolator
 
 

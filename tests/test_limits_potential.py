@@ -3,6 +3,8 @@
 import mpmath
 import numpy as np
 import pytest
+from scipy.optimize import linprog
+
 from limitpoint.limits import (
     Uncertified,
     hyperbolic_entropy,
@@ -13,7 +15,6 @@ from limitpoint.limits import (
     min_potential_interpolator,
 )
 from limitpoint.limits import potential as potential_module
-from scipy.optimize import linprog
 
 ALPHAS = [1e-6, 1e-4, 1e-2, 1.0, 1e2]
 

@@ -10,7 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limitpoint import evidence, limits, losses, measures, models, optimizers, problems
+    from limitpoint import (
+        diagonal,
+        evidence,
+        limits,
+        losses,
+        measures,
+        models,
+        optimizers,
+        problems,
+    )
     from limitpoint.claiming import Claim, Outcome, Setting, Trial, claim
     from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
     from limitpoint.flowing import flow
@@ -35,7 +44,7 @@ _HOMES = {
     "trajectory": ("Trajectory",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("evidence", "limits", "losses", "measures", "models", "optimizers", "problems")
+_MODULES = ("diagonal", "evidence", "limits", "losses", "measures", "models", "optimizers", "problems")
 
 __all__ = [
     "Claim",
@@ -56,6 +65,7 @@ __all__ = [
     "all_claims",
     "claim",
     "claims_of",
+    "diagonal",
     "evidence",
     "flow",
     "limits",

@@ -12,10 +12,10 @@ from torch import Tensor
 from limitpoint.errors import NotApplicable, SubjectFailed, UsageError
 from limitpoint.optimizers import Memoryless, Rule
 from limitpoint.problem import Oracle, Problem
-from limitpoint.scaled import tensor
+from limitpoint.scaled import Value, tensor
 from limitpoint.trajectory import Trajectory
 
-Integrand = Callable[[Tensor], Tensor]
+Integrand = Callable[[Tensor], Value]
 
 
 def flow(
@@ -40,7 +40,8 @@ def flow(
         times: increasing times from 0 at which to record, shape (R,).
         start: w(0); a `Problem` knows its own.
         integrals: functions of w (of any shape) to integrate over time.
-        speed: a positive function of w that changes the clock and not the path (rescaled flows).
+        speed: a positive function of w that changes the clock and not the path (rescaled flows);
+            `Scaled` where it leaves float64's range.
         rtol: relative local error.
         atol: absolute local error.
 
@@ -63,7 +64,7 @@ def flow(
         w = torch.from_numpy(state[: cuts[0]].copy()).reshape(start.shape)
         clock = 1.0 if speed is None else speed(w)
         parts = [-tensor(clock * rule.direction(oracle, w))]
-        parts += [clock * f(w) for f in integrals.values()]
+        parts += [tensor(clock * f(w)) for f in integrals.values()]
         return torch.cat([part.reshape(-1) for part in parts]).numpy()
 
     times = np.asarray(times, dtype=float)

@@ -26,7 +26,7 @@ from limitpoint.scaled import Scaled, Value
 def log_softplus(u: Tensor) -> Tensor:
     """log(log(1 + e^u)) without underflow; for u < -37 it is u - e^u / 2 to rounding."""
     small = u < -37
-    body = softplus(torch.where(small, torch.zeros_like(u), u), threshold=1e3).log()
+    body = softplus(torch.where(small, torch.zeros_like(u), u), threshold=40).log()
     return torch.where(small, u, body)
 
 
@@ -238,7 +238,7 @@ class CrossEntropy(MulticlassLoss):
 
     def log_residual(self, gaps: Tensor) -> Tensor:
         """Log softmax of the wrong classes."""
-        return gaps - softplus(torch.logsumexp(gaps, dim=-1, keepdim=True), threshold=1e3)
+        return gaps - softplus(torch.logsumexp(gaps, dim=-1, keepdim=True), threshold=40)
 
 
 @dataclass(frozen=True)

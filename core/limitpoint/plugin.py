@@ -38,8 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--horizon", default="quick", help="quick or full (default quick)")
     group.addoption("--ledger", default=None, metavar="PATH", help="write the JSON ledger here")
-    group.addoption("--expected-failures", action="append", default=[], metavar="FILE",
-                    help="TOML of claims known to fail, each with a reason (repeatable)")  # fmt: skip
+    group.addoption(
+        "--expected-failures", action="append", default=[], metavar="FILE",
+        help="TOML of claims known to fail, each with a reason (repeatable)",
+    )  # fmt: skip
     group.addoption("--allow-inconclusive", action="store_true",
                     help="skip inconclusive claims instead of failing them")  # fmt: skip
 

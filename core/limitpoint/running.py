@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -86,7 +85,7 @@ def _run_torch(
 ) -> Trajectory:
     integrands = {"step_size": lambda _: torch.ones((), dtype=torch.float64)} | integrands
     w, state = start.clone(), rule.init(oracle, start)
-    totals: dict[str, Any] = {name: 0.0 * f(w) for name, f in integrands.items()}
+    totals = {n: 0 * _weighted(rule.step_size.at(0), f(w)) for n, f in integrands.items()}
     kept: list[Tensor] = []
     sums: dict[str, list[Tensor]] = {name: [] for name in integrands}
     recorded = set(grid.tolist())
@@ -96,7 +95,7 @@ def _run_torch(
             _check_finite(w, t)
             kept.append(w.clone())
             for name, total in totals.items():
-                sums[name].append(torch.as_tensor(total).clone())
+                sums[name].append(total.clone())
             if watch is not None:
                 watch(t, last)
         if t < last:

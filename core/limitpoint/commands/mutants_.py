@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     if not pairs:
         raise UsageError("none of the selected claims names a rival")
     duels = []
-    with Progress(*Progress.get_default_columns()[:-1], TimeRemainingColumn(), transient=True) as bar:
+    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bar:
         task = bar.add_task("duels", total=len(pairs))
         for duel in kill_matrix(claims, Setting(seed=args.seed)):
             duels.append(duel)

@@ -8,6 +8,7 @@ from limitpoint.problems.regression import (
     sparse_regression,
 )
 from limitpoint.problems.separable import clusters, digits, one_example
+from limitpoint.problems.support import support_simplex
 
 __all__ = [
     "authors_sparse_regression",
@@ -19,4 +20,5 @@ __all__ = [
     "quadratic",
     "sine_valley",
     "sparse_regression",
+    "support_simplex",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -49,7 +51,12 @@ def one_equation() -> Problem:
 
 
 def sparse_regression(
-    seed: int, n: int = 20, d: int = 30, *, sparsity: int = 3, alpha: float = 0.1
+    seed: int,
+    n: int = 20,
+    d: int = 30,
+    *,
+    sparsity: int = 3,
+    alpha: float | Sequence[float] = 0.1,
 ) -> Problem:
     """Diagonal network w_+^2 - w_-^2 on a sparse noiseless target (understanding_sam Sec. 4.2).
 
@@ -60,7 +67,7 @@ def sparse_regression(
         n: examples.
         d: inputs.
         sparsity: non-zero entries of the target, positive, of unit Euclidean norm together.
-        alpha: w_+ = w_- = alpha at the start.
+        alpha: w_+ = w_- = alpha at the start, > 0, one number or one a coordinate.
     """
     rng = generator("sparse-regression", seed)
     X = rng.standard_normal((n, d))
@@ -73,7 +80,7 @@ def sparse_regression(
         Squared(mean=True, factor=0.5),
         tensor(X),
         tensor(X @ target),
-        torch.full((2, d), alpha, dtype=torch.float64),
+        tensor(np.broadcast_to(np.asarray(alpha), (2, d))),
     )
 
 

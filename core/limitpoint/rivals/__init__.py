@@ -4,7 +4,7 @@ A rival plays a role like any subject: a factory `(step_size, **settings) -> Rul
 theorem's settings, takes the ones it knows, and gets one thing wrong.
 """
 
-from limitpoint.rivals import adaptive, descent, right_rules, sharpness  # registration
+from limitpoint.rivals import adaptive, descent, diagonal, right_rules, sharpness  # registration
 from limitpoint.rivals._registry import RIVALS, Rival, build, plain, rival
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "adaptive",
     "build",
     "descent",
+    "diagonal",
     "plain",
     "right_rules",
     "rival",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -57,7 +58,7 @@ def time_limit(seconds: float | None, message: str) -> Iterator[None]:
     call into compiled code is only interrupted when it comes back.
 
     Args:
-        seconds: the limit, or None.
+        seconds: the limit; None or inf for none.
         message: of the failure.
 
     Raises:
@@ -65,7 +66,7 @@ def time_limit(seconds: float | None, message: str) -> Iterator[None]:
     """
     if seconds is not None and seconds <= 0:
         raise SubjectFailed(message)
-    if seconds is None or not _has_alarm():
+    if seconds is None or seconds == math.inf or not _has_alarm():
         yield
         return
     started = time.monotonic()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import importlib
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,11 +16,8 @@ from limitpoint.roles import ROLES
 from limitpoint.schedules import StepSize, as_step_size
 from limitpoint.subjects._guards import blamed, time_limit
 from limitpoint.subjects._signature import Accepted, field_names, makes_rule
+from limitpoint.subjects._spec import FORM, load, parse_options, split
 from limitpoint.subjects._torch import TorchOptimizer
-
-FORM = "ROLE=MODULE:ATTR[,key=value...]"
-WORDS = {"inf": math.inf, "true": True, "false": False, "none": None}
-OPENING, CLOSING = "([{", ")]}"
 
 
 @dataclass(frozen=True)
@@ -42,14 +35,13 @@ class Subject:
 
     role: str
     target: str
-    kwargs: Mapping[str, Any]
+    kwargs: Mapping[str, Any] = field(hash=False)
     spec: str
     constructor: Callable[..., Any] = field(repr=False)
 
     def __post_init__(self) -> None:
         if not callable(self.constructor):
-            kind = type(self.constructor).__name__
-            raise UsageError(f"{self.target} is of type {kind}: name a class or a function")
+            raise UsageError(f"{self.target} cannot be called: name a class or a function")
         takes = self._accepted
         unknown = takes.unknown(self.kwargs)
         if unknown:
@@ -58,7 +50,7 @@ class Subject:
         self._check_own_step_size()
 
     @classmethod
-    def from_object(cls, role: str, obj: Callable[..., Any], /, **kwargs: Any) -> Subject:
+    def from_object(cls, role: str, obj: Any, /, **kwargs: Any) -> Subject:
         """A subject made in Python; a `functools.partial`'s keywords count as the user's own."""
         while isinstance(obj, partial) and not obj.args:
             obj, kwargs = obj.func, {**obj.keywords, **kwargs}
@@ -74,10 +66,10 @@ class Subject:
         Raises:
             UsageError: anything in the text is not as it should be.
         """
-        target, *options = _split(text)
-        constructor, kwargs = _load(target.strip()), _options(options)
+        target, *options = split(text)
+        constructor, kwargs = load(target.strip()), parse_options(options)
         if isinstance(kwargs.get("base_optimizer"), str):
-            kwargs["base_optimizer"] = _load(kwargs["base_optimizer"])
+            kwargs["base_optimizer"] = load(kwargs["base_optimizer"])
         return cls(role, target.strip(), kwargs, f"{role}={text}", constructor)
 
     def factory(
@@ -164,11 +156,14 @@ class Subject:
 
     def _check_own_step_size(self) -> None:
         try:
-            self._schedule(StepSize(1.0))
+            initial = torch.as_tensor(self._schedule(StepSize(1.0)).initial)
+            valid = bool(torch.isfinite(initial).all())
         except (TypeError, ValueError, RuntimeError):
+            valid = False
+        if not valid:
             key = self._step_size_key
             shown = f"{key}={self.kwargs[key]!r}"
-            raise UsageError(f"{self.target}: {shown} is no step size: give a number > 0") from None
+            raise UsageError(f"{self.target}: {shown} is no step size: give a number > 0")
 
 
 def parse_subject(spec: str) -> Subject:
@@ -187,80 +182,6 @@ def parse_subject(spec: str) -> Subject:
     if role not in ROLES:
         raise UsageError(f"--subject {spec!r}: unknown role {role!r}; roles: {', '.join(ROLES)}")
     return replace(Subject.from_target(role, text), spec=spec)
-
-
-def _split(text: str) -> list[str]:
-    """Split at the commas that are in no bracket and in no quotes."""
-    parts, depth, quote = [""], 0, ""
-    for char in text:
-        if quote or char in "'\"":
-            quote = "" if char == quote else quote or char
-        else:
-            depth += (char in OPENING) - (char in CLOSING)
-        if char == "," and not depth and not quote:
-            parts.append("")
-        else:
-            parts[-1] += char
-        if depth < 0:
-            break
-    if depth or quote:
-        raise UsageError(f"{text!r}: a bracket or quote has no partner; write {FORM}")
-    return parts
-
-
-def _options(parts: list[str]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for part in parts:
-        key, equals, value = part.partition("=")
-        key = key.strip()
-        if not equals or not key.isidentifier() or not value.strip():
-            raise UsageError(f"{part!r} is no option of a subject: write key=value, as lr=0.1")
-        if key in options:
-            raise UsageError(f"the option {key!r} is given twice: give it once")
-        options[key] = _value(key, value.strip())
-    return options
-
-
-def _value(key: str, text: str) -> Any:
-    if text.lower() in WORDS:
-        return WORDS[text.lower()]
-    for literal in (text, text.replace(";", ",")):
-        try:
-            return ast.literal_eval(literal)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-    if re.fullmatch(r"[A-Za-z_][\w.:/-]*", text):
-        return text
-    raise UsageError(f"{key}={text} is no Python literal: write a number, (0.9,0.95), True, a word")
-
-
-def _load(target: str) -> Callable[..., Any]:
-    """The attribute, dotted or not, of a module."""
-    module, colon, path = target.partition(":")
-    if not colon or not module or not path:
-        raise UsageError(f"{target!r} is no MODULE:ATTR: write it like torch.optim:SGD")
-    try:
-        found: Any = importlib.import_module(module)
-    except (Exception, SystemExit) as exc:
-        reason = " ".join(f"{type(exc).__name__}: {exc}".split())
-        hint = "is it installed, or its folder on PYTHONPATH?"
-        raise UsageError(f"cannot import the module {module!r} ({reason}); {hint}") from exc
-    for name in path.split("."):
-        if not hasattr(found, name):
-            raise UsageError(f"{module} has no {path!r}{_near(found, name)}")
-        found = getattr(found, name)
-    if not callable(found):
-        raise UsageError(f"{target} is of type {type(found).__name__}: name a class or a function")
-    return found  # type: ignore[no-any-return]
-
-
-def _near(owner: Any, name: str) -> str:
-    """A hint: the public name that differs only by case, else the classes there are."""
-    public = [other for other in vars(owner) if not other.startswith("_")]
-    same = [other for other in public if other.lower() == name.lower()]
-    classes = [other for other in public if isinstance(getattr(owner, other, None), type)]
-    names = same or sorted(classes)[:8]
-    return f"; there is {', '.join(names)}" if names else ": name a class or a function of it"
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,249 @@
+r"""SAM on a diagonal network and one example, in closed form (minor_first, Sec. 3 and 4).
+
+The data are {(mu, +1)} with 0 < mu_1 < ... < mu_d, and all L layers start at the same alpha > 0. The
+rescaled flow divides the velocity by -l'(u_hat), u_hat the prediction at the perturbed weights: the
+path is the same and the clock tau runs without end. The paper's text was not at hand, so the
+formulas are derived (FACTS 2.2, 2.3):
+
+    linf-SAM:          dw_j/dtau = mu_j (w_j - rho)^(L-1) while w_j > 0,
+    l2-SAM, L = 2:     d log beta_j/dtau = 2 mu_j (1 - mu_j / c),   c = sqrt(2) n / rho,
+
+where n = sqrt(sum_k mu_k^2 beta_k). Under l2-SAM the coordinate that grows fastest is the one whose
+mu_j is nearest to c / 2; c rises with the weights, and so the minor coordinates come first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+from limitpoint.losses import MarginLoss
+from limitpoint.models import DiagonalProduct
+from limitpoint.optimizers import L2SAM, LinfSAM
+from limitpoint.problem import Problem
+from limitpoint.scaled import Scaled, Value
+
+SAM = L2SAM | LinfSAM
+
+
+def slope(problem: Problem, rule: SAM) -> Callable[[Tensor], Scaled]:
+    """w -> -l'(u_hat) at the rule's perturbed weights: dtau/dt, shape (*batch, n) with n = 1.
+
+    Args:
+        problem: one example, and a loss of the margin.
+        rule: the SAM that the theorem is about, with its radius; nobody else's.
+    """
+
+    def at(w: Tensor) -> Scaled:
+        loss = problem.loss
+        assert isinstance(loss, MarginLoss)
+        margin = problem.y * problem.predict(rule.perturbed(problem, w))
+        return Scaled(torch.ones_like(margin), loss.log_slope(margin))
+
+    return at
+
+
+def rescaling(
+    problem: Problem, rule: SAM, pace: Callable[[Tensor], Tensor] | None = None
+) -> Callable[[Tensor], Scaled]:
+    """The speed that makes a flow's clock s with dtau/ds = pace(w): tau itself without a pace.
+
+    Args:
+        problem: one example, and a loss of the margin.
+        rule: the SAM that the theorem is about.
+        pace: w (L, d) -> a positive number, to approach a finite tau without end.
+    """
+    rate = slope(problem, rule)
+
+    def speed(w: Tensor) -> Scaled:
+        found = rate(w)
+        return Scaled(torch.ones_like(found.mantissa), -found.log_scale) * (pace(w) if pace else 1)
+
+    return speed
+
+
+# ------------------------------------------------------------------------------ linf-SAM, any depth
+
+
+def linf_weights(tau: Tensor, alpha: Tensor, mu: Tensor, rho: float, depth: int) -> Tensor:
+    """w_j(tau) of every layer; 0 from its extinction on, inf from its blow-up on (FACTS 2.2).
+
+    Args:
+        tau: times >= 0, shape (R,).
+        alpha: start of every layer, > 0, shape (d,).
+        mu: the example, > 0, shape (d,).
+        rho: radius > 0.
+        depth: number of layers L >= 2.
+
+    Returns:
+        Shape (R, d).
+    """
+    tau, above = tau.unsqueeze(-1), alpha - rho
+    if depth == 2:
+        w = rho + above * torch.exp(mu * tau)
+    else:
+        q = depth - 2
+        w = rho + above * (1 - q * mu * tau * above**q).clamp_min(0) ** (-1 / q)
+    w = torch.where(tau >= blow_up_times(alpha, mu, rho, depth), torch.inf, w)
+    return torch.where(tau >= extinction_times(alpha, mu, rho, depth), 0.0, w)
+
+
+def extinction_times(alpha: Tensor, mu: Tensor, rho: float, depth: int) -> Tensor:
+    """tau at which w_j, started below rho in a net of even depth, reaches zero; else inf."""
+    below = rho - alpha
+    if depth % 2:
+        return torch.full_like(alpha, torch.inf)
+    q = depth - 2
+    if q == 0:
+        tau = torch.log(rho / below) / mu
+    else:
+        tau = (below**-q - rho**-q) / (q * mu)
+    return torch.where(below > 0, tau, torch.inf)
+
+
+def blow_up_times(alpha: Tensor, mu: Tensor, rho: float, depth: int) -> Tensor:
+    """tau at which w_j, started above rho in a net of depth >= 3, is infinite; else inf."""
+    above, q = alpha - rho, depth - 2
+    if q == 0:
+        return torch.full_like(alpha, torch.inf)
+    return torch.where(above > 0, 1 / (q * mu * above**q), torch.inf)
+
+
+def linf_winner(alpha: Tensor, mu: Tensor, rho: float, depth: int) -> int | None:
+    """j* = argmax over alpha_j > rho of mu_j (alpha_j - rho)^(L-2); None where there is none.
+
+    The limit of the predictor's direction is e_j*, and the predictor's limit is zero if there is
+    none and L is even (minor_first, the corollary of Theorem 3.2).
+    """
+    strength = torch.where(alpha > rho, mu * (alpha - rho).clamp_min(0) ** (depth - 2), -torch.inf)
+    best = int(strength.argmax())
+    return best if float(strength[best]) > -math.inf else None
+
+
+# ------------------------------------------------------------------------------- l2-SAM, depth two
+
+
+def weighted_norm(problem: Problem, w: Tensor) -> Tensor:
+    """n(beta) = sqrt(sum_k mu_k^2 beta_k) at w (*batch, L, d): shape (*batch, 1)."""
+    mu = problem.X[..., 0, :]
+    return (mu**2 * DiagonalProduct.predictor(w).abs()).sum(-1, keepdim=True).sqrt()
+
+
+def drive(problem: Problem, w: Tensor, rho: float | Tensor) -> Tensor:
+    """c = sqrt(2) n(beta) / rho, shape (*batch, 1); rho a number or of that shape."""
+    return math.sqrt(2) * weighted_norm(problem, w) / rho
+
+
+def l2_growth(problem: Problem, w: Tensor, rho: float | Tensor) -> Tensor:
+    """d log w_j / dtau = mu_j (1 - mu_j / c), shape (*batch, d)."""
+    mu = problem.X[..., 0, :]
+    return mu * (1 - mu / drive(problem, w, rho))
+
+
+def l2_log_predictor(
+    tau: Tensor, slowness: Tensor, alpha: float | Tensor, mu: Tensor, rho: float | Tensor
+) -> Tensor:
+    """log beta_j = 2 log alpha + 2 mu_j tau - sqrt(2) rho mu_j^2 S (FACTS 2.3).
+
+    Args:
+        tau: rescaled time, shape (..., 1).
+        slowness: S, the integral of dtau / n(beta), shape (..., 1).
+        alpha: start of every layer, a number or shape (..., 1).
+        mu: the example, shape (d,).
+        rho: radius > 0, a number or shape (..., 1).
+
+    Returns:
+        Shape (..., d).
+    """
+    start = 2 * torch.log(torch.as_tensor(alpha, dtype=mu.dtype))
+    return start + 2 * mu * tau - math.sqrt(2) * rho * mu**2 * slowness
+
+
+def mean_drive(tau: Tensor, slowness: Tensor, rho: float | Tensor) -> Tensor:
+    """c_bar = sqrt(2) tau / (rho S): sqrt(2)/rho times the harmonic mean of n over (0, tau)."""
+    return math.sqrt(2) * tau / (rho * slowness)
+
+
+def nearest(mu: Tensor, point: Tensor) -> Tensor:
+    """Index of the mu_j nearest to each point (...): shape (...)."""
+    return (mu - point.unsqueeze(-1)).abs().argmin(-1)
+
+
+def moments(mu: np.ndarray, beta: np.ndarray) -> tuple[float, float]:
+    """m_1 and m_2, the moments of mu under the weights mu_k^2 beta_k / n^2."""
+    p = mu**2 * beta
+    return float(p @ mu / p.sum()), float(p @ mu**2 / p.sum())
+
+
+def survival_barrier(problem: Problem, w: Tensor) -> Tensor:
+    """m_2 / m_1, shape (*batch, 1): once c is above it, c rises forever (FACTS 2.3)."""
+    mu = problem.X[..., 0, :]
+    p = mu**2 * DiagonalProduct.predictor(w)
+    return (p * mu**2).sum(-1, keepdim=True) / (p * mu).sum(-1, keepdim=True)
+
+
+def collapse_certain(mu: Tensor) -> float:
+    """alpha/rho up to which every coordinate shrinks from the start on: mu_1 / (sqrt(2) ||mu||)."""
+    return float(mu.min() / (math.sqrt(2) * mu.norm()))
+
+
+def survival_certain(mu: Tensor) -> float:
+    """alpha/rho from which c only rises: sum mu^4 / (sqrt(2) ||mu|| sum mu^3)."""
+    return float((mu**4).sum() / (math.sqrt(2) * mu.norm() * (mu**3).sum()))
+
+
+def major_first(mu: Tensor) -> float:
+    """alpha_2/rho, from which coordinate d grows fastest at once: (mu_{d-1} + mu_d)/(sqrt(2)||mu||)."""
+    return float(mu.sort().values[-2:].sum() / (math.sqrt(2) * mu.norm()))
+
+
+def survival_threshold(mu: Tensor, tolerance: float = 1e-6) -> float:
+    """alpha_1/rho: below it beta falls to zero, above it beta grows without end.
+
+    Bisection on the d equations for log beta, apart from any optimizer. Each side is certified by
+    what cannot be left: c <= mu_1, where all coordinates shrink, or c >= m_2 / m_1.
+
+    Args:
+        mu: the example, shape (d,).
+        tolerance: width of the final bracket.
+    """
+    low, high = collapse_certain(mu), survival_certain(mu)
+    while high - low > tolerance:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _survives(mu.numpy(), middle) else (middle, high)
+    return (low + high) / 2
+
+
+def _survives(mu: np.ndarray, alpha: float) -> bool:
+    """Whether c reaches its barrier, in units of rho, on the clock ds = dtau / c."""
+
+    def c_of(log_beta: np.ndarray) -> float:
+        return math.sqrt(2 * float(mu**2 @ np.exp(log_beta)))
+
+    def field(_: float, log_beta: np.ndarray) -> np.ndarray:
+        return 2 * mu * (c_of(log_beta) - mu)
+
+    def undecided(_: float, log_beta: np.ndarray) -> float:
+        first, second = moments(mu, np.exp(log_beta))
+        c = c_of(log_beta)
+        return min(c - mu.min(), second / first - c)
+
+    undecided.terminal = True  # type: ignore[attr-defined]
+    start = np.full(len(mu), 2 * math.log(alpha))
+    found = solve_ivp(
+        field, (0, 1e3), start, "DOP853", events=undecided, rtol=1e-10, atol=1e-12
+    )
+    return c_of(found.y[:, -1]) > (mu.min() + mu.max()) / 2 or _above(mu, found.y[:, -1], c_of)
+
+
+def _above(mu: np.ndarray, log_beta: np.ndarray, c_of: Callable[[np.ndarray], float]) -> bool:
+    first, second = moments(mu, np.exp(log_beta))
+    return abs(c_of(log_beta) - second / first) < abs(c_of(log_beta) - mu.min())
+
+
+__all__ = [name for name in dir() if not name.startswith("_")]

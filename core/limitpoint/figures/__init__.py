@@ -1,0 +1,10 @@
+"""Figures of the papers, each redrawn by one function.
+
+A figure is registered by `figure` and drawn by calling it: it returns a matplotlib `Figure` and
+touches no global state of pyplot.
+"""
+
+from limitpoint.figures import usam  # registration
+from limitpoint.figures._registry import FIGURES, Drawing, figure
+
+__all__ = ["FIGURES", "Drawing", "figure", "usam"]
