@@ -130,6 +130,11 @@ class Keeper:
         self.ledger.write(self.path)
         self.written = time.monotonic()
 
+    def close(self) -> None:
+        """Order the records by id and seed, whatever worker was faster, and write."""
+        self.ledger.claims.sort(key=lambda record: (record["id"], record["seed"]))
+        self.flush()
+
 
 def papers(records: Sequence[dict[str, Any]]) -> list[str]:
     """The papers in order of appearance."""

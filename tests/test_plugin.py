@@ -1,0 +1,276 @@
+"""The pytest plugin: options, verdicts as outcomes, ledger, summary."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+# pytester forgets what an inner session imports, and C extensions load but once: load them here.
+import limitpoint.registry
+import limitpoint.subjects
+import limitpoint.summary  # noqa: F401
+from limitpoint.errors import UsageError
+from limitpoint.ledger import FIELDS
+from limitpoint.plugin import Options
+
+CLAIMS = '''
+import torch
+from limitpoint import Inconclusive, Trial, claim, problems
+
+def record(name, roles=("gd",)):
+    return dict(source="nowhere", statement="s", hypotheses=(), kind="limit", roles=roles)
+
+@claim("toy/gd-goes-down", **record("gd"))
+def test_gd_goes_down(trial: Trial) -> None:
+    """GD goes down."""
+    problem = problems.gaussian_regression(trial.seed)
+    run = trial.run(problem, trial.optimizer("gd", 0.01), 20)
+    trial.at_most("loss", problem.value(run.final), problem.value(run.w[0]) * 0.9, 0.0, "toy")
+
+@claim("toy/wrong", **record("gd", ("adam",)))
+def test_adam_wrong(trial: Trial) -> None:
+    trial.at_most("two", 2.0, 1.0, 0.1, "toy")
+
+@claim("toy/undecided", **record("gd", ("usam",)))
+def test_undecided(trial: Trial) -> None:
+    raise Inconclusive("horizon: 10 steps are too few")
+
+@claim("toy/elsewhere", **record("gd", ("usam",)))
+def test_elsewhere(trial: Trial) -> None:
+    trial.require("the seed is even", trial.seed % 2 == 0)
+    trial.close("one", 1.0, 1.0, 0.1, "toy")
+'''
+OPTIMIZERS = """
+import torch
+
+class Uphill(torch.optim.SGD):
+    def __init__(self, params, lr):
+        super().__init__(params, lr=lr, maximize=True)
+
+class Explodes(torch.optim.SGD):
+    def step(self, closure=None):
+        raise RuntimeError("out of cheese")
+
+class NotANumber(torch.optim.SGD):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.fill_(float("nan"))
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compilers_loaded():
+    """The first step of a torch optimizer loads torch's compilers, also once a process."""
+    parameter = torch.nn.Parameter(torch.ones(1))
+    parameter.grad = torch.ones(1)
+    torch.optim.SGD([parameter], lr=0.1).step()
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    pytester.makepyfile(test_toy=CLAIMS, own=OPTIMIZERS)
+    monkeypatch.syspath_prepend(str(pytester.path))
+    yield pytester
+    sys.modules.pop("own", None)
+
+
+def ledger_of(project, *words):
+    path = project.path / "out" / "ledger.json"
+    result = project.runpytest("--ledger", path, "-p", "no:cacheprovider", *words)
+    return result, json.loads(path.read_text())
+
+
+def test_verdicts_become_outcomes(project):
+    result, ledger = ledger_of(project, "--seeds", "1,2")
+    result.assert_outcomes(passed=3, failed=4, skipped=1)
+    assert result.ret == 1
+    verdicts = {(r["id"], r["seed"]): r["verdict"] for r in ledger["claims"]}
+    assert verdicts == {
+        ("toy/gd-goes-down", 1): "supported",
+        ("toy/gd-goes-down", 2): "supported",
+        ("toy/wrong", 1): "refuted",
+        ("toy/wrong", 2): "refuted",
+        ("toy/undecided", 1): "inconclusive",
+        ("toy/undecided", 2): "inconclusive",
+        ("toy/elsewhere", 1): "not-applicable",
+        ("toy/elsewhere", 2): "supported",
+    }
+
+
+def test_the_ledger_has_the_schema(project):
+    _, ledger = ledger_of(project)
+    assert ledger["schema"] == 1
+    assert set(ledger["suite"]) == {"version", "commit"}
+    assert set(ledger["environment"]) == {"python", "torch", "numpy", "cpu", "threads", "device"}
+    for record in ledger["claims"]:
+        assert tuple(record) == FIELDS
+        for evidence in record["evidence"]:
+            shown = {"quantity", "relation", "measured", "expected", "tolerance", "slack"}
+            assert shown <= set(evidence)
+    wrong = next(r for r in ledger["claims"] if r["id"] == "toy/wrong")
+    assert wrong["reason"].startswith("two: measured 2 <= expected 1")
+    assert "-k wrong --seeds 42" in wrong["reproduce"]
+
+
+def test_the_summary_says_what_failed_and_what_to_paste(project):
+    result, _ = ledger_of(project)
+    result.stdout.fnmatch_lines(
+        ["*claims by paper*", "*toy*4*4*2*1*1*", "*refuted*toy/wrong*", "*pytest *-k wrong*"]
+    )
+
+
+def test_two_workers_write_one_ledger(project):
+    result, ledger = ledger_of(project, "-n", "2", "--seeds", "0-3")
+    assert len(ledger["claims"]) == 16
+    assert [(r["id"], r["seed"]) for r in ledger["claims"]] == sorted(
+        (r["id"], r["seed"]) for r in ledger["claims"]
+    )
+    result.stdout.fnmatch_lines(["*claims by paper*"])
+
+
+def test_allow_inconclusive_skips(project):
+    result, _ = ledger_of(project, "--allow-inconclusive", "-k", "undecided")
+    result.assert_outcomes(skipped=1)
+    assert result.ret == 0
+
+
+@pytest.mark.parametrize("keyword", ["toy/wrong", "adam", "wrong"])
+def test_a_claim_answers_to_its_id_and_to_its_optimizer(project, keyword):
+    _, ledger = ledger_of(project, "-k", keyword)
+    assert [r["id"] for r in ledger["claims"]] == ["toy/wrong"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "reason"),
+    [
+        ("own:Uphill,lr=0.01", "loss: measured"),
+        ("own:Explodes,lr=0.01", "raised RuntimeError at step 0: out of cheese"),
+        ("own:NotANumber,lr=0.01", "NaN"),
+    ],
+)
+def test_a_bad_subject_is_a_verdict(project, subject, reason):
+    result, ledger = ledger_of(project, "--subject", f"gd={subject}")
+    assert result.ret == 1
+    (record,) = ledger["claims"]
+    assert (record["id"], record["verdict"]) == ("toy/gd-goes-down", "refuted")
+    assert reason in record["reason"]
+    assert record["subject"] == f"gd={subject}"
+    assert f"--subject gd={subject}" in record["reproduce"]
+
+
+def test_a_good_subject_is_supported(project):
+    result, ledger = ledger_of(project, "--subject", "gd=torch.optim:SGD,lr=0.01")
+    assert result.ret == 0
+    assert [r["verdict"] for r in ledger["claims"]] == ["supported"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "1-"], "neither a number nor a range"),
+        (["--seeds", "9-1"], "runs backwards"),
+        (["--horizon", "far"], "unknown horizon 'far'"),
+        (["--engine", "warp"], "unknown engine 'warp'"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--subject", "gd"], "gd"),
+        (["--subject", "gd=nowhere:Nothing"], "nowhere"),
+        (["--subject", "gd=torch.optim:Nothing"], "Nothing"),
+        (["--subject", "king=torch.optim:SGD"], "unknown role 'king'"),
+        (["--subject", "gd=torch.optim:SGD,nonsense=1"], "nonsense"),
+        (["--subject", "gd=torch.optim:SGD", "--subject", "gd=torch.optim:Adam"], "given twice"),
+        (["--subject-timeout", "soon"], "number of seconds"),
+        (["--ledger", "."], "is a folder"),
+        (["--expected-failures", "none.toml"], "cannot be read"),
+    ],
+)
+def test_wrong_usage_is_one_line(project, words, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        Options(project.parseconfig(*words))
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_usage_exits_with_code_2_and_nothing_else(project):
+    result = project.runpytest_subprocess("--seeds", "9-1")
+    assert result.ret == 2
+    assert result.stderr.lines == ["Exit: seeds '9-1': the range 9-1 runs backwards"]
+    assert not result.outlines
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('["usam/gd-min-distance"]\nreason = ""', "needs a reason"),
+        ('["usam/no-such-claim"]\nreason = "r"', "no claim has the id"),
+        ("not toml", "not TOML"),
+    ],
+)
+def test_a_bad_list_of_expected_failures_is_one_line(project, text, message):
+    path = project.makefile(".toml", expected=text)
+    with pytest.raises(UsageError, match=message):
+        Options(project.parseconfig("--expected-failures", path))
+
+
+def test_expected_failures(project, monkeypatch):
+    monkeypatch.setattr("limitpoint.plugin._check_expected", lambda expected: None)
+    project.makefile(
+        ".toml",
+        expected='["toy/wrong"]\nreason = "known"\nurl = "u"\n["toy/gd-goes-down"]\nreason = "?"',
+    )
+    result, _ = ledger_of(
+        project, "--expected-failures", "expected.toml", "-k", "wrong or goes-down", "-rx"
+    )
+    result.assert_outcomes(xfailed=1, failed=1)
+    result.stdout.fnmatch_lines(["*passes although expected to fail*"])
+
+
+def test_an_interrupted_run_keeps_what_it_had(project):
+    project.makepyfile(
+        test_zz="""
+        from limitpoint import claim
+        @claim("toy/zz", source="s", statement="s", hypotheses=(), kind="limit")
+        def test_zz(trial):
+            raise KeyboardInterrupt
+        """
+    )
+    path = project.path / "ledger.json"
+    result = project.runpytest_subprocess("--ledger", path)
+    assert result.ret == 2
+    assert len(json.loads(path.read_text())["claims"]) == 4
+
+
+def test_a_claim_without_evidence_is_an_error_of_the_suite(project):
+    project.makepyfile(
+        test_zz="""
+        from limitpoint import claim
+        @claim("toy/zz", source="s", statement="s", hypotheses=(), kind="limit")
+        def test_zz(trial):
+            pass
+        """
+    )
+    result = project.runpytest("-k", "zz")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*toy/zz gathered no evidence*"])
+
+
+def test_junit_carries_id_source_and_evidence(project):
+    project.runpytest("--junitxml=out.xml", "-o", "junit_family=xunit1", "-k", "wrong")
+    text = (project.path / "out.xml").read_text()
+    for part in (
+        '"claim" value="toy/wrong"',
+        '"source" value="nowhere"',
+        '"verdict" value="refuted"',
+    ):
+        assert part in text
+
+
+def test_sessions_without_claims_do_not_import_torch(project):
+    project.makepyfile(test_plain="def test_plain():\n    pass")
+    code = (
+        "import sys, pytest;"
+        "code = pytest.main(['-q', 'test_plain.py']);"
+        "sys.exit(int(code) or ('torch' in sys.modules))"
+    )
+    result = project.run(sys.executable, "-c", code)
+    assert result.ret == 0
