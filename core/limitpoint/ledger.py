@@ -105,7 +105,10 @@ class Ledger:
             raise UsageError(f"ledger {path}: not a JSON document") from None
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise UsageError(f"ledger {path}: not a limitpoint ledger of schema {SCHEMA}")
-        for number, record in enumerate(document.get("claims", [])):
+        for name, kind in (("suite", dict), ("environment", dict), ("claims", list)):
+            if not isinstance(document.get(name), kind):
+                raise UsageError(f"ledger {path}: lacks {name!r}, or it is no {kind.__name__}")
+        for number, record in enumerate(document["claims"]):
             missing = [name for name in FIELDS if name not in record]
             if missing:
                 raise UsageError(f"ledger {path}: record {number} lacks {missing[0]!r}")

@@ -1,0 +1,71 @@
+"""The command line: what it prints, its exit codes, one line for each mistake."""
+
+import json
+
+import pytest
+
+from limitpoint import all_claims, mutants
+from limitpoint.cli import COMMANDS, main
+from limitpoint.optimizers import USAM
+from limitpoint.rivals import RIVALS, Rival, build
+
+
+def test_list_shows_every_claim(capsys):
+    assert main(["list", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [row["id"] for row in shown] == list(all_claims())
+
+
+def test_list_selects(capsys):
+    assert main(["list", "--paper", "usam", "-k", "distance"]) == 0
+    out = capsys.readouterr().out
+    assert "usam/gd-min-distance" in out
+    assert "exact-dynamics" not in out
+
+
+def test_mutants_prints_the_fault_and_the_verdict(capsys):
+    assert main(["mutants", "-k", "usam/exact-dynamics"]) == 0
+    out = capsys.readouterr().out
+    assert "0 survived" in out
+    assert "the perturbation dropped" in out
+
+
+def test_mutants_fails_when_a_rival_survives(capsys, monkeypatch):
+    harmless = Rival(
+        "rho-zero", "nothing", lambda step_size, **settings: build(USAM, step_size, settings)
+    )
+    monkeypatch.setattr(mutants, "RIVALS", RIVALS | {"rho-zero": harmless})
+    assert main(["mutants", "-k", "usam/exact-dynamics", "--json"]) == 1
+    verdicts = {row["rival"]: row["verdict"] for row in json.loads(capsys.readouterr().out)}
+    assert verdicts["rho-zero"] == "supported"
+    assert verdicts["rho-negative"] == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["no-such-command"], "invalid choice"),
+        (["list", "--paper", "nobody"], "unknown paper 'nobody'"),
+        (["list", "-k", "no-such-claim"], "no claim is selected"),
+        (["mutants", "--seed", "x"], "invalid int value"),
+        (["report", "no-such-ledger.json"], "cannot be read"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(capsys, words, message):
+    try:
+        code = main(words)
+    except SystemExit as exc:
+        code = exc.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert len(captured.err.strip().splitlines()) == 1
+    assert message in captured.err
+    assert not captured.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert "usage: limitpoint" in capsys.readouterr().out
