@@ -111,13 +111,13 @@ def test_the_ledger_has_the_schema(project):
             assert shown <= set(evidence)
     wrong = next(r for r in ledger["claims"] if r["id"] == "toy/wrong")
     assert wrong["reason"].startswith("two: measured 2 <= expected 1")
-    assert "-k wrong --seeds 42" in wrong["reproduce"]
+    assert "-k toy/wrong --seeds 42" in wrong["reproduce"]
 
 
 def test_the_summary_says_what_failed_and_what_to_paste(project):
     result, _ = ledger_of(project)
     result.stdout.fnmatch_lines(
-        ["*claims by paper*", "*toy*4*4*2*1*1*", "*refuted*toy/wrong*", "*pytest *-k wrong*"]
+        ["*claims by paper*", "*toy*4*4*2*1*1*", "*refuted*toy/wrong*", "*pytest *-k toy/wrong*"]
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
@@ -40,6 +40,7 @@ class Setting:
         engine: see `limitpoint.run`.
         device: "cpu" or "cuda".
         subjects: who plays a role instead of limitpoint's own rule, by role.
+        specs: what the command line calls them, by role.
         timeout: seconds that a foreign subject may take in one run, or None.
         watch: called with (step, steps) while a run goes on.
     """
@@ -49,6 +50,7 @@ class Setting:
     engine: str = "auto"
     device: str = "cpu"
     subjects: Mapping[str, Factory] = field(default_factory=dict)
+    specs: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     watch: Callable[[int, int], None] | None = None
 
@@ -92,6 +94,10 @@ class Claim:
     def paper(self) -> str:
         """The part of the id before the slash."""
         return self.id.partition("/")[0]
+
+    def about(self, roles: Collection[str]) -> bool:
+        """Whether a subject in one of these roles is judged by it; errata are about a paper."""
+        return self.kind != "erratum" and any(role in roles for role in self.roles)
 
     @property
     def title(self) -> str:

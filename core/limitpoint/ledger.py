@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limitpoint.errors import UsageError
+
+if TYPE_CHECKING:
+    from limitpoint.claiming import Claim, Outcome, Setting
 
 SCHEMA = 1
 FIELDS = (
@@ -64,6 +68,41 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
+
+
+def make_record(claim: Claim, setting: Setting, outcome: Outcome) -> dict[str, Any]:
+    """The ledger's record of one claim under one setting."""
+    played = [spec for role, spec in setting.specs.items() if role in claim.roles]
+    return {
+        "id": claim.id,
+        "source": claim.source,
+        "statement": claim.statement,
+        "kind": claim.kind,
+        "roles": list(claim.roles),
+        "subject": "; ".join(played) or None,
+        "seed": setting.seed,
+        "engine": setting.engine,
+        "device": setting.device,
+        "horizon": setting.horizon,
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "evidence": [evidence.as_dict() for evidence in outcome.evidence],
+        "seconds": round(outcome.seconds, 3),
+        "reproduce": reproduce(claim, setting),
+    }
+
+
+def reproduce(claim: Claim, setting: Setting) -> str:
+    """A command to paste that runs the claim again under the same setting."""
+    installed = (Path(__file__).parent / "claims").exists()
+    where = ["--pyargs", "limitpoint.claims"] if installed else ["claims/"]
+    words = ["pytest", *where, "-k", claim.id, "--seeds", str(setting.seed)]
+    for name, usual in (("horizon", "quick"), ("engine", "auto"), ("device", "cpu")):
+        value = getattr(setting, name)
+        words += [f"--{name}", value] if value != usual else []
+    for role, spec in setting.specs.items():
+        words += ["--subject", spec] if role in claim.roles else []
+    return shlex.join(words)
 
 
 @dataclass

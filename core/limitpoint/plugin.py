@@ -6,7 +6,6 @@ a claim is collected.
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -109,46 +108,9 @@ class Options:
             engine=self.engine,
             device=self.device,
             subjects=self.subjects,
+            specs=self.subject_specs,
             timeout=self.timeout,
         )
-
-    def reproduce(self, claim: Claim, seed: int) -> str:
-        """A command to paste."""
-        where = ["--pyargs", "limitpoint.claims"] if _installed() else ["claims/"]
-        words = ["pytest", *where, "-k", claim.id.partition("/")[2], "--seeds", str(seed)]
-        if self.horizon != "quick":
-            words += ["--horizon", self.horizon]
-        if self.engine != "auto":
-            words += ["--engine", self.engine]
-        for role in claim.roles:
-            if role in self.subject_specs:
-                words += ["--subject", self.subject_specs[role]]
-        return shlex.join(words)
-
-    def record(self, claim: Claim, seed: int, outcome: Outcome) -> dict[str, Any]:
-        """The ledger's record of one claim."""
-        played = {r: s for r, s in self.subject_specs.items() if r in claim.roles}
-        return {
-            "id": claim.id,
-            "source": claim.source,
-            "statement": claim.statement,
-            "kind": claim.kind,
-            "roles": list(claim.roles),
-            "subject": "; ".join(played.values()) or None,
-            "seed": seed,
-            "engine": self.engine,
-            "device": self.device,
-            "horizon": self.horizon,
-            "verdict": outcome.verdict,
-            "reason": outcome.reason,
-            "evidence": [e.as_dict() for e in outcome.evidence],
-            "seconds": round(outcome.seconds, 3),
-            "reproduce": self.reproduce(claim, seed),
-        }
-
-
-def _installed() -> bool:
-    return (Path(__file__).parent / "claims").exists()
 
 
 def _seconds(text: str) -> float:
@@ -212,7 +174,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     dropped: list[pytest.Item] = []
     for item in items:
         claim = _claim_of(item)
-        about = claim is None or any(role in subjects for role in claim.roles)
+        about = claim is None or claim.about(subjects)
         (kept if about else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -225,10 +187,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     claim = _claim_of(pyfuncitem)
     if claim is None:
         return None
+    from limitpoint.ledger import make_record
+
     options = pyfuncitem.config.stash[OPTIONS]
     seed: Any = pyfuncitem.funcargs["trial"]
-    outcome = claim.evaluate(options.setting(seed))
-    record = options.record(claim, seed, outcome)
+    setting = options.setting(seed)
+    outcome = claim.evaluate(setting)
+    record = make_record(claim, setting, outcome)
     pyfuncitem.stash[RECORD] = record
     pyfuncitem.user_properties += [
         ("claim", claim.id),

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
-import pytest
+from rich.progress import Progress, TimeRemainingColumn
+from rich.table import Table
 
-from limitpoint.registry import claims_folder
+from limitpoint.checking import Record, claims_about, setting_for
+from limitpoint.commands._options import add_json, console, print_json
+from limitpoint.errors import UsageError
+from limitpoint.ledger import Keeper, Ledger, make_record
+from limitpoint.seeds import parse_seeds
+from limitpoint.subjects import parse_subject
+from limitpoint.summary import COLOURS, tightest
 
 HELP = "run the claims of a role against an optimizer"
 
@@ -14,20 +23,64 @@ HELP = "run the claims of a role against an optimizer"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `limitpoint check`."""
     parser.add_argument("subject", nargs="+", metavar="ROLE=MODULE:ATTR[,key=value...]")
-    parser.add_argument("-k", dest="keyword", default="", help="only these claims (as pytest's -k)")
+    parser.add_argument("-k", dest="keyword", default="", help="only ids that contain this text")
     parser.add_argument("--seeds", default="42", help="42, 0-19 or 1,5,7-9 (default 42)")
-    parser.add_argument("--horizon", default="quick", help="quick or full (default quick)")
-    parser.add_argument("--ledger", default=None, help="write the JSON ledger here")
+    parser.add_argument("--horizon", default="quick", choices=("quick", "full"))
+    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS",
+                        help="what the optimizer may take in one run (default 120)")  # fmt: skip
+    parser.add_argument("--ledger", type=Path, default=None, help="write the JSON ledger here")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run pytest on the claims with the subjects; its exit code."""
-    words = [str(claims_folder()), "-q", "--no-header", "--import-mode=importlib"]
-    words += ["-p", "no:cacheprovider", "--seeds", args.seeds, "--horizon", args.horizon]
-    for subject in args.subject:
-        words += ["--subject", subject]
-    if args.keyword:
-        words += ["-k", args.keyword]
-    if args.ledger:
-        words += ["--ledger", args.ledger]
-    return int(pytest.main(words))
+    """Print verdict, reason and slack of each claim; 1 if one is not supported."""
+    sys.path.append(str(Path.cwd()))
+    subjects = [parse_subject(spec) for spec in args.subject]
+    seeds = parse_seeds(args.seeds)
+    claims = [c for c in claims_about(s.role for s in subjects) if args.keyword in c.id]
+    if not claims:
+        raise UsageError(f"no claim of this role has {args.keyword!r} in its id")
+    keeper = Keeper(Ledger(), args.ledger) if args.ledger else None
+    records: list[Record] = []
+    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
+    with Progress(*columns, transient=True, disable=args.json) as bar:
+        task = bar.add_task("claims", total=len(claims) * len(seeds))
+        for claim in claims:
+            for seed in seeds:
+                bar.update(task, description=claim.id)
+                setting = setting_for(
+                    subjects, seed=seed, horizon=args.horizon, timeout=args.timeout
+                )
+                records.append(make_record(claim, setting, claim.evaluate(setting)))
+                bar.advance(task)
+                if keeper:
+                    keeper.add(records[-1])
+    if keeper:
+        keeper.close()
+    if args.json:
+        print_json(records)
+    else:
+        _show(records, ", ".join(args.subject))
+    failed = any(record["verdict"] in ("refuted", "inconclusive") for record in records)
+    return 1 if failed else 0
+
+
+def _show(records: list[Record], title: str) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in ("claim", "seed", "verdict", "least slack", "why"):
+        table.add_column(column, overflow="fold")
+    for record in records:
+        closest = tightest(record)
+        colour = COLOURS[record["verdict"]]
+        table.add_row(
+            record["id"],
+            str(record["seed"]),
+            f"[{colour}]{record['verdict']}[/]",
+            "" if closest is None else f"{closest['slack']:.3g}",
+            record["reason"] or (closest["quantity"] if closest else ""),
+        )
+    out = console()
+    out.print(table)
+    for record in records:
+        if record["verdict"] in ("refuted", "inconclusive"):
+            out.print(record["reproduce"], markup=False, highlight=False, soft_wrap=True)
