@@ -274,3 +274,26 @@ def test_sessions_without_claims_do_not_import_torch(project):
     )
     result = project.run(sys.executable, "-c", code)
     assert result.ret == 0
+
+
+def test_resume_goes_on_where_a_killed_run_stopped(project):
+    _, whole = ledger_of(project, "--seeds", "1,2")
+    path = project.path / "out" / "ledger.json"
+    part = whole | {"claims": whole["claims"][:3]}
+    path.write_text(json.dumps(part))
+    result, again = ledger_of(project, "--seeds", "1,2", "--resume", path)
+    result.assert_outcomes(passed=1, failed=3, skipped=1, deselected=3)
+
+    def verdicts(ledger):
+        return [(r["id"], r["seed"], r["verdict"]) for r in ledger["claims"]]
+
+    assert verdicts(again) == verdicts(whole)
+
+
+def test_resume_refuses_a_ledger_of_another_commit(project):
+    path = project.path / "ledger.json"
+    path.write_text(
+        json.dumps({"schema": 1, "suite": {"commit": "x"}, "environment": {}, "claims": []})
+    )
+    with pytest.raises(UsageError, match="another version or commit"):
+        Options(project.parseconfig("--resume", path))

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from limitpoint.errors import UsageError
 
-COMMANDS = ("list", "check", "mutants", "errata", "report")
+COMMANDS = ("list", "check", "mutants", "errata", "report", "gate")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,7 +8,7 @@ import platform
 import shlex
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -90,6 +90,14 @@ def make_record(claim: Claim, setting: Setting, outcome: Outcome) -> dict[str, A
         "seconds": round(outcome.seconds, 3),
         "reproduce": reproduce(claim, setting),
     }
+
+
+def same_run(record: Mapping[str, Any], claim: Claim, setting: Setting) -> bool:
+    """Whether a record is of this claim under this setting."""
+    played = [spec for role, spec in setting.specs.items() if role in claim.roles]
+    here = (claim.id, setting.seed, setting.engine, setting.device, setting.horizon)
+    there = tuple(record[name] for name in ("id", "seed", "engine", "device", "horizon"))
+    return here == there and record["subject"] == ("; ".join(played) or None)
 
 
 def reproduce(claim: Claim, setting: Setting) -> str:

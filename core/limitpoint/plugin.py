@@ -42,6 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--expected-failures", action="append", default=[], metavar="FILE",
         help="TOML of claims known to fail, each with a reason (repeatable)",
     )  # fmt: skip
+    group.addoption(
+        "--resume", default=None, metavar="LEDGER",
+        help="keep what an interrupted run of this commit has done, and go on",
+    )  # fmt: skip
     group.addoption("--allow-inconclusive", action="store_true",
                     help="skip inconclusive claims instead of failing them")  # fmt: skip
 
@@ -71,8 +75,8 @@ class Options:
         self.subjects: dict[str, Any] = {}
         self._read_subjects(config.getoption("--subject"))
         self.allow_inconclusive = config.getoption("--allow-inconclusive")
+        self.records: list[dict[str, Any]] = self._done(config.getoption("--resume"))
         self.keeper = self._keeper(config)
-        self.records: list[dict[str, Any]] = []
 
     def _read_subjects(self, specs: list[str]) -> None:
         if not specs:
@@ -96,7 +100,27 @@ class Options:
 
         if Path(path).is_dir():
             raise UsageError(f"--ledger {path}: is a folder; give a file name")
-        return Keeper(Ledger(environment=environment(self.device)), Path(path))
+        return Keeper(
+            Ledger(environment=environment(self.device), claims=list(self.records)), Path(path)
+        )
+
+    def _done(self, path: str | None) -> list[dict[str, Any]]:
+        if path is None:
+            return []
+        from limitpoint.ledger import Ledger, suite
+
+        ledger = Ledger.read(Path(path))
+        if ledger.suite != suite():
+            raise UsageError(f"--resume {path}: is of another version or commit, start afresh")
+        return ledger.claims
+
+    def is_done(self, claim: Claim, seed: int) -> bool:
+        """Whether the ledger that is resumed has this claim under this setting."""
+        if not self.records:
+            return False
+        from limitpoint.ledger import same_run
+
+        return any(same_run(record, claim, self.setting(seed)) for record in self.records)
 
     def setting(self, seed: int) -> Setting:
         """The setting of one claim."""
@@ -166,19 +190,25 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --subject, only the claims about its role are of interest."""
-    subjects = config.stash[OPTIONS].subjects
-    if not subjects:
-        return
+    """Leave out what --resume has done, and with --subject the claims about other roles."""
+    options = config.stash[OPTIONS]
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
-        claim = _claim_of(item)
-        about = claim is None or claim.about(subjects)
-        (kept if about else dropped).append(item)
+        (kept if _wanted(item, options) else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+def _wanted(item: pytest.Item, options: Options) -> bool:
+    claim = _claim_of(item)
+    if claim is None:
+        return True
+    if options.subjects and not claim.about(options.subjects):
+        return False
+    seed: int = item.callspec.params["trial"]  # type: ignore[attr-defined]
+    return not options.is_done(claim, seed)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -255,9 +285,11 @@ class _Collector:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.options.records:
+            from limitpoint.github import publish
             from limitpoint.summary import write_summary
 
             write_summary(terminalreporter, self.options.records)
+            publish(self.options.records)
             if self.options.keeper is not None:
                 terminalreporter.write_line(f"ledger: {self.options.keeper.path}")
 

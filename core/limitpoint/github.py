@@ -1,0 +1,52 @@
+"""What GitHub Actions shows: a summary in Markdown, and an annotation for each failure."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from limitpoint.ledger import papers
+
+Record = dict[str, Any]
+VERDICTS = ("supported", "refuted", "inconclusive", "not-applicable")
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """A table of verdicts by paper, and the claims that failed with a command to paste."""
+    lines = ["## limitpoint", "", f"| paper | {' | '.join(VERDICTS)} |", "|---" * 5 + "|"]
+    for paper in papers(records):
+        rows = [r for r in records if r["id"].partition("/")[0] == paper]
+        counts = Counter(row["verdict"] for row in rows)
+        lines.append(f"| {paper} | {' | '.join(str(counts[v]) for v in VERDICTS)} |")
+    for record in records:
+        if record["verdict"] in ("refuted", "inconclusive"):
+            reason = record["reason"].replace("\n", " ")
+            lines += [
+                "",
+                f"**{record['id']}** {record['verdict']} (seed {record['seed']}): {reason}",
+            ]
+            lines += ["", "```sh", record["reproduce"], "```"]
+    return "\n".join(lines) + "\n"
+
+
+def annotations(records: Sequence[Record]) -> list[str]:
+    """One ::error line for each claim that failed; its newlines escaped as the runner wants."""
+    return [
+        f"::error title={record['id']} {record['verdict']}::"
+        + f"{record['reason']}\n{record['reproduce']}".replace("%", "%25").replace("\n", "%0A")
+        for record in records
+        if record["verdict"] in ("refuted", "inconclusive")
+    ]
+
+
+def publish(records: Sequence[Record], environment: Mapping[str, str] = os.environ) -> None:
+    """Append the summary and print the annotations, where a runner is listening."""
+    summary = environment.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as out:
+            out.write(markdown(records))
+    if environment.get("GITHUB_ACTIONS") == "true":
+        print("\n".join(annotations(records)))
