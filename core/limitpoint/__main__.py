@@ -1,0 +1,5 @@
+"""`python -m limitpoint`."""
+
+from limitpoint.cli import main
+
+raise SystemExit(main())
