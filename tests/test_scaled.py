@@ -1,6 +1,7 @@
 """Scaled arithmetic: against mpmath at 50 digits, and against plain tensors where those suffice."""
 
 import math
+from functools import partial
 
 import mpmath as mp
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mpf
 
-from limitpoint import Problem, StepSize, limits, optimizers, problems, run, scaled
+from limitpoint import Problem, StepSize, limits, optimizers, problems, scaled
+from limitpoint import run as run_any
 from limitpoint.losses import CrossEntropy, MulticlassExponential, PairLogLoss, log_softplus
 from limitpoint.problem import Objective
 from limitpoint.scaled import Scaled
@@ -17,6 +19,8 @@ from limitpoint.scaled import Scaled
 EPS = 2.0**-52
 # One slow first call, of torch or of mpmath, is no failure.
 unhurried = settings(deadline=None)
+# The definition of a rule; the fused engine has tests of its own.
+run = partial(run_any, engine="torch")
 
 mantissas = st.floats(1e-3, 1e3) | st.floats(-1e3, -1e-3)
 log_scales = st.floats(-5e3, 5e3)
@@ -194,7 +198,9 @@ def adam_in_mpmath(problem: Problem, start, steps: int, eta: float, beta1: float
     eta, beta1, beta2 = mpf(eta), mpf(beta1), mpf(beta2)
     m, v = [[mpf(0)] * d for _ in W], [[mpf(0)] * d for _ in W]
     for _ in range(steps):
-        slopes = [residuals([mp.fdot(row, x) for row in W], label) for x, label in zip(X, y)]  # noqa: B905
+        slopes = [
+            residuals([mp.fdot(row, x) for row in W], label) for x, label in zip(X, y, strict=True)
+        ]
         for c in range(k):
             for j in range(d):
                 g = mp.fsum(slope[c] * x[j] for slope, x in zip(slopes, X, strict=True)) / n
@@ -267,3 +273,20 @@ def test_adam_does_not_feel_a_constant_that_multiplies_the_loss():
     shifted = Shifted("shifted", TINY.value, TINY.grad)
     there = run(shifted, adam, 200, start=TINY.start).final
     torch.testing.assert_close(there, run(TINY, adam, 200).final, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("start", [TINY.start, deep_start()], ids=["in range", "far below it"])
+def test_a_batch_of_epsilons_is_a_batch_of_adams(start):
+    """Entry by entry the same run, epsilon = 0 and one far above the gradient included."""
+    epsilons = [0.0, 1e-300, 1e-8, 1.0]
+    column = torch.tensor(epsilons, dtype=torch.float64).reshape(-1, 1, 1)
+    settings = {"step_size": StepSize(0.3, 0.5), "beta1": 0.9, "beta2": 0.95}
+    starts = start.expand(4, -1, -1)
+    together = run(TINY, optimizers.Adam(**settings, epsilon=column), 100, start=starts).final
+    for epsilon, final in zip(epsilons, together, strict=True):
+        alone = run(TINY, optimizers.Adam(**settings, epsilon=epsilon), 100, start=start).final
+        torch.testing.assert_close(final, alone, rtol=1e-12, atol=1e-12)
+    if start is TINY.start:
+        torch.testing.assert_close(together[1], together[0], rtol=1e-12, atol=1e-12)
+    else:
+        torch.testing.assert_close(together[2], start, rtol=1e-12, atol=0.0)

@@ -10,6 +10,7 @@ from . import measures as measures
 from . import models as models
 from . import optimizers as optimizers
 from . import problems as problems
+from . import sharpness as sharpness
 from . import steepest as steepest
 from .checking import check as check
 from .checking import parametrize_claims as parametrize_claims
@@ -33,5 +34,8 @@ from .registry import claims_of as claims_of
 from .running import play as play
 from .running import run as run
 from .scaled import Scaled as Scaled
+from .schedules import LinearStep as LinearStep
+from .schedules import PolyakLojasiewiczStep as PolyakLojasiewiczStep
+from .schedules import RootRadius as RootRadius
 from .schedules import StepSize as StepSize
 from .trajectory import Trajectory as Trajectory

@@ -1,8 +1,8 @@
 r"""SAM on a diagonal network and one example, in closed form (minor_first, Sec. 3 and 4).
 
-The data are {(mu, +1)} with 0 < mu_1 < ... < mu_d, and all L layers start at the same alpha > 0. The
-rescaled flow divides the velocity by -l'(u_hat), u_hat the prediction at the perturbed weights: the
-path is the same and the clock tau runs without end. The paper's text was not at hand, so the
+The data are {(mu, +1)} with 0 < mu_1 < ... < mu_d, and all L layers start at the same alpha > 0.
+The rescaled flow divides the velocity by -l'(u_hat), u_hat the prediction at the perturbed weights:
+the path is the same and the clock tau runs without end. The paper's text was not at hand, so the
 formulas are derived (FACTS 2.2, 2.3):
 
     linf-SAM:          dw_j/dtau = mu_j (w_j - rho)^(L-1) while w_j > 0,
@@ -26,7 +26,7 @@ from limitpoint.losses import MarginLoss
 from limitpoint.models import DiagonalProduct
 from limitpoint.optimizers import L2SAM, LinfSAM
 from limitpoint.problem import Problem
-from limitpoint.scaled import Scaled, Value
+from limitpoint.scaled import Scaled
 
 SAM = L2SAM | LinfSAM
 
@@ -37,32 +37,38 @@ def slope(problem: Problem, rule: SAM) -> Callable[[Tensor], Scaled]:
     Args:
         problem: one example, and a loss of the margin.
         rule: the SAM that the theorem is about, with its radius; nobody else's.
+
+    Raises:
+        TypeError: the loss is none of a margin.
     """
+    loss = problem.loss
+    if not isinstance(loss, MarginLoss):
+        raise TypeError(f"{problem.name}: {type(loss).__name__} is no loss of the margin")
+    last: list[tuple[Tensor, Scaled]] = []
 
     def at(w: Tensor) -> Scaled:
-        loss = problem.loss
-        assert isinstance(loss, MarginLoss)
-        margin = problem.y * problem.predict(rule.perturbed(problem, w))
-        return Scaled(torch.ones_like(margin), loss.log_slope(margin))
+        # Clock and integrals ask for the same iterate, one after the other.
+        if not last or last[0][0] is not w:
+            margin = problem.y * problem.predict(rule.perturbed(problem, w))
+            last[:] = [(w, Scaled(torch.ones_like(margin), loss.log_slope(margin)))]
+        return last[0][1]
 
     return at
 
 
 def rescaling(
-    problem: Problem, rule: SAM, pace: Callable[[Tensor], Tensor] | None = None
+    rate: Callable[[Tensor], Scaled], pace: Callable[[Tensor], Tensor] | None = None
 ) -> Callable[[Tensor], Scaled]:
     """The speed that makes a flow's clock s with dtau/ds = pace(w): tau itself without a pace.
 
     Args:
-        problem: one example, and a loss of the margin.
-        rule: the SAM that the theorem is about.
-        pace: w (L, d) -> a positive number, to approach a finite tau without end.
+        rate: dtau/dt, see `slope`.
+        pace: w -> a positive number, to approach a finite tau without end.
     """
-    rate = slope(problem, rule)
 
     def speed(w: Tensor) -> Scaled:
-        found = rate(w)
-        return Scaled(torch.ones_like(found.mantissa), -found.log_scale) * (pace(w) if pace else 1)
+        inverse = Scaled(torch.ones(1, dtype=w.dtype), -rate(w).log_scale)
+        return inverse if pace is None else inverse * pace(w)
 
     return speed
 
@@ -99,11 +105,8 @@ def extinction_times(alpha: Tensor, mu: Tensor, rho: float, depth: int) -> Tenso
     if depth % 2:
         return torch.full_like(alpha, torch.inf)
     q = depth - 2
-    if q == 0:
-        tau = torch.log(rho / below) / mu
-    else:
-        tau = (below**-q - rho**-q) / (q * mu)
-    return torch.where(below > 0, tau, torch.inf)
+    distance = (below**-q - rho**-q) / q if q else torch.log(rho / below)
+    return torch.where(below > 0, distance / mu, torch.inf)
 
 
 def blow_up_times(alpha: Tensor, mu: Tensor, rho: float, depth: int) -> Tensor:
@@ -174,12 +177,6 @@ def nearest(mu: Tensor, point: Tensor) -> Tensor:
     return (mu - point.unsqueeze(-1)).abs().argmin(-1)
 
 
-def moments(mu: np.ndarray, beta: np.ndarray) -> tuple[float, float]:
-    """m_1 and m_2, the moments of mu under the weights mu_k^2 beta_k / n^2."""
-    p = mu**2 * beta
-    return float(p @ mu / p.sum()), float(p @ mu**2 / p.sum())
-
-
 def survival_barrier(problem: Problem, w: Tensor) -> Tensor:
     """m_2 / m_1, shape (*batch, 1): once c is above it, c rises forever (FACTS 2.3)."""
     mu = problem.X[..., 0, :]
@@ -198,7 +195,7 @@ def survival_certain(mu: Tensor) -> float:
 
 
 def major_first(mu: Tensor) -> float:
-    """alpha_2/rho, from which coordinate d grows fastest at once: (mu_{d-1} + mu_d)/(sqrt(2)||mu||)."""
+    """alpha_2/rho = (mu_{d-1} + mu_d)/(sqrt(2) ||mu||), from which coordinate d leads at once."""
     return float(mu.sort().values[-2:].sum() / (math.sqrt(2) * mu.norm()))
 
 
@@ -228,22 +225,16 @@ def _survives(mu: np.ndarray, alpha: float) -> bool:
     def field(_: float, log_beta: np.ndarray) -> np.ndarray:
         return 2 * mu * (c_of(log_beta) - mu)
 
-    def undecided(_: float, log_beta: np.ndarray) -> float:
-        first, second = moments(mu, np.exp(log_beta))
-        c = c_of(log_beta)
-        return min(c - mu.min(), second / first - c)
+    def collapsing(_: float, log_beta: np.ndarray) -> float:
+        return c_of(log_beta) - float(mu.min())
 
-    undecided.terminal = True  # type: ignore[attr-defined]
+    def surviving(_: float, log_beta: np.ndarray) -> float:
+        p = mu**2 * np.exp(log_beta)
+        return c_of(log_beta) - float(p @ mu**2) / float(p @ mu)
+
+    collapsing.terminal = surviving.terminal = True  # type: ignore[attr-defined]
     start = np.full(len(mu), 2 * math.log(alpha))
-    found = solve_ivp(
-        field, (0, 1e3), start, "DOP853", events=undecided, rtol=1e-10, atol=1e-12
-    )
-    return c_of(found.y[:, -1]) > (mu.min() + mu.max()) / 2 or _above(mu, found.y[:, -1], c_of)
-
-
-def _above(mu: np.ndarray, log_beta: np.ndarray, c_of: Callable[[np.ndarray], float]) -> bool:
-    first, second = moments(mu, np.exp(log_beta))
-    return abs(c_of(log_beta) - second / first) < abs(c_of(log_beta) - mu.min())
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]
+    events = (collapsing, surviving)
+    found = solve_ivp(field, (0, 1e3), start, "DOP853", events=events, rtol=1e-10, atol=1e-12)
+    assert found.t_events is not None
+    return len(found.t_events[1]) > 0

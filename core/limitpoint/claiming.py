@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ class Setting:
         specs: what the command line calls them, by role.
         timeout: seconds that a foreign subject may take in one run, or None.
         watch: called with (step, steps) while a run goes on.
+        cifar10: the user's copy of CIFAR-10, or None for stand-ins.
     """
 
     seed: int = 42
@@ -53,6 +55,7 @@ class Setting:
     specs: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     watch: Callable[[int, int], None] | None = None
+    cifar10: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,8 @@ def flow_predictor(alpha: Tensor, pulled: Tensor) -> Tensor:
 def relaxation_time(problem: Problem) -> float:
     """Time in which gradient flow makes the residual e times smaller, at worst.
 
-    n / (4 min alpha^2 lambda_min(X X^T)): r' = -(2/n) X diag(w_+^2 + w_-^2) X^T r, and w_+ w_- stays
-    at alpha^2. A rule that shrinks alpha can take longer.
+    n / (4 min alpha^2 lambda_min(X X^T)): r' = -(2/n) X diag(w_+^2 + w_-^2) X^T r, and w_+ w_-
+    stays at alpha^2. A rule that shrinks alpha can take longer.
 
     Args:
         problem: a `DiagonalDifference` with L = (1/4n) sum_i r_i^2 and X of full row rank.

@@ -108,6 +108,7 @@ def reproduce(claim: Claim, setting: Setting) -> str:
     for name, usual in (("horizon", "quick"), ("engine", "auto"), ("device", "cpu")):
         value = getattr(setting, name)
         words += [f"--{name}", value] if value != usual else []
+    words += ["--cifar10", str(setting.cifar10)] if setting.cifar10 else []
     for role, spec in setting.specs.items():
         words += ["--subject", spec] if role in claim.roles else []
     return shlex.join(words)

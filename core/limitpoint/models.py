@@ -57,6 +57,14 @@ class Linear(Model):
         return _rows(slope, X)
 
 
+def _each_class(slope: Tensor, X: Tensor) -> Tensor:
+    """sum_i slope_ic x_i, shape (*batch, k, d)."""
+    if slope.ndim > 2 == X.ndim:
+        rows = slope.mT.reshape(-1, X.shape[-2])
+        return (rows @ X).reshape(*slope.shape[:-2], slope.shape[-1], -1)
+    return slope.mT @ X
+
+
 @dataclass(frozen=True)
 class MulticlassLinear(Model):
     """f(x) = W x; W of shape (*batch, k, d)."""
@@ -65,13 +73,16 @@ class MulticlassLinear(Model):
 
     def predict(self, w: Tensor, X: Tensor) -> Tensor:
         """Logits X W^T."""
+        if w.ndim > 2 == X.ndim:
+            # One product for the whole batch; broadcasting would copy X for each of its members.
+            return (w.flatten(0, -2) @ X.mT).reshape(*w.shape[:-1], -1).mT
         return X @ w.mT
 
     def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
         """slope^T X; each class keeps its own scale."""
         if isinstance(slope, Scaled):
-            return Scaled(slope.mantissa.mT @ X, slope.log_scale.mT)
-        return slope.mT @ X
+            return Scaled(_each_class(slope.mantissa, X), slope.log_scale.mT)
+        return _each_class(slope, X)
 
 
 @dataclass(frozen=True)

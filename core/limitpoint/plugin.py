@@ -37,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--seeds", default="42", metavar="SPEC", help="42, 0-19 or 1,5,7-9 (default 42)"
     )
     group.addoption("--horizon", default="quick", help="quick or full (default quick)")
+    group.addoption("--cifar10", default=None, metavar="PATH",
+                    help="your copy of CIFAR-10, folder or tar.gz, instead of stand-ins")  # fmt: skip
     group.addoption("--ledger", default=None, metavar="PATH", help="write the JSON ledger here")
     group.addoption(
         "--expected-failures", action="append", default=[], metavar="FILE",
@@ -67,6 +69,7 @@ class Options:
             from limitpoint.running import check_engine
 
             check_engine(self.engine, self.device)
+        self.cifar10 = _cifar10(config.getoption("--cifar10"))
         self.timeout = _seconds(config.getoption("--subject-timeout"))
         self.expected = read_expected(Path(p) for p in config.getoption("--expected-failures"))
         if self.expected:
@@ -134,7 +137,17 @@ class Options:
             subjects=self.subjects,
             specs=self.subject_specs,
             timeout=self.timeout,
+            cifar10=self.cifar10,
         )
+
+
+def _cifar10(path: str | None) -> Path | None:
+    if path is None:
+        return None
+    from limitpoint.problems.image_files import read_cifar10
+
+    read_cifar10(Path(path))
+    return Path(path)
 
 
 def _seconds(text: str) -> float:

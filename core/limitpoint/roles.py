@@ -19,6 +19,7 @@ ROLES: Mapping[str, Factory] = MappingProxyType(
         "cd": optimizers.CoordinateDescent,
         "nsd": optimizers.SteepestDescent,
         "spectral": optimizers.SpectralDescent,
+        "muon": optimizers.Muon,
         "adam": optimizers.Adam,
         "usam": optimizers.USAM,
         "n-sam": optimizers.NSAM,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limitpoint.errors import SubjectFailed, UsageError
 from limitpoint.optimizers import Rule
-from limitpoint.problem import Oracle, Problem
+from limitpoint.problem import Objective, Oracle, Problem
 from limitpoint.trajectory import Trajectory, log_grid
 
 ENGINES = ("auto", "torch", "fused")
@@ -40,12 +40,14 @@ def run(
         start: w_0, shape (*batch, *parameter), float64; a `Problem` knows its own.
         record: which steps to keep, within 0..steps; a log-spaced grid with both ends by default.
         integrals: functions of the iterate, summed with weight eta_t before each step.
-        engine: "torch" runs the definition of the rule; "auto" the fastest engine there is.
+        engine: "torch" runs the definition of the rule; "fused" its compiled form; "auto" the
+            compiled form where there is one.
         device: "cpu" or "cuda".
         watch: called with (step, steps) at each recorded step, for progress.
 
     Raises:
-        UsageError: an engine or device that is not there, or a problem without a start.
+        UsageError: an engine or device that is not there, a problem without a start, or a run that
+            the engine asked for does not cover.
         SubjectFailed: an iterate is not finite; says at which recorded step.
     """
     check_engine(engine, device)
@@ -60,19 +62,76 @@ def run(
     if grid.size == 0 or grid[0] < 0 or grid[-1] > steps:
         raise UsageError(f"recorded steps must lie in 0..{steps}")
     with torch.no_grad():
-        return _run_torch(oracle, rule, start, grid, dict(integrals or {}), watch)
+        fused = _run_fused(oracle, rule, start, grid, dict(integrals or {}), engine, device, watch)
+        return fused or _run_torch(oracle, rule, start, grid, dict(integrals or {}), watch)
+
+
+def play(rule: Rule, gradients: Tensor) -> Trajectory:
+    """Hand a rule a prescribed sequence of gradients, whatever it does with them.
+
+    Step t is taken on the linear function <g_t, w>, from w = 0 on; every step is recorded.
+
+    Args:
+        rule: the update rule.
+        gradients: g_0, ..., g_{T-1}, shape (T, *batch, d), float64.
+
+    Raises:
+        SubjectFailed: an iterate is not finite.
+    """
+    w = torch.zeros_like(gradients[0])
+    kept = [w]
+    with torch.no_grad():
+        state = rule.init(_linear(gradients[0]), w)
+        for t, g in enumerate(gradients):
+            w, state = rule.step(_linear(g), w, state, t)
+            _check_finite(w, t + 1)
+            kept.append(w)
+    return Trajectory(np.arange(len(kept)), torch.stack(kept))
+
+
+def _linear(g: Tensor) -> Objective:
+    return Objective("linear", lambda w: (g * w).sum(-1), lambda w: g.expand_as(w))
 
 
 def check_engine(engine: str, device: str) -> None:
     """Raise UsageError unless the engine and the device exist here."""
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)}")
-    if engine == "fused":
-        raise UsageError("the fused engine is not there yet: use --engine torch or auto")
+    if engine == "fused" and device != "cpu":
+        raise UsageError(f"the fused engine runs on cpu, not on {device}: use --engine torch")
     if device not in DEVICES:
         raise UsageError(f"unknown device {device!r}: one of {', '.join(DEVICES)}")
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("no CUDA device is available here: use --device cpu")
+
+
+def _run_fused(
+    oracle: Oracle,
+    rule: Rule,
+    start: Tensor,
+    grid: np.ndarray,
+    integrands: dict[str, Integrand],
+    engine: str,
+    device: str,
+    watch: Watcher | None,
+) -> Trajectory | None:
+    """The run in compiled form, or None where torch is asked for or is all there is."""
+    if engine == "torch" or (engine == "auto" and _is_large(oracle)):
+        return None
+    from limitpoint import fused  # numba is loaded when it is first used
+
+    try:
+        found = fused.plan(oracle, rule, start, integrands, device)
+    except fused.NotCovered as missing:
+        if engine == "fused":
+            raise UsageError(f"the fused engine does not cover {missing}") from None
+        return None
+    return Trajectory(grid, *fused.execute(found, grid, _check_finite, watch))
+
+
+def _is_large(oracle: Oracle) -> bool:
+    """Whether the data outgrow the cache, where BLAS is ahead (10 times at 400 x 1024 x 10)."""
+    return isinstance(oracle, Problem) and oracle.X.shape[-2:].numel() > 2**16
 
 
 def _run_torch(

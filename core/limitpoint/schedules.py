@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -31,6 +31,64 @@ class StepSize:
         if isinstance(self.decay, float) and self.decay == 0.0:
             return self.initial
         return self.initial * (t + 1) ** -self.decay
+
+
+@dataclass(frozen=True)
+class LinearStep(StepSize):
+    """initial * (1 - t / total): falls linearly, to zero after `total` steps.
+
+    Args:
+        initial: eta_0 > 0.
+        total: how many steps.
+    """
+
+    decay: float | Tensor = 1.0
+    total: int = 1
+
+    def at(self, t: int) -> float | Tensor:
+        """eta_t."""
+        return self.initial * (1 - t / self.total)
+
+
+@dataclass(frozen=True)
+class PolyakLojasiewiczStep(StepSize):
+    """min(initial, (8t + 4) / (3 mu (t + 1)^2)), of order 1/t (understanding_sam, Theorem 2).
+
+    Args:
+        initial: the cap, 1 / (2 beta) in the paper.
+        pl: mu > 0.
+    """
+
+    decay: float | Tensor = 1.0
+    pl: float = 1.0
+
+    def at(self, t: int) -> float | Tensor:
+        """gamma_t."""
+        return min(self.initial, (8 * t + 4) / (3 * self.pl * (t + 1) ** 2))
+
+
+@dataclass(frozen=True)
+class RootRadius(StepSize):
+    """rho_t = sqrt(gamma_t / beta), the radius that goes with a step size (Theorem 2).
+
+    Args:
+        initial: rho_0; follows from the step size.
+        gamma: the step size.
+        beta: smoothness.
+    """
+
+    initial: float | Tensor = 1.0
+    decay: float | Tensor = 0.5
+    gamma: StepSize = field(default_factory=lambda: StepSize(1.0))
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "initial", self.at(0))
+        super().__post_init__()
+
+    def at(self, t: int) -> float | Tensor:
+        """rho_t."""
+        return (self.gamma.at(t) / self.beta) ** 0.5
 
 
 def as_step_size(step_size: StepSize | float | Tensor) -> StepSize:

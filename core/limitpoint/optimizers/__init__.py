@@ -3,7 +3,9 @@
 from limitpoint.optimizers._rule import Memoryless, Rule
 from limitpoint.optimizers.adam import Adam, Moments
 from limitpoint.optimizers.gd import GD
+from limitpoint.optimizers.minibatch import Minibatch
 from limitpoint.optimizers.momentum import Momentum
+from limitpoint.optimizers.muon import Muon
 from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
 from limitpoint.optimizers.steepest_descent import (
     NGD,
@@ -24,8 +26,10 @@ __all__ = [
     "CoordinateDescent",
     "LinfSAM",
     "Memoryless",
+    "Minibatch",
     "Moments",
     "Momentum",
+    "Muon",
     "OneSAM",
     "Rule",
     "SharpnessAware",

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from limitpoint.optimizers._rule import Rule, check_range
 from limitpoint.problem import Oracle
-from limitpoint.scaled import Value, rescaled, safe_ratio, sqrt, square, tensor
+from limitpoint.scaled import Scaled, Value, rescaled, safe_ratio, sqrt, square
 
 
 class Moments(NamedTuple):
@@ -27,14 +28,14 @@ class Adam(Rule):
     Args:
         beta1: in [0, 1).
         beta2: in [0, 1).
-        epsilon: >= 0, added to sqrt(v).
+        epsilon: >= 0, added to sqrt(v); a tensor broadcasts over the batch.
         bias_correction: divide m by 1 - b1^(t+1) and v by 1 - b2^(t+1).
         decay: lambda >= 0, decoupled: w <- (1 - eta lambda) w before the step (AdamW).
     """
 
     beta1: float = 0.9
     beta2: float = 0.999
-    epsilon: float = 0.0
+    epsilon: float | Tensor = 0.0
     bias_correction: bool = False
     decay: float = 0.0
 
@@ -42,7 +43,8 @@ class Adam(Rule):
         super().__post_init__()
         check_range("beta1", self.beta1, 0.0, 1.0)
         check_range("beta2", self.beta2, 0.0, 1.0)
-        check_range("epsilon", self.epsilon, 0.0, float("inf"))
+        for epsilon in torch.as_tensor(self.epsilon).reshape(-1).tolist():
+            check_range("epsilon", epsilon, 0.0, float("inf"))
         check_range("decay", self.decay, 0.0, float("inf"))
 
     def moments(self, g: Value, state: Moments | None) -> Moments:
@@ -58,9 +60,18 @@ class Adam(Rule):
         if self.bias_correction:
             m = m / (1 - self.beta1 ** (t + 1))
             root = root / (1 - self.beta2 ** (t + 1)) ** 0.5
-        if self.epsilon > 0:
-            return tensor(m) / (tensor(root) + self.epsilon)
-        return safe_ratio(m, root)
+        return safe_ratio(m, self._damped(root))
+
+    def _damped(self, root: Value) -> Value:
+        """sqrt(v) + epsilon, in the range of sqrt(v) where that is below float64's."""
+        if isinstance(self.epsilon, float) and self.epsilon == 0:
+            return root
+        if not isinstance(root, Scaled):
+            return root + self.epsilon
+        epsilon = torch.as_tensor(self.epsilon, dtype=root.mantissa.dtype)
+        present = epsilon > 0
+        scale = torch.where(present, epsilon.log(), root.log_scale)
+        return root + Scaled(present.to(epsilon.dtype).expand_as(scale), scale)
 
     def step(self, oracle: Oracle, w: Tensor, state: Moments | None, t: int) -> tuple[Tensor, Any]:
         """One step."""

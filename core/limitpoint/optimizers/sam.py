@@ -1,7 +1,8 @@
 """Sharpness-aware minimisation: the gradient is taken at a point that was moved uphill first."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from limitpoint.optimizers._rule import Memoryless
 from limitpoint.problem import Oracle
 from limitpoint.scaled import Value, mean, safe_ratio, sign, tensor
+from limitpoint.schedules import StepSize
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,14 +19,22 @@ class SharpnessAware(Memoryless):
 
     Args:
         rho: radius >= 0 (a tensor broadcasts over the batch).
+        radii: a schedule of radii that replaces rho.
     """
 
     rho: float | Tensor = 0.05
+    radii: StepSize | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not bool((torch.as_tensor(self.rho) >= 0).all()):
             raise ValueError(f"invalid rho: {self.rho}; must be >= 0")
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        """One step, with the radius of step t if there is a schedule."""
+        if self.radii is not None:
+            return replace(self, rho=self.radii.at(t), radii=None).step(oracle, w, state, t)
+        return super().step(oracle, w, state, t)
 
     @abstractmethod
     def ascent(self, oracle: Oracle, w: Tensor) -> Value:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from limitpoint.optimizers._rule import Memoryless, check_range
 from limitpoint.problem import Oracle
-from limitpoint.scaled import Scaled, safe_ratio, sign
+from limitpoint.scaled import Scaled, Value, safe_ratio, sign
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +68,21 @@ class SpectralDescent(Memoryless):
 
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         """U V^T."""
-        g = oracle.grad(w)
-        if isinstance(g, Scaled):
-            g = g.aligned(oracle.dims).normalized().mantissa
-        left, values, right = torch.linalg.svd(g, full_matrices=False)
-        kept = values > self.rank_tolerance * values[..., :1]
-        return (left * kept.unsqueeze(-2)) @ right
+        return polar_factor(oracle.grad(w), self.rank_tolerance)
+
+
+def polar_factor(g: Value, rank_tolerance: float = 1e-12) -> Tensor:
+    """U V^T of g = U S V^T, over the singular values above `rank_tolerance` of the largest.
+
+    Args:
+        g: shape (*batch, k, d).
+        rank_tolerance: in [0, 1).
+    """
+    left, values, right = torch.linalg.svd(matrix_direction(g), full_matrices=False)
+    kept = values > rank_tolerance * values[..., :1]
+    return (left * kept.unsqueeze(-2)) @ right
+
+
+def matrix_direction(g: Value) -> Tensor:
+    """g (*batch, k, d) up to a positive factor for each matrix, its largest entry near one."""
+    return g.aligned((-2, -1)).normalized().mantissa if isinstance(g, Scaled) else g

@@ -1,24 +1,63 @@
 """Problems with names: each is one function, its data made by PCG64 from a seed."""
 
-from limitpoint.problems.objectives import quadratic, sine_valley
+from limitpoint.problems.objectives import (
+    composed,
+    conditioned_rows,
+    leaning_ridges,
+    noisy_terms,
+    parabola_chain,
+    quadratic,
+    sine_valley,
+)
+from limitpoint.problems.random_functions import cosine_waves, ridges
 from limitpoint.problems.regression import (
     authors_sparse_regression,
     gaussian_regression,
     one_equation,
     sparse_regression,
 )
-from limitpoint.problems.separable import clusters, digits, one_example
-from limitpoint.problems.support import support_simplex
+from limitpoint.problems.relu import (
+    relu_function,
+    relu_regression,
+    relu_starts,
+    slope_variation,
+)
+from limitpoint.problems.separable import (
+    axes,
+    clusters,
+    digits,
+    drawn_mu,
+    mirrored_pair,
+    one_example,
+    threshold_example,
+)
+from limitpoint.problems.support import lopsided, support_simplex
 
 __all__ = [
     "authors_sparse_regression",
+    "axes",
     "clusters",
+    "composed",
+    "conditioned_rows",
+    "cosine_waves",
     "digits",
+    "drawn_mu",
     "gaussian_regression",
+    "leaning_ridges",
+    "lopsided",
+    "mirrored_pair",
+    "noisy_terms",
     "one_equation",
     "one_example",
+    "parabola_chain",
     "quadratic",
+    "relu_function",
+    "relu_regression",
+    "relu_starts",
+    "ridges",
     "sine_valley",
+    "slope_variation",
     "sparse_regression",
     "support_simplex",
+    "threshold_example",
 ]

@@ -9,6 +9,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from limitpoint.finite_sum import FiniteSum
 from limitpoint.problem import Objective
 from limitpoint.problems._random import generator, tensor
 
@@ -84,6 +85,74 @@ def _is_pl(pl: float, a: float) -> bool:
         c, left, right = c[open_], left[open_], right[open_]
         left, right = np.concatenate([left, c]), np.concatenate([c, right])
     return False
+
+
+def parabola_chain(d: int = 1) -> Objective:
+    """L(w) = sum_j of parabolas, alternately -x^2 / 2 on [-1, 1] and (x - 2)^2 / 2 - 1 on [1, 3].
+
+    Periodic and continuously differentiable; beta = 1, reached everywhere: the curvature is -1 or
+    1, and jumps at the odd integers. The extremal function of Lemmas 7 and 8 of understanding_sam,
+    and at rho = 1 / beta one with false fixed points (FACTS 6.5). In [-2, 2] the gradient is exact.
+
+    Args:
+        d: dimension, which only the constants need: minimum -d, gradient at most sqrt(d).
+    """
+
+    def reduced(w: Tensor) -> Tensor:
+        return w - 4 * torch.round(w / 4)
+
+    def value(w: Tensor) -> Tensor:
+        x = reduced(w).abs()
+        return torch.where(x <= 1, -(x**2) / 2, (x - 2) ** 2 / 2 - 1).sum(-1)
+
+    def gradient(w: Tensor) -> Tensor:
+        x = reduced(w)
+        return torch.where(x.abs() <= 1, -x, x - 2 * x.sign())
+
+    constants = {"beta": 1.0, "minimum": -float(d), "gradient": math.sqrt(d)}
+    return Objective("parabola-chain", value, gradient, constants)
+
+
+def leaning_ridges(beta: float, mu: float) -> Objective:
+    """L(w) = b/2 (max(<u, w>, 0)^2 + max(<v, w>, 0)^2) + mu/2 |w|^2 with u = (1, 0), v = (.6, .8).
+
+    beta-smooth for b = (beta - mu) / 1.6, mu-strongly convex, least at 0. From where only u's ridge
+    rises, a long ascent meets v's, whose descent leads away from the minimiser: n-SAM's distance
+    can grow (sam/erratum-theorem-11).
+
+    Args:
+        beta: smoothness.
+        mu: in [0, beta).
+    """
+    normals = torch.tensor([[1.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
+    b = (beta - mu) / 1.6
+    return Objective(
+        "leaning-ridges",
+        lambda w: (b * (w @ normals.mT).clamp(min=0) ** 2).sum(-1) / 2 + mu / 2 * (w**2).sum(-1),
+        lambda w: b * (w @ normals.mT).clamp(min=0) @ normals + mu * w,
+        {"beta": beta, "mu": mu, "minimum": 0.0},
+    )
+
+
+def noisy_terms(mean: Objective, seed: int, d: int, noise: float, ripple: float) -> FiniteSum:
+    """Four terms with random slopes of root-mean-square length `noise` and ripples up to `ripple`.
+
+    The ripples are correlated with the slopes, so that curvature and gradient of a term are too.
+
+    Args:
+        mean: the function L.
+        seed: of the slopes.
+        d: dimension.
+        noise: root mean square of |xi_i|.
+        ripple: largest |s_i|; the ripple is the parabola chain.
+    """
+    rng = generator("noisy-terms", seed)
+    slopes = rng.standard_normal((4, d))
+    slopes -= slopes.mean(0)
+    slopes *= noise / np.sqrt((slopes**2).sum(-1).mean())
+    scales = slopes.sum(-1) - slopes.sum(-1).mean()
+    scales *= ripple / np.abs(scales).max()
+    return FiniteSum(mean, tensor(slopes), tensor(scales), parabola_chain(d))
 
 
 def composed(outer: Objective, X: Tensor, y: Tensor) -> Objective:

@@ -54,6 +54,36 @@ def digits(n: int = 100) -> Problem:
     return Problem("digits", MulticlassLinear(), CrossEntropy(), tensor(X), tensor(y[:n]), start)
 
 
+def mirrored_pair(seed: int, d: int = 6, *, loss: MulticlassLoss | None = None) -> Problem:
+    """An example x of the first class and -x of the second, max |x|_1 = 1; W starts at zero.
+
+    All constraints (e_y - e_c) x_i^T are one matrix, so that each inequality of signgd_adam that
+    can be attained is attained here.
+
+    Args:
+        seed: of the data.
+        d: inputs.
+        loss: of the logits; cross-entropy by default.
+    """
+    x = generator("mirrored-pair", seed).standard_normal(d)
+    x /= np.abs(x).sum()
+    X, y = np.stack([x, -x]), np.arange(2)
+    start = torch.zeros((2, d), dtype=torch.float64)
+    loss = loss or CrossEntropy()
+    return Problem("mirrored-pair", MulticlassLinear(), loss, tensor(X), tensor(y), start)
+
+
+def axes(k: int = 2, *, loss: MulticlassLoss | None = None) -> Problem:
+    """One example a class, the unit vectors: every matrix of margins is that of some W.
+
+    Args:
+        k: classes, examples and inputs.
+        loss: of the logits; cross-entropy by default.
+    """
+    X, start = torch.eye(k, dtype=torch.float64), torch.zeros((k, k), dtype=torch.float64)
+    return Problem("axes", MulticlassLinear(), loss or CrossEntropy(), X, torch.arange(k), start)
+
+
 def one_example(
     mu: Sequence[float],
     alpha: float | Sequence[float],
@@ -74,3 +104,27 @@ def one_example(
     y = torch.ones(1, dtype=torch.float64)
     loss = loss or Logistic()
     return Problem("one-example", DiagonalProduct(), loss, x, y, layer.expand(depth, -1).clone())
+
+
+def drawn_mu(seed: int, d: int = 5) -> list[float]:
+    """An example for `one_example`: mu_1 in [1, 2], neighbours 0.5 to 1 apart, increasing."""
+    rng = generator("drawn-mu", seed)
+    return np.cumsum(np.concatenate([rng.uniform(1, 2, 1), rng.uniform(0.5, 1, d - 1)])).tolist()
+
+
+def threshold_example(
+    seed: int, depth: int = 2, *, sides: Sequence[int] = (-1, -1, 0, 0, 1, 1), rho: float = 1.0
+) -> Problem:
+    """One example whose coordinates start below, at and above rho, in random order.
+
+    Args:
+        seed: of mu (`drawn_mu`) and of the starts.
+        depth: number of layers L.
+        sides: one a coordinate: -1 starts in [.3, .8] rho, 0 at rho, 1 in [1.1, 1.5] rho.
+        rho: the radius of linf-SAM that the starts are measured by.
+    """
+    rng = generator("threshold-example", seed)
+    order = rng.permutation(sides)
+    low, high = rng.uniform(0.3, 0.8, len(order)), rng.uniform(1.1, 1.5, len(order))
+    ratios = np.where(order < 0, low, np.where(order > 0, high, 1.0))
+    return one_example(drawn_mu(seed, len(order)), (rho * ratios).tolist(), depth)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -21,6 +23,7 @@ def support_simplex(
     theta: float = 2.0,
     *,
     spread: float | None = None,
+    direction: Sequence[float] | None = None,
     loss: MarginLoss | None = None,
 ) -> Problem:
     """d support vectors w_hat + v_i around a unit SVM solution w_hat, the v_i a jittered simplex.
@@ -38,6 +41,7 @@ def support_simplex(
         theta: least margin of w_hat at the others, > 1.
         spread: w_hat points along random signs with |entries| within this ratio of each other;
             None draws it uniformly from the sphere.
+        direction: where w_hat points, of any length, instead of a drawn direction; shape (d,).
         loss: of the margin; the logistic loss, summed, by default.
 
     Raises:
@@ -47,6 +51,8 @@ def support_simplex(
         raise ValueError(f"d = {d}, n = {n}, theta = {theta}: must be d >= 2, n >= d, theta > 1")
     rng = generator("support-simplex", seed)
     w_hat = _direction(rng, d, spread)
+    if direction is not None:
+        w_hat = np.asarray(direction) / np.linalg.norm(direction)
     across = np.linalg.svd(w_hat[None, :])[2][1:]
     margins = np.concatenate([np.ones(d), theta + rng.random(n - d)])
     sideways = np.concatenate([_simplex(rng, d), rng.standard_normal((n - d, d - 1))])
@@ -72,3 +78,17 @@ def _simplex(rng: np.random.Generator, d: int) -> np.ndarray:
     p /= p.sum()
     v -= p @ v
     return v * np.sqrt(_ACROSS / np.linalg.eigvalsh((p[:, None] * v).T @ v)[0])
+
+
+def lopsided(*, loss: MarginLoss | None = None) -> Problem:
+    """x = (1, 1), (1, -1), (3, 8), all of label 1: whoever maximises the sum of margins errs.
+
+    The SVM solution is (1, 0) with multipliers (1/2, 1/2, 0). The sum of the margins over the unit
+    ball is largest at (5, 8) / sqrt(89), on whose wrong side the second example lies.
+
+    Args:
+        loss: of the margin; the logistic loss, summed, by default.
+    """
+    X = torch.tensor([[1.0, 1.0], [1.0, -1.0], [3.0, 8.0]], dtype=torch.float64)
+    y, start = torch.ones(3, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    return Problem("lopsided", Linear(), loss or Logistic(), X, y, start)

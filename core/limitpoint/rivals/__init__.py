@@ -4,7 +4,14 @@ A rival plays a role like any subject: a factory `(step_size, **settings) -> Rul
 theorem's settings, takes the ones it knows, and gets one thing wrong.
 """
 
-from limitpoint.rivals import adaptive, descent, diagonal, right_rules, sharpness  # registration
+from limitpoint.rivals import (  # registration
+    adaptive,
+    descent,
+    diagonal,
+    one_example,
+    right_rules,
+    sharpness,
+)
 from limitpoint.rivals._registry import RIVALS, Rival, build, plain, rival
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "build",
     "descent",
     "diagonal",
+    "one_example",
     "plain",
     "right_rules",
     "rival",

@@ -11,8 +11,8 @@ from limitpoint.scaled import Value
 class _LinearModel(optimizers.GD):
     """The predictor moves as a linear model's: the layers' gradient over w_+^2 + w_-^2.
 
-    beta' = 2 w_+ w_+' - 2 w_- w_-' = -2 X^T slope, and w_+ w_- is kept as gradient flow keeps it, so
-    that only the geometry differs: the limit is the interpolator of least Euclidean norm.
+    beta' = 2 w_+ w_+' - 2 w_- w_-' = -2 X^T slope, and w_+ w_- is kept as gradient flow keeps it,
+    so that only the geometry differs: the limit is the interpolator of least Euclidean norm.
     """
 
     def direction(self, oracle: Oracle, w: Tensor) -> Value:

@@ -23,6 +23,22 @@ def _one_sam_rho_doubled(step_size: StepSize, rho: float, **settings: Any) -> Ru
     return optimizers.OneSAM(step_size, rho=2 * rho)
 
 
+@rival("n-sam-step-tripled", "n-SAM with the outer step three times too long")
+def _n_sam_step_tripled(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
+    tripled = StepSize(3 * step_size.initial, step_size.decay)
+    return optimizers.NSAM(tripled, rho=rho)
+
+
+@rival("step-tenfold", "unnormalised SAM with the outer step ten times too long")
+def _step_tenfold(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
+    return optimizers.USAM(StepSize(10 * step_size.initial, step_size.decay), rho=rho)
+
+
+@rival("step-constant", "unnormalised SAM whose step and radius stay at their first values")
+def _step_constant(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
+    return optimizers.USAM(StepSize(step_size.initial), rho=rho)
+
+
 class _Descended(optimizers.USAM):
     def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
         return w - tensor(self.rho * self.ascent(oracle, w))
@@ -65,6 +81,23 @@ plain(
 )
 
 
+class _UnitRandomAscent(SharpnessAware):
+    """A fresh direction each step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "stream", torch.Generator().manual_seed(0))
+
+    def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
+        noise = torch.randn(w.shape, generator=self.stream, dtype=w.dtype)  # type: ignore[attr-defined]
+        return noise / tensor(oracle.norm(noise))
+
+
+plain(
+    "ascent-unit-random", "ascent to a random point of the sphere of radius rho", _UnitRandomAscent
+)
+
+
 class _SignAscentAsLong(SharpnessAware):
     def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = oracle.grad(w)
@@ -82,3 +115,20 @@ class _NeighboursBatch(optimizers.OneSAM):
 
 
 plain("batches-swapped", "ascent on the neighbour's example", _NeighboursBatch, batch_size=1)
+
+
+class _Decayed(optimizers.USAM):
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        return super().direction(oracle, w) + 1e-3 * w
+
+
+plain("usam-decayed", "weight decay of 1e-3 in the gradient", _Decayed)
+
+
+class _PerturbationKept(optimizers.USAM):
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        moved = self.perturbed(oracle, w)
+        return moved - tensor(self.step_size.at(t) * oracle.grad(moved)), None
+
+
+plain("perturbation-kept", "the inner step is not undone before the outer one", _PerturbationKept)

@@ -1,0 +1,163 @@
+"""Which models, losses, rules and integrands are compiled, and what they are called with.
+
+A new one is one small function in `kernels` and one entry here. Looked up by exact type: a subclass
+may do something else, and the wrong implementations that claims are tested against are subclasses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from limitpoint import integrands, losses, models, optimizers
+from limitpoint.optimizers import Rule
+from limitpoint.problem import Problem
+
+KERNELS = "limitpoint.fused.kernels"
+Number = float | Tensor
+
+
+def _nothing(_: Any) -> tuple[Number, ...]:
+    return ()
+
+
+def _one(rule: Rule, problem: Problem) -> int:
+    return 1
+
+
+def _two(rule: Rule, problem: Problem) -> int:
+    return 2
+
+
+@dataclass(frozen=True)
+class ModelUnits:
+    """Compiled model: functions `{name}_predict` and `{name}_pullback`.
+
+    Args:
+        name: of the functions.
+        transposed: whether X comes with an input a row, (d, n), instead of an example a row.
+    """
+
+    name: str
+    transposed: bool = False
+    module: str = f"{KERNELS}.models"
+
+
+@dataclass(frozen=True)
+class LossUnits:
+    """Compiled loss: functions `{name}_slopes` and `{name}_values`.
+
+    Args:
+        name: of the functions.
+        shape: the loss's own parameter, if it has one.
+    """
+
+    name: str
+    shape: Callable[[Any], float] = lambda loss: 0.0
+    module: str = f"{KERNELS}.losses"
+
+
+@dataclass(frozen=True)
+class RuleUnit:
+    """Compiled rule: a function of that name.
+
+    Args:
+        name: of the function.
+        settings: the rule's numbers, each one for all problems or one a problem.
+        memory: values kept between steps.
+        work: values that a step needs room for.
+        matrices: whether the parameter has to be a matrix.
+    """
+
+    name: str
+    settings: Callable[[Any], tuple[Number, ...]] = _nothing
+    memory: int = 0
+    work: Callable[[Any, Problem], int] = _one
+    matrices: bool = False
+    module: str = f"{KERNELS}.rules"
+
+
+@dataclass(frozen=True)
+class IntegrandUnit:
+    """Compiled integrand: a function of that name.
+
+    Args:
+        name: of the function.
+        fits: whether the integrand is about the problem that is run.
+        settings: its numbers.
+    """
+
+    name: str
+    fits: Callable[[Any, Problem], bool]
+    settings: Callable[[Any], tuple[float, ...]] = lambda integrand: ()
+    module: str = f"{KERNELS}.integrands"
+
+
+MODELS: Mapping[type, ModelUnits] = {
+    models.Linear: ModelUnits("linear"),
+    models.MulticlassLinear: ModelUnits("multiclass", transposed=True),
+    models.DiagonalDifference: ModelUnits("difference"),
+    models.DiagonalProduct: ModelUnits("product"),
+}
+
+LOSSES: Mapping[type, LossUnits] = {
+    losses.Squared: LossUnits("squared"),
+    losses.PseudoHuber: LossUnits("pseudo_huber", lambda loss: loss.delta),
+    losses.LogCosh: LossUnits("log_cosh"),
+    losses.Logistic: LossUnits("logistic"),
+    losses.Exponential: LossUnits("exponential"),
+    losses.Probit: LossUnits("probit"),
+    losses.CrossEntropy: LossUnits("cross_entropy"),
+    losses.MulticlassExponential: LossUnits("multiclass_exponential"),
+    losses.PairLogLoss: LossUnits("pair_log"),
+}
+
+
+def _radius(rule: Any) -> tuple[Number, ...]:
+    return (rule.rho,)
+
+
+def _adam(rule: optimizers.Adam) -> tuple[Number, ...]:
+    return rule.beta1, rule.beta2, rule.epsilon, float(rule.bias_correction), rule.decay
+
+
+def _batches(rule: optimizers.MSAM, problem: Problem) -> int:
+    """One value for the total; a gradient and a point for each batch."""
+    return 1 + 2 * (problem.n // rule.batch_size)
+
+
+def _rotations(rule: Rule, problem: Problem) -> int:
+    """The gradient, its rotated rows, and the rotation."""
+    rows = problem.start.shape[-2]
+    return 2 + -(-rows * rows // (rows * problem.start.shape[-1]))
+
+
+RULES: Mapping[type, RuleUnit] = {
+    optimizers.GD: RuleUnit("gd"),
+    optimizers.Momentum: RuleUnit("momentum", lambda rule: (rule.momentum,), memory=1),
+    optimizers.SteepestDescent: RuleUnit("steepest_descent", lambda rule: (rule.p,)),
+    optimizers.SpectralDescent: RuleUnit(
+        "spectral_descent", lambda rule: (rule.rank_tolerance,), work=_rotations, matrices=True
+    ),
+    optimizers.Adam: RuleUnit("adam", _adam, memory=2),
+    optimizers.USAM: RuleUnit("usam", _radius, work=_two),
+    optimizers.NSAM: RuleUnit("usam", _radius, work=_two),
+    optimizers.L2SAM: RuleUnit("l2_sam", _radius, work=_two),
+    optimizers.LinfSAM: RuleUnit("linf_sam", _radius, work=_two),
+    optimizers.MSAM: RuleUnit(
+        "m_sam", lambda rule: (rule.rho, float(rule.batch_size)), work=_batches
+    ),
+    optimizers.OneSAM: RuleUnit(
+        "m_sam", lambda rule: (rule.rho, float(rule.batch_size)), work=_batches
+    ),
+}
+
+#: Rules that stay with torch, and why.
+TORCH_ONLY: Mapping[type, str] = {}
+
+INTEGRANDS: Mapping[type, IntegrandUnit] = {
+    integrands.Loss: IntegrandUnit("loss", lambda integrand, problem: integrand.problem is problem),
+}

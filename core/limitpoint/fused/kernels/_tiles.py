@@ -1,0 +1,214 @@
+"""Products of matrices in register tiles: the two shapes that every model's work comes down to.
+
+    dots:     out[r, c] += sum_i A[r, i] B[c, i]        both read along their rows
+    combine:  out[r, i] += sum_j W[r, j] A[j, i]        weighted sums of rows
+
+A compiler keeps neither's sums in registers by itself: it can't know that `out` is none of the
+inputs. So a tile's inner loop is written as LLVM vectors. Rows are whole lanes (`_pack.LANES`), so
+there is no remainder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from limitpoint.fused.kernels._link import kernel
+
+LANES = 8
+_DOUBLE, _INT = ir.DoubleType(), ir.IntType(64)
+_VECTOR = ir.VectorType(_DOUBLE, LANES)
+_MATRIX = types.Array(types.float64, 2, "C")
+
+
+class _Rows:
+    """A matrix as the code generator sees it: pointer and row length."""
+
+    def __init__(self, context: Any, builder: Any, array: Any) -> None:
+        self.builder = builder
+        view = context.make_array(_MATRIX)(context, builder, array)
+        self.data, self.width = view.data, cgutils.unpack_tuple(builder, view.shape)[1]
+
+    def row(self, r: Any, offset: int = 0) -> Any:
+        """Pointer to the start of row r + offset."""
+        number = self.builder.add(r, _INT(offset))
+        return self.builder.gep(self.data, [self.builder.mul(number, self.width)])
+
+
+def _load(builder: Any, row: Any, i: Any) -> Any:
+    pointer = builder.bitcast(builder.gep(row, [i]), _VECTOR.as_pointer())
+    return builder.load(pointer, align=8)
+
+
+def _store(builder: Any, value: Any, row: Any, i: Any) -> None:
+    pointer = builder.bitcast(builder.gep(row, [i]), _VECTOR.as_pointer())
+    builder.store(value, pointer, align=8)
+
+
+def _spread(builder: Any, scalar: Any) -> Any:
+    """A scalar in every lane."""
+    first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(first, ir.Constant(_VECTOR, ir.Undefined), zeros)
+
+
+def _add_product(builder: Any, total: Any, a: Any, b: Any) -> None:
+    """Total (a place) += a * b, fused where the machine can."""
+    kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f64")
+    builder.store(builder.call(function, [a, b, builder.load(total)]), total)
+
+
+def _sum(builder: Any, vector: Any) -> Any:
+    """Sum over the lanes, by halves."""
+    width = LANES
+    while width > 1:
+        width //= 2
+        picked = [*range(width, 2 * width), *[0] * (LANES - width)]
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), picked)
+        vector = builder.fadd(vector, builder.shuffle_vector(vector, vector, mask))
+    return builder.extract_element(vector, ir.IntType(32)(0))
+
+
+def _places(builder: Any, rows: int, columns: int) -> list[list[Any]]:
+    zero = ir.Constant(_VECTOR, [0.0] * LANES)
+    return [
+        [cgutils.alloca_once_value(builder, zero) for _ in range(columns)] for _ in range(rows)
+    ]
+
+
+def _dots_tile(rows: int, columns: int) -> Callable[..., None]:
+    @intrinsic
+    def tile(typingctx: Any, A: Any, r: Any, B: Any, c: Any, lo: Any, hi: Any, out: Any) -> Any:
+        """Out[r.., c..] += the dot products of `rows` rows of A and `columns` rows of B."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            a, b, target = (_Rows(context, builder, args[i]) for i in (0, 2, 6))
+            sums = _places(builder, rows, columns)
+            for place in (place for line in sums for place in line):
+                builder.store(ir.Constant(_VECTOR, [0.0] * LANES), place)
+            a_rows = [a.row(args[1], i) for i in range(rows)]
+            b_rows = [b.row(args[3], i) for i in range(columns)]
+            step = _INT(LANES)
+            with cgutils.for_range_slice(builder, args[4], args[5], step, intp=_INT) as (i, _):
+                right = [_load(builder, row, i) for row in b_rows]
+                for line, row in zip(sums, a_rows, strict=True):
+                    left = _load(builder, row, i)
+                    for place, other in zip(line, right, strict=True):
+                        _add_product(builder, place, left, other)
+            for offset, line in enumerate(sums):
+                row = target.row(args[1], offset)
+                for column, place in enumerate(line):
+                    at = builder.gep(row, [builder.add(args[3], _INT(column))])
+                    total = _sum(builder, builder.load(place))
+                    builder.store(builder.fadd(builder.load(at), total), at)
+            return context.get_dummy_value()
+
+        integer = types.int64
+        return types.void(
+            _MATRIX, integer, _MATRIX, integer, integer, integer, _MATRIX
+        ), codegen
+
+    return tile
+
+
+def _combine_tile(rows: int, vectors: int) -> Callable[..., None]:
+    @intrinsic
+    def tile(typingctx: Any, W: Any, r: Any, lo: Any, hi: Any, A: Any, i: Any, out: Any) -> Any:
+        """Out[r.., i..] += sum over lo <= j < hi of W[r, j] A[j, i..], `vectors` vectors wide."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, a, target = (_Rows(context, builder, args[i]) for i in (0, 4, 6))
+            at = [builder.add(args[5], _INT(v * LANES)) for v in range(vectors)]
+            out_rows = [target.row(args[1], i) for i in range(rows)]
+            w_rows = [w.row(args[1], i) for i in range(rows)]
+            sums = _places(builder, rows, vectors)
+            for line, row in zip(sums, out_rows, strict=True):
+                for place, i in zip(line, at, strict=True):
+                    builder.store(_load(builder, row, i), place)
+            with cgutils.for_range_slice(builder, args[2], args[3], _INT(1), intp=_INT) as (j, _):
+                source = a.row(j)
+                inputs = [_load(builder, source, i) for i in at]
+                for line, row in zip(sums, w_rows, strict=True):
+                    weight = _spread(builder, builder.load(builder.gep(row, [j])))
+                    for place, value in zip(line, inputs, strict=True):
+                        _add_product(builder, place, weight, value)
+            for line, row in zip(sums, out_rows, strict=True):
+                for place, i in zip(line, at, strict=True):
+                    _store(builder, builder.load(place), row, i)
+            return context.get_dummy_value()
+
+        integer = types.int64
+        return types.void(
+            _MATRIX, integer, integer, integer, _MATRIX, integer, _MATRIX
+        ), codegen
+
+    return tile
+
+
+_dots_4_3, _dots_2_3, _dots_1_3 = _dots_tile(4, 3), _dots_tile(2, 3), _dots_tile(1, 3)
+_dots_8_1, _dots_1_1 = _dots_tile(8, 1), _dots_tile(1, 1)
+_combine_4_2, _combine_2_2, _combine_1_4 = (
+    _combine_tile(4, 2),
+    _combine_tile(2, 2),
+    _combine_tile(1, 4),
+)
+_combine_1_1 = _combine_tile(1, 1)
+
+
+@kernel
+def dots_with_one(A, first, last, B, lo, hi, out):
+    """out[r, 0] += <A[r], B[0]> over lo <= i < hi, for the rows first..last."""
+    r = first
+    while r + 8 <= last:
+        _dots_8_1(A, r, B, 0, lo, hi, out)
+        r += 8
+    while r < last:
+        _dots_1_1(A, r, B, 0, lo, hi, out)
+        r += 1
+
+
+@kernel
+def dots(A, rows, B, columns, lo, hi, out):
+    """out[r, c] += <A[r], B[c]> over lo <= i < hi, whole lanes."""
+    c = 0
+    while c + 3 <= columns:
+        r = 0
+        while r + 4 <= rows:
+            _dots_4_3(A, r, B, c, lo, hi, out)
+            r += 4
+        if r + 2 <= rows:
+            _dots_2_3(A, r, B, c, lo, hi, out)
+            r += 2
+        if r < rows:
+            _dots_1_3(A, r, B, c, lo, hi, out)
+        c += 3
+    while c < columns:
+        for r in range(rows):
+            _dots_1_1(A, r, B, c, lo, hi, out)
+        c += 1
+
+
+@kernel
+def combine(W, rows, lo, hi, A, out):
+    """out[r] += sum over lo <= j < hi of W[r, j] A[j], whole rows of A."""
+    width = A.shape[1]
+    r = 0
+    while r + 4 <= rows:
+        for i in range(0, width - 8, 16):
+            _combine_4_2(W, r, lo, hi, A, i, out)
+        for i in range(width // 16 * 16, width, 8):
+            for row in range(r, r + 4):
+                _combine_1_1(W, row, lo, hi, A, i, out)
+        r += 4
+    while r < rows:
+        for i in range(0, width - 24, 32):
+            _combine_1_4(W, r, lo, hi, A, i, out)
+        for i in range(width // 32 * 32, width, 8):
+            _combine_1_1(W, r, lo, hi, A, i, out)
+        r += 1

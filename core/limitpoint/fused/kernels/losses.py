@@ -1,0 +1,290 @@
+"""Losses: predictions in, slopes out, in place, with their log-scale beside them.
+
+A loss of a residual or of a margin is one small function of a number; the loops around it are
+shared. Slopes are `z * exp(top)`, one `top` for each group of `size` consecutive examples and each
+class, so that the slopes of a loss near e^-400 keep their digits (see `limitpoint.losses`).
+"""
+
+from __future__ import annotations
+
+import math
+
+from limitpoint.fused.kernels._link import inline, kernel
+from limitpoint.fused.kernels._maths import (
+    exp,
+    log_normal_cdf,
+    log_sigmoid,
+    log_softplus,
+    softplus,
+)
+
+# --------------------------------------------------------------------------- losses of a residual
+
+
+def residual_slopes(slope):
+    """The unit of a slope (u, shape), u = prediction - target."""
+
+    @kernel
+    def slopes(z, y, lo, hi, size, shape, top):
+        for i in range(lo, hi):
+            z[0, i] = slope(z[0, i] - y[i], shape)
+        for group in range(top.shape[0]):
+            top[group, 0] = 0.0
+
+    return slopes
+
+
+def residual_values(value):
+    """The unit of a value (u, shape)."""
+
+    @kernel
+    def values(z, y, n, shape, out):
+        for i in range(n):
+            out[i] = math.log(value(z[0, i] - y[i], shape))
+
+    return values
+
+
+@inline
+def _squared_slope(u, shape):
+    return u
+
+
+@inline
+def _squared_value(u, shape):
+    return u * u / 2
+
+
+squared_slopes = residual_slopes(_squared_slope)
+squared_values = residual_values(_squared_value)
+
+
+@inline
+def _pseudo_huber_slope(u, delta):
+    return u / math.sqrt(1 + (u / delta) ** 2)
+
+
+@inline
+def _pseudo_huber_value(u, delta):
+    u2 = (u / delta) ** 2
+    return delta**2 * u2 / (math.sqrt(1 + u2) + 1)
+
+
+pseudo_huber_slopes = residual_slopes(_pseudo_huber_slope)
+pseudo_huber_values = residual_values(_pseudo_huber_value)
+
+
+@inline
+def _log_cosh_slope(u, shape):
+    return math.tanh(u)
+
+
+@inline
+def _log_cosh_value(u, shape):
+    size = abs(u)
+    return size + math.log1p(math.expm1(-2 * size) / 2)
+
+
+log_cosh_slopes = residual_slopes(_log_cosh_slope)
+log_cosh_values = residual_values(_log_cosh_value)
+
+
+# ----------------------------------------------------------------------------- losses of a margin
+
+
+def margin_slopes(log_slope, slope):
+    """The unit of log(-l')(z), and of -l'(z) e^-scale; -l' decreases, so the least z is on top."""
+
+    @kernel
+    def slopes(z, y, lo, hi, size, shape, top):
+        for start in range(lo, hi, size):
+            stop = min(start + size, hi)
+            least = y[start] * z[0, start]
+            for i in range(start, stop):
+                z[0, i] = y[i] * z[0, i]
+                least = min(least, z[0, i])
+            scale = log_slope(least)
+            top[(start - lo) // size, 0] = scale
+            for i in range(start, stop):
+                z[0, i] = -y[i] * slope(z[0, i], scale)
+
+    return slopes
+
+
+def margin_values(log_value):
+    """The unit of log l(z)."""
+
+    @kernel
+    def values(z, y, n, shape, out):
+        for i in range(n):
+            out[i] = log_value(y[i] * z[0, i])
+
+    return values
+
+
+@inline
+def _logistic_log_slope(z):
+    return log_sigmoid(-z)
+
+
+@inline
+def _logistic_slope(z, scale):
+    """sigma(-z) e^-scale with one exponential: e^-z is 1 ulp from its scaled form times e^scale."""
+    tail = exp(-abs(z) - (scale if z >= 0 else 0.0))
+    if z >= 0:
+        return tail / (1 + exp(-z))
+    return exp(-scale) / (1 + tail)
+
+
+@inline
+def _logistic_log_value(z):
+    return log_softplus(-z)
+
+
+logistic_slopes = margin_slopes(_logistic_log_slope, _logistic_slope)
+logistic_values = margin_values(_logistic_log_value)
+
+
+@inline
+def _exponential_log(z):
+    return -z
+
+
+@inline
+def _exponential_slope(z, scale):
+    return exp(-z - scale)
+
+
+exponential_slopes = margin_slopes(_exponential_log, _exponential_slope)
+exponential_values = margin_values(_exponential_log)
+
+
+@inline
+def _probit_log_slope(z):
+    return -0.5 * z * z - 0.5 * math.log(2 * math.pi) - log_normal_cdf(z)
+
+
+@inline
+def _probit_slope(z, scale):
+    return math.exp(_probit_log_slope(z) - scale)
+
+
+@inline
+def _probit_log_value(z):
+    tail = log_normal_cdf(-z)
+    return tail + math.exp(tail) / 2 if z > 5.0 else math.log(-log_normal_cdf(z))
+
+
+probit_slopes = margin_slopes(_probit_log_slope, _probit_slope)
+probit_values = margin_values(_probit_log_value)
+
+
+# ----------------------------------------------------------------------------- multiclass losses
+
+
+@kernel
+def _to_gaps(z, y, i):
+    """Column i of the logits becomes a_c = logit_c - logit_y, -inf at the true class."""
+    label = int(y[i])
+    own = z[label, i]
+    for c in range(z.shape[0]):
+        z[c, i] -= own
+    z[label, i] = -math.inf
+    return label
+
+
+@kernel
+def _log_sum_exp(z, i):
+    """log sum_c exp z_c of column i; -inf where all of it is."""
+    peak = z[0, i]
+    for c in range(1, z.shape[0]):
+        peak = max(peak, z[c, i])
+    if peak == -math.inf:
+        return peak
+    total = 0.0
+    for c in range(z.shape[0]):
+        total += math.exp(z[c, i] - peak)
+    return peak + math.log(total)
+
+
+def multiclass_slopes(log_residual):
+    """The unit of log |dl/dlogit_c| for a wrong class, given a_c and log sum_c e^{a_c}.
+
+    The true class's residual is minus the sum of the others, and each class has its scale.
+    """
+
+    @kernel
+    def slopes(z, y, lo, hi, size, shape, top):
+        for start in range(lo, hi, size):
+            stop, group = min(start + size, hi), (start - lo) // size
+            for c in range(z.shape[0]):
+                top[group, c] = -math.inf
+            for i in range(start, stop):
+                label = _to_gaps(z, y, i)
+                whole = _log_sum_exp(z, i)
+                for c in range(z.shape[0]):
+                    if c != label:
+                        z[c, i] = log_residual(z[c, i], whole)
+                z[label, i] = _log_sum_exp(z, i)
+                for c in range(z.shape[0]):
+                    top[group, c] = max(top[group, c], z[c, i])
+            for c in range(z.shape[0]):
+                for i in range(start, stop):
+                    z[c, i] = exp(z[c, i] - top[group, c])
+            for i in range(start, stop):
+                label = int(y[i])
+                z[label, i] = -z[label, i]
+
+    return slopes
+
+
+def multiclass_values(log_term, log_value):
+    """The unit of log l = log_value(log sum_c e^{log_term(a_c)})."""
+
+    @kernel
+    def values(z, y, n, shape, out):
+        for i in range(n):
+            _to_gaps(z, y, i)
+            for c in range(z.shape[0]):
+                z[c, i] = log_term(z[c, i])
+            out[i] = log_value(_log_sum_exp(z, i))
+
+    return values
+
+
+@inline
+def _same(a):
+    return a
+
+
+@inline
+def _cross_entropy_log_residual(a, whole):
+    return a - softplus(whole)
+
+
+cross_entropy_slopes = multiclass_slopes(_cross_entropy_log_residual)
+
+
+cross_entropy_values = multiclass_values(_same, log_softplus)
+
+
+@inline
+def _multiclass_exponential_log_residual(a, whole):
+    return a
+
+
+multiclass_exponential_slopes = multiclass_slopes(_multiclass_exponential_log_residual)
+
+
+multiclass_exponential_values = multiclass_values(_same, _same)
+
+
+@inline
+def _pair_log_residual(a, whole):
+    return log_sigmoid(a)
+
+
+pair_log_slopes = multiclass_slopes(_pair_log_residual)
+
+
+pair_log_values = multiclass_values(log_softplus, _same)

@@ -1,0 +1,242 @@
+"""Update rules, compiled: each is held to the class of the same name in `limitpoint.optimizers`.
+
+A rule moves w[0] (rows, d) in place by one step of size `eta`. `settings` are its numbers, `memory`
+what it keeps between steps (zeros before the first), `work` its room; which are which is written in
+`limitpoint.fused._registry`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from limitpoint.fused.kernels._link import Slots, kernel
+from limitpoint.fused.kernels._values import (
+    add,
+    align,
+    blend,
+    copy,
+    full_gradient,
+    gradient,
+    moved,
+    power_norm,
+    sign,
+    square,
+)
+
+
+@kernel
+def _slot(slots, start, stop):
+    return Slots(slots.mantissa[start:stop], slots.scale[start:stop])
+
+
+@kernel
+def gd(task, w, t, eta, settings, memory, work):
+    """w <- w - eta g."""
+    full_gradient(task, w, work)
+    add(w[0], -eta, work.mantissa[0], work.scale[0])
+
+
+@kernel
+def momentum(task, w, t, eta, settings, memory, work):
+    """b <- mu b + g; w <- w - eta b. Settings: mu."""
+    full_gradient(task, w, work)
+    mu = settings[0] if t > 0 else 0.0
+    if t == 0:
+        for r in range(w.shape[1]):
+            memory.scale[0, r] = work.scale[0, r]
+    blend(memory.mantissa[0], memory.scale[0], mu, work.mantissa[0], work.scale[0], 1.0)
+    add(w[0], -eta, memory.mantissa[0], memory.scale[0])
+
+
+@kernel
+def steepest_descent(task, w, t, eta, settings, memory, work):
+    """w <- w - eta argmax_{|D|_p <= 1} <g, D>. Settings: p."""
+    full_gradient(task, w, work)
+    p, w, x = settings[0], w[0], work.mantissa[0]
+    if p == math.inf:
+        for r in range(w.shape[0]):
+            for j in range(w.shape[1]):
+                w[r, j] -= eta * sign(x[r, j])
+        return
+    align(x, work.scale[0])
+    if p == 1.0:
+        _coordinate(w, eta, x)
+        return
+    q = p / (p - 1)
+    norm = power_norm(x, q) ** (q - 1)
+    if norm != 0.0:
+        for r in range(w.shape[0]):
+            for j in range(w.shape[1]):
+                power = x[r, j] if q == 2.0 else sign(x[r, j]) * abs(x[r, j]) ** (q - 1)
+                w[r, j] -= eta * (power / norm)
+
+
+@kernel
+def _coordinate(w, eta, x):
+    """Move along the first of the largest entries."""
+    row, column = 0, 0
+    for r in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            if abs(x[r, j]) > abs(x[row, column]):
+                row, column = r, j
+    w[row, column] -= eta * x[row, column]
+
+
+@kernel
+def spectral_descent(task, w, t, eta, settings, memory, work):
+    """w <- w - eta U V^T with g = U S V^T. Settings: the rank's tolerance."""
+    full_gradient(task, w, _slot(work, 0, 1))
+    rows = w.shape[1]
+    align(work.mantissa[0], work.scale[0])
+    rotation = work.mantissa[2:].reshape(-1)[: rows * rows].reshape((rows, rows))
+    polar(work.mantissa[0], work.mantissa[1], rotation, settings[0])
+    add(w[0], -eta, work.mantissa[0], work.scale[0])
+
+
+@kernel
+def polar(x, turned, rotation, tolerance):
+    """X = U S V^T becomes U V^T, without the singular values below tolerance * the largest.
+
+    One-sided Jacobi (Hestenes 1958): rotation @ x = `turned` has orthogonal rows, of lengths S.
+    """
+    copy(turned, x)
+    _orthogonalise(turned, rotation)
+    largest = 0.0
+    for r in range(x.shape[0]):
+        largest = max(largest, _inner(turned, r, r))
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[i, j] = 0.0
+    for r in range(x.shape[0]):
+        length = math.sqrt(_inner(turned, r, r))
+        if length > tolerance * math.sqrt(largest):
+            for i in range(x.shape[0]):
+                for j in range(x.shape[1]):
+                    x[i, j] += rotation[r, i] / length * turned[r, j]
+
+
+@kernel
+def _inner(x, p, q):
+    total = 0.0
+    for j in range(x.shape[1]):
+        total += x[p, j] * x[q, j]
+    return total
+
+
+@kernel
+def _orthogonalise(x, rotation):
+    """Rotate pairs of rows until all are orthogonal to rounding; at most 60 sweeps."""
+    rows = x.shape[0]
+    for r in range(rows):
+        for s in range(rows):
+            rotation[r, s] = 1.0 if r == s else 0.0
+    for _ in range(60):
+        turned = False
+        for p in range(rows):
+            for q in range(p + 1, rows):
+                a, b, c = _inner(x, p, p), _inner(x, q, q), _inner(x, p, q)
+                if abs(c) > 1e-16 * math.sqrt(a * b):
+                    turned = True
+                    zeta = (b - a) / (2 * c)
+                    tangent = math.copysign(1.0, zeta) / (abs(zeta) + math.sqrt(1 + zeta * zeta))
+                    _rotate(x, p, q, tangent)
+                    _rotate(rotation, p, q, tangent)
+        if not turned:
+            return
+
+
+@kernel
+def _rotate(x, p, q, tangent):
+    cosine = 1 / math.sqrt(1 + tangent * tangent)
+    sine = cosine * tangent
+    for j in range(x.shape[1]):
+        a, b = x[p, j], x[q, j]
+        x[p, j] = cosine * a - sine * b
+        x[q, j] = sine * a + cosine * b
+
+
+@kernel
+def adam(task, w, t, eta, settings, memory, work):
+    """Settings: beta1, beta2, epsilon, whether biases are corrected, decay."""
+    beta1, beta2, epsilon = settings[0], settings[1], settings[2]
+    point, w, m, v = w, w[0], memory.mantissa[0], memory.mantissa[1]
+    full_gradient(task, point, work)
+    g, g_scale = work.mantissa[0], work.scale[0]
+    m_scale, v_scale = memory.scale[0], memory.scale[1]
+    if t == 0:
+        for r in range(w.shape[0]):
+            m_scale[r], v_scale[r] = g_scale[r], 2 * g_scale[r]
+    blend(m, m_scale, beta1, g, g_scale, 1 - beta1)
+    square(g, g_scale)
+    blend(v, v_scale, beta2, g, g_scale, 1 - beta2)
+    by_m, by_root = 1.0, 1.0
+    if settings[3] != 0.0:
+        by_m = 1 / (1 - beta1 ** (t + 1))
+        by_root = 1 / (1 - beta2 ** (t + 1)) ** 0.5
+    keep = 1 - eta * settings[4]
+    for r in range(w.shape[0]):
+        if epsilon > 0.0:
+            small, root = by_m * math.exp(m_scale[r]), by_root * math.exp(v_scale[r] / 2)
+            for j in range(w.shape[1]):
+                w[r, j] = keep * w[r, j] - eta * (
+                    small * m[r, j] / (root * math.sqrt(v[r, j]) + epsilon)
+                )
+        else:
+            step = eta * (by_m / by_root) * math.exp(m_scale[r] - v_scale[r] / 2)
+            for j in range(w.shape[1]):
+                root = math.sqrt(v[r, j])
+                ratio = m[r, j] / (root if root != 0.0 else 1.0)
+                w[r, j] = keep * w[r, j] - step * (ratio if root != 0.0 else 0.0)
+
+
+@kernel
+def usam(task, w, t, eta, settings, memory, work):
+    """w <- w - eta grad(w + rho g). Settings: rho."""
+    g, point = _slot(work, 0, 1), _slot(work, 1, 2)
+    full_gradient(task, w, g)
+    moved(point.mantissa[0], w[0], settings[0], g.mantissa[0], g.scale[0])
+    full_gradient(task, point.mantissa, g)
+    add(w[0], -eta, g.mantissa[0], g.scale[0])
+
+
+@kernel
+def l2_sam(task, w, t, eta, settings, memory, work):
+    """w <- w - eta grad(w + rho g / |g|_2). Settings: rho."""
+    g, point = _slot(work, 0, 1), _slot(work, 1, 2)
+    full_gradient(task, w, g)
+    align(g.mantissa[0], g.scale[0])
+    norm = power_norm(g.mantissa[0], 2.0)
+    radius = settings[0] / norm if norm != 0.0 else 0.0
+    copy(point.mantissa[0], w[0])
+    for r in range(w.shape[1]):
+        for j in range(w.shape[2]):
+            point.mantissa[0, r, j] += radius * g.mantissa[0, r, j]
+    full_gradient(task, point.mantissa, g)
+    add(w[0], -eta, g.mantissa[0], g.scale[0])
+
+
+@kernel
+def linf_sam(task, w, t, eta, settings, memory, work):
+    """w <- w - eta grad(w + rho sign(g)). Settings: rho."""
+    g, point = _slot(work, 0, 1), _slot(work, 1, 2)
+    full_gradient(task, w, g)
+    for r in range(w.shape[1]):
+        for j in range(w.shape[2]):
+            point.mantissa[0, r, j] = w[0, r, j] + settings[0] * sign(g.mantissa[0, r, j])
+    full_gradient(task, point.mantissa, g)
+    add(w[0], -eta, g.mantissa[0], g.scale[0])
+
+
+@kernel
+def m_sam(task, w, t, eta, settings, memory, work):
+    """The gradient of every example, each at its batch's perturbed point. Settings: rho, m."""
+    rho, size = settings[0], int(settings[1])
+    groups = task.n // size
+    g, points = _slot(work, 1, groups + 1), _slot(work, groups + 1, 2 * groups + 1)
+    weight = task.factor / size if task.mean else task.factor
+    gradient(task, w, 0, task.n, weight, g)
+    for i in range(groups):
+        moved(points.mantissa[i], w[0], rho, g.mantissa[i], g.scale[i])
+    total = _slot(work, 0, 1)
+    full_gradient(task, points.mantissa, total)
+    add(w[0], -eta, total.mantissa[0], total.scale[0])

@@ -1,0 +1,50 @@
+"""Stochastic forms of the rules: the gradients of a step are those of minibatches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from limitpoint.finite_sum import FiniteSum, Sampled
+from limitpoint.optimizers._rule import Rule
+from limitpoint.problem import Oracle
+
+
+class Minibatch(Rule):
+    """A rule that sees minibatches of a `FiniteSum`.
+
+    n-SAM with two batches a step, one for the ascent and one for the descent, is understanding_sam
+    (21); with one batch for both it is its (4), stochastic m-SAM.
+
+    Args:
+        step_size: taken from the rule.
+        rule: the rule.
+        batches: the indices of each step, shape (steps, calls, *batch, b): see `Sampled`.
+    """
+
+    def __init__(self, rule: Rule, batches: Tensor) -> None:
+        super().__init__(rule.step_size)
+        self.rule: Rule
+        self.batches: Tensor
+        # Rules are frozen dataclasses.
+        object.__setattr__(self, "rule", rule)
+        object.__setattr__(self, "batches", batches)
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+        return f"stochastic {self.rule.name}"
+
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        """State of the rule."""
+        return self.rule.init(self._sampled(oracle, 0), w)
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        """One step of the rule on the step's minibatches."""
+        return self.rule.step(self._sampled(oracle, t), w, state, t)
+
+    def _sampled(self, oracle: Oracle, t: int) -> Sampled:
+        if not isinstance(oracle, FiniteSum):
+            raise TypeError(f"{type(oracle).__name__} has no terms to sample: use a FiniteSum")
+        return Sampled(oracle, self.batches[t])

@@ -1,0 +1,111 @@
+"""Stochastic forms of the rules: one random example of a `Problem` a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limitpoint.optimizers._rule import Rule
+from limitpoint.problem import Oracle, Problem
+from limitpoint.scaled import Value
+
+
+@dataclass(eq=False)
+class OneExample(Oracle):
+    """A problem as one stochastic step sees it.
+
+    Args:
+        whole: the problem; its loss is a mean.
+        example: the problem of the step's example alone.
+        ascent_on_all: the first gradient asked for is that of the whole problem.
+    """
+
+    whole: Problem
+    example: Problem
+    ascent_on_all: bool = False
+
+    @property
+    def ndim(self) -> int:
+        """Trailing dimensions of one parameter."""
+        return self.whole.ndim
+
+    def value(self, w: Tensor) -> Tensor:
+        """L(w) of all examples."""
+        return self.whole.value(w)
+
+    def grad(self, w: Tensor) -> Value:
+        """Gradient of the example, or of the problem at the first call of `ascent_on_all`."""
+        seen = self.whole if self.ascent_on_all else self.example
+        self.ascent_on_all = False
+        return seen.grad(w)
+
+    def sharpness_batches(self, batch_size: int) -> Problem:
+        """The example as the one batch of 1-SAM."""
+        return self.example.sharpness_batches(batch_size)
+
+    def batch_weight(self, batch_size: int) -> float:
+        """One: there is one batch."""
+        return 1.0
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Stochastic(Rule):
+    """A rule that sees one random example a step, drawn with replacement.
+
+    Of GD it makes SGD, of 1-SAM its stochastic form ("SumMax"). `ascent_on_all` makes of n-SAM the
+    stochastic form that keeps the perturbation of the whole batch and descends on one example
+    (understanding_sam, App. B.3).
+
+    Args:
+        step_size: taken from the rule.
+        rule: the rule.
+        seed: of the PCG64 stream of indices, which starts anew with each run.
+        ascent_on_all: the first gradient of a step is that of all examples.
+    """
+
+    rule: Rule
+    seed: int
+    ascent_on_all: bool
+
+    def __init__(self, rule: Rule, seed: int, *, ascent_on_all: bool = False) -> None:
+        object.__setattr__(self, "step_size", rule.step_size)
+        object.__setattr__(self, "rule", rule)
+        object.__setattr__(self, "seed", seed)
+        object.__setattr__(self, "ascent_on_all", ascent_on_all)
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+        return f"stochastic {self.rule.name}"
+
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        """The stream of indices, and the state of the rule."""
+        stream = np.random.Generator(np.random.PCG64(self.seed))
+        return stream, self.rule.init(oracle, w)
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        """One step of the rule on the next example; each problem of a batch draws its own.
+
+        Raises:
+            TypeError: the oracle is no `Problem` with a mean loss.
+        """
+        if not isinstance(oracle, Problem) or not oracle.loss.mean:
+            raise TypeError(f"{type(oracle).__name__}: a stochastic step needs a mean loss of data")
+        stream, inner = state
+        index = torch.as_tensor(stream.integers(oracle.n, size=oracle.y.shape[:-1]))
+        seen = OneExample(oracle, _example(oracle, index), self.ascent_on_all)
+        w, inner = self.rule.step(seen, w, inner, t)
+        return w, (stream, inner)
+
+
+def _example(problem: Problem, index: Tensor) -> Problem:
+    at = index.unsqueeze(-1)
+    return replace(
+        problem,
+        X=torch.take_along_dim(problem.X, at.unsqueeze(-1), -2),
+        y=torch.take_along_dim(problem.y, at, -1),
+    )

@@ -1,0 +1,186 @@
+r"""The argument of signgd_adam, replayed: what its lemmas say at each step of a steepest descent.
+
+Everything is measured in the *reach* rho of a norm, the farthest that a unit step can move a margin
+(`limitpoint.measures.reach`): 2B for the max-norm. A step of length eta moves each margin by at
+most x = rho eta, so that for cross-entropy, the multiclass exponential loss and PairLogLoss
+
+    L(W - eta D) <= L(W) - eta <grad L(W), D> + G(W) (e^x - 1 - x),    ||D|| <= 1:
+
+the second derivative of L along the way is at most x^2 G there (for cross-entropy it is the
+variance of the logits' change v under s, at most sum_c s_c (v_c - v_y)^2), and G grows at most like
+e^{x u}. As e^x - 1 - x <= (x^2 / 2) e^x, this is Lemma C.1 with its alpha_{s1}, and a little more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from limitpoint.measures import log_dual_norm, log_proxy, reach
+from limitpoint.problem import Problem
+from limitpoint.scaled import Scaled, tensor
+from limitpoint.trajectory import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Loss, proxy and gradient at every step of a run.
+
+    Args:
+        log_loss: log L(W_t), shape (T + 1, *batch).
+        log_proxy: log G(W_t), likewise.
+        log_dual: log ||grad L(W_t)||_*, likewise.
+        step_size: eta_t, shape (T, *batch).
+        reach: rho of the norm.
+        n: examples.
+    """
+
+    log_loss: Tensor
+    log_proxy: Tensor
+    log_dual: Tensor
+    step_size: Tensor
+    reach: Tensor
+    n: int
+
+    @property
+    def ratio(self) -> Tensor:
+        """G / L at the steps taken, shape (T, *batch)."""
+        return torch.exp(self.log_proxy - self.log_loss)[:-1]
+
+    @property
+    def remainder(self) -> Tensor:
+        """e^x - 1 - x at x = rho eta_t, shape (T, *batch)."""
+        return remainder(self.reach * self.step_size)
+
+    def descent_excess(self) -> Tensor:
+        """(L(W_{t+1}) - bound of Lemma C.1) / L(W_t), <= 0 for steepest descent; (T, *batch)."""
+        progress = self.step_size * torch.exp(self.log_dual - self.log_loss)[:-1]
+        return torch.expm1(self.log_loss.diff(dim=0)) + progress - self.ratio * self.remainder
+
+    def halving_excess(self, gamma: float) -> Tensor:
+        """(L(W_{t+1}) - L(W_t) + gamma eta_t G(W_t) / 2) / L(W_t): (20) where <= 0; (T, *batch)."""
+        progress = gamma * self.step_size * self.ratio / 2
+        return torch.expm1(self.log_loss.diff(dim=0)) + progress
+
+    def separated(self) -> Tensor:
+        """First step from which L <= log 2 / n for good, T + 1 if there is none; shape (*batch)."""
+        return last_time(self.log_loss > math.log(math.log(2) / self.n)) + 1
+
+    def margin_bound(self, gamma: float) -> Tensor:
+        """Lower bound on the margin of W_t by Lemma C.2, -inf before `separated`; (T + 1, *batch).
+
+        From t_1 on, gamma sum eta G / L - sum (e^x - 1 - x) G / L over t_1 <= s < t.
+        """
+        return accumulated(self.gain(gamma), self.separated())
+
+    def margin_floor(self, gamma: float) -> Tensor:
+        """Lower bound on the margin of W_t for every t; shape (T + 1, *batch).
+
+        (8) gives log L(W_t) <= log L(W_0) - sum of the gains, and Lemma B.4, in its sharper form,
+        margin >= -log(e^{nL} - 1) for every W.
+        """
+        gains = accumulated(self.gain(gamma), torch.zeros((), dtype=torch.int64))
+        return -log_expm1(self.log_loss[0] - gains + math.log(self.n))
+
+    def onsets(self, gamma: float) -> tuple[Tensor, Tensor]:
+        """t_1 and t_2 of the proof of Theorem 5.3, each T + 1 if not in this run; shape (*batch).
+
+        From t_1 on e^x - 1 - x <= gamma eta_t / 2, so that (20) holds; t_2 is the first step after
+        it with G <= 1/(2n), hence L <= log 2 / n and, the loss falling, so for good.
+        """
+        t_1 = last_time(self.remainder > gamma * self.step_size / 2) + 1
+        small = self.log_proxy <= -math.log(2 * self.n)
+        late = torch.arange(len(small)).reshape(-1, *[1] * (small.ndim - 1)) >= t_1
+        return t_1, len(small) - (small & late).cumsum(0).clamp(max=1).sum(0)
+
+    def log_loss_bound(self, gamma: float) -> Tensor:
+        """log of (log 2 / n) exp(-(gamma/4) sum_{t_2 <= s < t} eta_s), (21); inf before t_2."""
+        since = accumulated(self.step_size.expand_as(self.ratio), self.onsets(gamma)[1])
+        return math.log(math.log(2) / self.n) - gamma / 4 * since
+
+    def theorem_bound(self, gamma: float) -> Tensor:
+        """Lower bound on the margin of W_t by Theorem 5.3, -inf before t_2; (T + 1, *batch).
+
+        Lemma C.2 with G/L bounded by Lemma B.3 and (21), so that step sizes alone remain.
+        """
+        loss = torch.exp(self.log_loss_bound(gamma)[:-1])
+        gain = gamma * self.step_size * (1 - self.n * loss / 2) - self.remainder
+        return accumulated(gain, self.onsets(gamma)[1])
+
+    def gain(self, gamma: float) -> Tensor:
+        """By how much log L falls at least at each step by (8), shape (T, *batch)."""
+        return self.ratio * (gamma * self.step_size - self.remainder)
+
+
+def replay(problem: Problem, run: Trajectory, norm: float | str) -> Replay:
+    """What the lemmas speak of, along a run.
+
+    Args:
+        problem: of two classes or more, linear, without a batch of its own.
+        run: every step of it recorded, 0 to T; iterates of shape (T + 1, *batch, k, d).
+        norm: the norm of the steepest descent.
+
+    Raises:
+        ValueError: a step was not recorded.
+    """
+    if run.times[0] != 0 or (run.times[1:] - run.times[:-1] != 1).any():
+        raise ValueError("a replay needs every step recorded, from 0 on")
+    log_loss = problem.log_value(run.w)
+    return Replay(
+        log_loss,
+        log_proxy(problem, run.w),
+        log_dual_norm(problem, run.w, norm),
+        _step_sizes(run, log_loss),
+        reach(problem, norm),
+        problem.n,
+    )
+
+
+def progress(problem: Problem, run: Trajectory, norm: float | str) -> Tensor:
+    """<grad L(W_t), W_t - W_{t+1}> / ||grad L(W_t)||_*: eta_t for steepest descent, else less.
+
+    Args:
+        problem, run, norm: as in `replay`.
+
+    Returns:
+        Shape (T, *batch).
+    """
+    before = run.w[:-1]
+    log_dual = log_dual_norm(problem, before, norm).reshape(*before.shape[: -problem.ndim], 1, 1)
+    unit = tensor(problem.grad(before) / Scaled(torch.ones_like(log_dual), log_dual))
+    return -(unit * run.w.diff(dim=0)).sum(problem.dims)
+
+
+def _step_sizes(run: Trajectory, like: Tensor) -> Tensor:
+    """eta_t of the steps taken, shape (T, *batch), with ones where the batch shares them."""
+    taken = run.integrals["step_size"].diff(dim=0)
+    shape = like.shape[1:] if taken.ndim > 1 else (1,) * (like.ndim - 1)
+    return taken.reshape(len(taken), *shape)
+
+
+def remainder(x: Tensor) -> Tensor:
+    """e^x - 1 - x."""
+    return torch.expm1(x) - x
+
+
+def log_expm1(log_x: Tensor) -> Tensor:
+    """log(e^x - 1), given log x."""
+    x = torch.exp(log_x)
+    return torch.where(log_x < -30, log_x, x + torch.log(-torch.expm1(-x)))
+
+
+def last_time(happens: Tensor) -> Tensor:
+    """Last index along the first dimension where something happens, -1 if it never does."""
+    times = torch.arange(len(happens)).reshape(-1, *[1] * (happens.ndim - 1))
+    return torch.where(happens, times, -1).amax(0)
+
+
+def accumulated(terms: Tensor, start: Tensor) -> Tensor:
+    """Sums of terms (T, *batch) over start <= s < t, -inf for t < start; shape (T + 1, *batch)."""
+    times = torch.arange(len(terms) + 1).reshape(-1, *[1] * (terms.ndim - 1))
+    counted = torch.where(times[:-1] >= start, terms, torch.zeros_like(terms))
+    sums = torch.cat([torch.zeros_like(terms[:1]), counted.cumsum(0)])
+    return torch.where(times >= start, sums, -torch.inf)
