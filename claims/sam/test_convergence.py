@@ -1,0 +1,310 @@
+"""Convergence of full-batch SAM on general smooth functions (understanding_sam, App. C.1)."""
+
+from collections.abc import Iterator
+
+import torch
+from limitpoint import Objective, Trial, claim, descent, problems
+from torch import Tensor
+
+ROUNDING = "rounding: 1e-12 of the bound, and the square of 1e-13 where the minimum is reached"
+
+
+def random_starts(seed: int, pairs: int, count: int, d: int, reach: float) -> Tensor:
+    """The same uniform starts for every pair, shape (pairs, count, d)."""
+    cube = 2 * torch.rand(count, d, generator=torch.Generator().manual_seed(seed)).double() - 1
+    return (reach * cube).expand(pairs, -1, -1)
+
+
+def polyak_lojasiewicz(seed: int) -> Iterator[tuple[Objective, int, float]]:
+    """Functions with a certified PL constant, their dimension, and how far the starts lie."""
+    valley = problems.sine_valley()
+    yield valley, 1, 8.0
+    yield valley, 4, 8.0
+    y = torch.linspace(-1, 1, 3, dtype=torch.float64)
+    yield problems.composed(valley, problems.conditioned_rows(seed, 3, 6, 2.0), y), 6, 6.0
+    yield least_squares(seed)
+
+
+def least_squares(seed: int) -> tuple[Objective, int, float]:
+    """Least squares with n = 4 < d = 9: PL, and strongly convex on the span of the data."""
+    half_square = problems.quadratic(torch.ones(4, dtype=torch.float64))
+    X = problems.conditioned_rows(seed, 4, 9, 1.5)
+    return problems.composed(half_square, X, torch.ones(4, dtype=torch.float64)), 9, 3.0
+
+
+def pl_gaps(
+    trial: Trial, objective: Objective, gamma: Tensor, rho: Tensor, starts: Tensor
+) -> Tensor:
+    """L(w_t) - L_* of n-SAM at every t, shape (steps + 1, pairs, starts)."""
+    total = trial.steps(200, 2000)
+    rule = trial.optimizer("n-sam", gamma, rho=rho)
+    run = trial.run(objective, rule, total, start=starts, record=range(total + 1))
+    return objective.value(run.w) - objective.constants["minimum"]
+
+
+def check_factor(trial: Trial, title: str, gaps: Tensor, factor: Tensor) -> None:
+    """The gap is multiplied by at most the factor in every step, and so from w_0 to every T."""
+    exponents = torch.arange(1, len(gaps), dtype=torch.float64)[:, None, None]
+    for label, bound in (("from w_0", factor**exponents * gaps[0]), ("a step", factor * gaps[:-1])):
+        tolerance = 1e-12 * bound + 1e-26 * (1 + gaps[0])
+        trial.at_most(f"gap at every T, {label}, {title}", gaps[1:], bound, tolerance, ROUNDING)
+
+
+@claim(
+    "sam/pl-rate",
+    source="understanding_sam, Theorems 6 and 10",
+    statement=r"On a $\beta$-smooth function with the Polyak-Lojasiewicz constant $\mu$, n-SAM has "
+    r"$L(w_T) - L_* \le (1 - 2\gamma\mu(1-\rho\beta)(1 - \frac{\gamma\beta}{2}(1-\rho\beta)))^T "
+    r"(L(w_0) - L_*)$ for every $T$.",
+    hypotheses=("beta-smooth", "PL with constant mu", "gamma < 1 / beta", "rho < 1 / beta"),
+    kind="bound",
+    roles=("n-sam",),
+    rivals=("n-sam-step-tripled", "n-sam-rho-doubled"),
+)
+def test_n_sam_pl_rate(trial: Trial) -> None:
+    """The linear rate holds at every T, on convex and non-convex PL functions.
+
+    The sum of w^2 + 3 sin^2 w in one and four dimensions, the same of X w - y with n < d, and least
+    squares with n < d, from uniform starts; steps and radii up to the limits. Theorem 10's bound,
+    which implies the one of Theorem 6, is tested from w_0 at every T, and its factor at every
+    single step, so that no rate fitted anywhere could be worse.
+
+    Tolerance: rounding only. The PL constants are certified by bisection (`problems.sine_valley`).
+    A downhill perturbation passes, as it must: on a concave stretch uphill leads where downhill
+    leads on a convex one. sam/pl-rate-convex refutes it.
+    """
+    for objective, d, reach in polyak_lojasiewicz(trial.seed):
+        beta, mu = objective.constants["beta"], objective.constants["pl"]
+        gamma, rho = descent.pairs(beta, (0.1, 0.5, 0.999), (0.1, 0.5, 0.99))
+        starts = random_starts(trial.seed, len(gamma), 20, d, reach)
+        gaps = pl_gaps(trial, objective, gamma, rho, starts)
+        rate = 2 * mu * descent.smooth_gain(gamma, rho, beta).squeeze(-1)
+        weaker = gamma.squeeze(-1) * (1 - rho.squeeze(-1) * beta) * mu / 2
+        trial.at_least("Theorem 10's rate", rate, weaker, 0.0, "Theorem 6's, which it implies")
+        check_factor(trial, f"{objective.name}, d = {d}", gaps, 1 - rate)
+
+
+@claim(
+    "sam/pl-rate-convex",
+    source="understanding_sam, Lemma 8 (convex case) in the proof of Theorem 10 (derived)",
+    statement=r"Where the function is $\mu$-strongly convex along the run and "
+    r"$\gamma\beta(2+\rho\beta) \le 2$, n-SAM multiplies $L - L_*$ in every step "
+    r"by at most $1 - 2\gamma\mu(1 - \frac{\gamma\beta}{2} + \rho\mu(1 - \gamma\beta - "
+    r"\frac{\gamma\rho\beta^2}{2}))$: faster than GD does.",
+    hypotheses=("beta-smooth", "mu-strongly convex", "gamma * beta * (2 + rho * beta) <= 2"),
+    kind="bound",
+    roles=("n-sam",),
+    rivals=("rho-negative", "rho-zero", "n-sam-step-tripled"),
+)
+def test_n_sam_pl_rate_convex(trial: Trial) -> None:
+    """On least squares the perturbation speeds n-SAM up, at radii beyond 1 / beta as well.
+
+    Least squares with n < d is strongly convex on the span of the data, which the iterates' errors
+    do not leave. The rate is ours: Lemma 8's second bound, with its step-size condition corrected
+    (sam/erratum-lemma-8), put where the proof of Theorem 10 has the first. At mu = beta it is the
+    exact factor (1 - gamma beta (1 + rho beta))^2.
+
+    Tolerance: rounding only.
+    """
+    objective, d, reach = least_squares(trial.seed)
+    beta, mu = objective.constants["beta"], objective.constants["pl"]
+    gamma, rho = descent.pairs(beta, (0.02, 0.1, 0.3), (0.1, 0.99, 4.0))
+    starts = random_starts(trial.seed, len(gamma), 20, d, reach)
+    gaps = pl_gaps(trial, objective, gamma, rho, starts)
+    gain = descent.convex_gain(gamma, rho, beta, mu)
+    check_factor(trial, "least squares", gaps, 1 - 2 * mu * gain.squeeze(-1))
+
+
+def gradient_sums(objective: Objective, w: Tensor) -> Tensor:
+    """Sum of |grad L(w_t)|^2 over t < T for T = 0, 1, ...; w of shape (R, *batch, d)."""
+    squares = (objective.grad(w) ** 2).sum(-1)
+    return torch.cat([torch.zeros_like(squares[:1]), squares.cumsum(0)[:-1]])
+
+
+@claim(
+    "sam/stationary-rate",
+    source="understanding_sam, Theorems 6 and 9",
+    statement=r"On a $\beta$-smooth function n-SAM has $\sum_{t<T} \|\nabla L(w_t)\|^2 \le "
+    r"(L(w_0) - L(w_T)) / (\gamma(1-\rho\beta)(1 - \frac{\gamma\beta}{2}(1-\rho\beta)))$ "
+    "for every $T$.",
+    hypotheses=("beta-smooth", "gamma < 1 / beta", "rho < 1 / beta"),
+    kind="bound",
+    roles=("n-sam",),
+    rivals=("n-sam-step-tripled", "n-sam-rho-doubled"),
+)
+def test_n_sam_stationary_rate(trial: Trial) -> None:
+    """The gradients' squares sum to no more than the loss gives, at every T.
+
+    Random sums of cosines, the sine valley and the parabola chain, none of them convex, steps and
+    radii up to the limits. The bound is Theorem 9's with its sum over t < T (its print adds t = T,
+    see sam/erratum-theorem-9); with 1 - gamma beta (1 - rho beta) / 2 >= 1/2 it implies Theorem 6.
+
+    Tolerance: rounding of the losses.
+    """
+    total = trial.steps(200, 2000)
+    starts = random_starts(trial.seed, 9, 20, 4, 4.0)
+    waves = problems.cosine_waves(trial.seed, beta=2.5)
+    for objective in (waves, problems.sine_valley(), problems.parabola_chain()):
+        dims = 3 if objective is waves else 2
+        beta = objective.constants["beta"]
+        gamma, rho = descent.pairs(beta, (0.1, 0.5, 0.999), (0.1, 0.5, 0.99), dims)
+        start = starts.unsqueeze(1).expand(-1, 20, -1, -1) if objective is waves else starts
+        rule = trial.optimizer("n-sam", gamma, rho=rho)
+        run = trial.run(objective, rule, total, start=start, record=range(total + 1))
+        losses = objective.value(run.w)
+        gain = descent.smooth_gain(gamma, rho, beta).squeeze(-1)
+        spent = gain * gradient_sums(objective, run.w)[1:]
+        tolerance = 1e-13 * total * (1 + losses[0].abs())
+        label = f"gain times the sum of squared gradients, {objective.name}"
+        trial.at_most(label, spent, losses[0] - losses[1:], tolerance, "rounding of the losses")
+
+
+@claim(
+    "sam/false-fixed-points",
+    source="understanding_sam, second remark after Theorem 6; FACTS 6.5",
+    statement=r"$\rho < 1/\beta$ is needed: at $\rho = 1/\beta$ points that are not stationary can "
+    r"be fixed points of n-SAM, as $w + \nabla L(w)/\beta$ can be a maximum of $L$.",
+    hypotheses=("beta-smooth", "rho = 1 / beta"),
+    kind="identity",
+    roles=("n-sam",),
+    rivals=("rho-zero", "n-sam-rho-doubled", "rho-negative"),
+)
+def test_n_sam_false_fixed_points(trial: Trial) -> None:
+    """On the parabola chain every w in (-1, 1) stays where it is, exactly; below 1 / beta it goes.
+
+    L' = -w there, so that w + L'(w) = 0, the maximum, without rounding. At rho = .99 / beta the run
+    reaches the minima at -2 and 2: |w| grows by 1 + gamma (1 - rho) = 1.005 a step until 1, from
+    1e-3 within 1400 steps, and then converges linearly.
+    """
+    chain = problems.parabola_chain()
+    start = torch.linspace(0.001, 0.999, 50, dtype=torch.float64).unsqueeze(-1)
+    start = torch.cat([start, -start])
+    stuck = trial.run(chain, trial.optimizer("n-sam", 0.5, rho=1.0), 5, start=start).final
+    trial.identity("iterate at rho = 1 / beta", stuck, start, 0.0, "no operation rounds")
+    trial.at_least("gradient there", chain.grad(stuck).abs(), 0.001, 1e-15, "that of the start")
+    moved = trial.run(chain, trial.optimizer("n-sam", 0.5, rho=0.99), 2000, start=start).final
+    trial.close("limit at rho = .99 / beta", moved, 2 * start.sign(), 1e-12, "linear convergence")
+
+
+@claim(
+    "sam/erratum-theorem-9",
+    source="understanding_sam, Theorem 9: statement against its own proof",
+    statement="The sum of Theorem 9 ends at $t = T - 1$, as in its proof, not at the printed "
+    "$t = T$.",
+    hypotheses=("beta-smooth", "gamma < 1 / beta", "rho < 1 / beta"),
+    kind="erratum",
+    roles=("n-sam",),
+    rivals=("n-sam-step-tripled", "n-sam-rho-doubled"),
+)
+def test_n_sam_erratum_theorem_9(trial: Trial) -> None:
+    """With one gradient more the bound fails for T = 1, where the proof's sum attains it.
+
+    The parabola chain started where its curvature jumps: the first step gains exactly Lemma 8's
+    bound, and nothing is left for |grad L(w_1)|^2 > 0. The proof sums over t = 0, ..., T - 1.
+
+    Tolerance: rounding of one step.
+    """
+    chain = problems.parabola_chain()
+    gamma, rho = descent.pairs(1.0, (0.1, 0.5, 0.999), (0.1, 0.5, 0.99))
+    start = torch.ones(9, 1, 1, dtype=torch.float64)
+    rule = trial.optimizer("n-sam", gamma, rho=rho)
+    run = trial.run(chain, rule, 1, start=start, record=(0, 1))
+    bound = (chain.value(run.w[0]) - chain.value(run.w[1])) / descent.smooth_gain(
+        gamma, rho, 1.0
+    ).squeeze(-1)
+    squares = (chain.grad(run.w) ** 2).sum(-1)
+    trial.identity("sum over t < 1", squares[0], bound, 1e-11, "rounding over a gain of 1e-3")
+    trial.ordering("the printed bound", bound, squares[0] + squares[1], "t = T is one too many")
+
+
+def minimised_at_zero(seed: int) -> Iterator[Objective]:
+    """Convex functions with w_* = 0 and L_* = 0, over (pairs, 20, points, d)."""
+    yield problems.ridges(seed, centred=True, beta=2.5)
+    yield problems.ridges(seed, centred=True, beta=2.5, mu=0.5)
+    yield problems.quadratic(torch.tensor([0.1, 0.5, 1.0, 2.5], dtype=torch.float64))
+    yield problems.leaning_ridges(2.5, 0.0)
+
+
+def convex_pairs(beta: float, dims: int) -> tuple[Tensor, Tensor]:
+    """Steps with gamma beta (1 + rho beta) in {.2, 1, 1.9}, radii up to 30 / beta."""
+    share, rho = descent.pairs(beta, (0.2, 1.0, 1.9), (0.1, 1.0, 10.0, 30.0), dims)
+    return share / (1 + rho * beta), rho
+
+
+@claim(
+    "sam/convex-rate",
+    source="understanding_sam, Theorem 11 (with the constants that its proof gives)",
+    statement=r"On a convex $\beta$-smooth function the averaged iterate of n-SAM has "
+    r"$L(\bar w_T) - L_* \le \frac{\rho\beta + 1}{\gamma(2 - \gamma\beta(1+\rho\beta))T}"
+    r"\|w_0 - w_*\|^2$, and on a $\mu$-strongly convex one "
+    r"$\|w_T - w_*\|^2 \le (1 - \gamma\mu(2 - \gamma\beta(1+\rho\beta)))^T "
+    r"(\rho\beta + 1)\|w_0 - w_*\|^2$.",
+    hypotheses=("beta-smooth", "convex", "gamma * beta * (1 + rho * beta) < 2"),
+    kind="bound",
+    roles=("n-sam",),
+    rivals=("n-sam-step-tripled", "n-sam-rho-doubled", "rho-negative"),
+)
+def test_n_sam_convex_rate(trial: Trial) -> None:
+    """Both bounds hold at every T, at radii far beyond 1 / beta.
+
+    Random ridges and a quadratic, steps and radii up to the limit. The constant rho beta + 1 is
+    sharper than the printed 2 rho beta + 1 of the first bound and corrects the printed 2 rho + 1 of
+    the second (sam/erratum-theorem-11): V_0 <= (beta / 2 + 1 / (2 rho)) |w_0 - w_*|^2 in the proof.
+
+    Tolerance: rounding of the iterates.
+    """
+    total = trial.steps(200, 2000)
+    for objective in minimised_at_zero(trial.seed):
+        beta, mu = objective.constants["beta"], objective.constants.get("mu", 0.1)
+        gamma, rho = convex_pairs(beta, 3)
+        d = 2 if objective.name == "leaning-ridges" else 4
+        start = random_starts(trial.seed, len(gamma), 5, d, 4.0).unsqueeze(1).expand(-1, 20, -1, -1)
+        rule = trial.optimizer("n-sam", gamma, rho=rho)
+        run = trial.run(objective, rule, total, start=start, record=range(total + 1))
+        T = torch.arange(1, total + 1, dtype=torch.float64).reshape(-1, 1, 1, 1)
+        share = 2 - gamma * beta * (1 + rho * beta)
+        initial = (start**2).sum(-1)
+        gaps = objective.value(run.w[:-1].cumsum(0) / T.unsqueeze(-1))
+        bound = ((rho * beta + 1) / (gamma * share)).squeeze(-1) / T * initial
+        title = f"{objective.name}, mu = {mu}"
+        trial.at_most(f"gap of the average, {title}", gaps, bound, 1e-13 * bound, ROUNDING)
+        factor = (1 - gamma * mu * share).squeeze(-1) ** T
+        bound = factor * (rho * beta + 1).squeeze(-1) * initial
+        distance = (run.w[1:] ** 2).sum(-1)
+        tolerance = 1e-12 * bound + 1e-26
+        trial.at_most(f"squared distance, {title}", distance, bound, tolerance, ROUNDING)
+
+
+@claim(
+    "sam/erratum-theorem-11",
+    source="understanding_sam, Theorem 11: statement against its own proof",
+    statement=r"The factor of the strongly convex bound of Theorem 11 is $\rho\beta + 1$, not the "
+    r"printed $2\rho + 1$, which changes with the unit of $w$.",
+    hypotheses=("beta-smooth", "mu-strongly convex", "gamma * beta * (1 + rho * beta) < 2"),
+    kind="erratum",
+    roles=("n-sam",),
+    rivals=("rho-zero",),
+)
+def test_n_sam_erratum_theorem_11(trial: Trial) -> None:
+    """A step away from the minimiser breaks the printed bound and keeps the corrected one.
+
+    2 rho + 1 has no dimension to match: for beta = 1e4, rho beta = 30 it is 1.006. On two ridges at
+    an angle the first step takes |w|^2 from 1 to about 1.05; the printed bound allows 1.006. The
+    proof gives |w_T - w_*|^2 <= 2 rho V_T <= (...)^T 2 rho V_0 with 2 rho V_0 <= (rho beta + 1)
+    |w_0 - w_*|^2, and nothing smaller.
+
+    Tolerance: rounding.
+    """
+    beta, mu, rho_beta, share = 1e4, 10.0, 30.0, 1.5
+    objective = problems.leaning_ridges(beta, mu)
+    gamma, rho = share / (beta * (1 + rho_beta)), rho_beta / beta
+    total = trial.steps(200, 2000)
+    start = torch.tensor([0.28, -0.96], dtype=torch.float64)
+    rule = trial.optimizer("n-sam", gamma, rho=rho)
+    run = trial.run(objective, rule, total, start=start, record=range(total + 1))
+    T = torch.arange(1, total + 1, dtype=torch.float64)
+    decay = (1 - gamma * mu * (2 - share)) ** T
+    distance = (run.w[1:] ** 2).sum(-1)
+    trial.ordering("printed bound at T = 1", (2 * rho + 1) * decay[0], distance[0], "it fails")
+    bound = (rho_beta + 1) * decay
+    trial.at_most("corrected bound at every T", distance, bound, 1e-12 * bound, ROUNDING)
