@@ -1,0 +1,173 @@
+"""Descent, step by step: the chain of lemmas behind signgd_adam's Theorem 5.3."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from limitpoint import (
+    Inconclusive,
+    Problem,
+    StepSize,
+    Trial,
+    claim,
+    limits,
+    losses,
+    measures,
+    problems,
+    steepest,
+)
+
+NORMS = (1.0, 1.5, 2.0, 3.0, math.inf)
+SUMS = "rounding of some thousand sums, each exact to 2^-53"
+
+
+def schedules(rho: Tensor, *pairs: tuple[float, float]) -> StepSize:
+    """One batch of schedules, each of eta_0 * rho and a decay exponent."""
+    initial, decay = torch.tensor(pairs, dtype=torch.float64).T.reshape(2, -1, 1, 1)
+    return StepSize(initial / rho, decay)
+
+
+def gamma_of(problem: Problem, norm: float | str) -> float:
+    """Certified maximum margin in a norm."""
+    return limits.max_margin(problem.X, problem.y, norm, classes=problem.classes).value
+
+
+def starts(problem: Problem, seed: int, batch: int) -> Tensor:
+    """The problem's own start, and random ones of unit entries after it."""
+    noise = torch.Generator().manual_seed(seed)
+    random = torch.randn((batch, *problem.start.shape), generator=noise, dtype=torch.float64)
+    return torch.cat([problem.start.unsqueeze(0), random[1:]])
+
+
+def margin_bounds(
+    trial: Trial, name: str, margin: Tensor, story: steepest.Replay, gamma: float
+) -> None:
+    """The margin (T + 1, *batch) of a run against its two bounds, and one that must fail."""
+    floor, bound = story.margin_floor(gamma), story.margin_bound(gamma)
+    trial.at_least(f"margin at every step, {name}", margin, floor, 1e-9, SUMS)
+    trial.ordering(
+        f"margin at the end, {name}", margin[-1, 0], story.margin_floor(2 * gamma)[-1, 0],
+        "control: what twice the maximum margin would promise the run of slowest decay",
+    )  # fmt: skip
+    known = torch.isfinite(bound)
+    if not known[-1].all():
+        raise Inconclusive(f"L <= log 2 / n is not reached in this horizon, {name}")
+    trial.at_least(f"margin from t_1 on, {name}", margin[known], bound[known], 1e-9, SUMS)
+
+
+@claim(
+    "multiclass/descent",
+    source="signgd_adam, (5), (8), Lemmas C.1 and E.3",
+    statement=r"At every step of normalised steepest descent $\langle\nabla L(W_t), W_t - W_{t+1}"
+    r"\rangle = \eta_t\|\nabla L(W_t)\|_*$, and $L(W_{t+1}) \le L(W_t) - \eta_t\|\nabla L(W_t)\|_* "
+    r"+ 2B^2\eta_t^2 e^{2B\eta_t} G(W_t)$.",
+    hypotheses=("none: at every step, for any step size",),
+    kind="inequality",
+    roles=("nsd", "signgd", "spectral"),
+    rivals=("ascent", "stale", "ngd", "signgd", "cd", "gd"),
+)
+def test_nsd_signgd_spectral_descent(trial: Trial) -> None:
+    r"""Constant, decaying and very long steps, from zero and from random starts, in six norms.
+
+    The step's length and its inner product with the gradient are identities: they are what makes a
+    step the steepest. The second-order term tested is G (e^x - 1 - x) with x = rho eta, rho the
+    reach; it implies the printed one, where x = 2 B eta, and (8) follows by Lemma 4.1 [derived,
+    see `limitpoint.steepest`]. Both sides of C.1 are over L(W_t).
+
+    Tolerance: an entry of W_t - W_{t+1} has an error of 2^-53 |W|, with |W| / eta below 1e4 here
+    1e-11 of the step; log L has 2^-53 |log L|, with |log L| below 1e3.
+    """
+    problem = problems.clusters(trial.seed, 4, 20, 5, 0.2)
+    pairs, steps = ((1.0, 0.0), (1.0, 0.5), (8.0, 0.5), (2.0, 1.0)), trial.steps(150, 2000)
+    start = starts(problem, trial.seed, len(pairs))
+    players = [("nsd", p, {"p": p}) for p in NORMS]
+    players += [("signgd", math.inf, {}), ("spectral", "spectral", {})]
+    for role, norm, own in players:
+        schedule = schedules(measures.reach(problem, norm), *pairs)
+        rule = trial.optimizer(role, schedule, **own)
+        run = trial.run(problem, rule, steps, start=start, record=range(steps + 1))
+        story = steepest.replay(problem, run, norm)
+        where = f"{role}, norm {norm}"
+        along = steepest.progress(problem, run, norm) / story.step_size
+        trial.close(f"progress over eta |grad|_*, {where}", along, 1.0, 1e-10, "2^-53 |W| / eta")
+        size = measures.matrix_norm(run.w.diff(dim=0), norm, 2) / story.step_size
+        trial.close(f"length of a step over eta, {where}", size, 1.0, 1e-10, "2^-53 |W| / eta")
+        excess = story.descent_excess()
+        trial.at_most(f"(L(W_t+1) - bound) / L(W_t), {where}", excess, 0.0, 1e-11, "2^-53 |log L|")
+
+
+@claim(
+    "multiclass/unnormalised-margin",
+    source="signgd_adam, Lemmas 5.2, C.2 and C.3, (9)",
+    statement=r"If $L(W_s) \le \log 2/n$ from $t_1$ on, then $\min_{i,c\ne y_i}(e_{y_i}-e_c)^\top "
+    r"W_t h_i \ge \gamma\sum_{s=t_1}^{t-1}\eta_s G(W_s)/L(W_s) - 2B^2e^{2B\eta_0}\sum_{s=t_1}^{t-1}"
+    r"\eta_s^2$; and $\|W_t\|_{\max} \le \|W_0\|_{\max} + \sum_{s<t}\eta_s$.",
+    hypotheses=("separable data", r"decreasing step sizes"),
+    kind="bound",
+    roles=("signgd",),
+    rivals=("ngd", "gd", "nsd-3", "ascent", "momentum"),
+)
+def test_signgd_unnormalised_margin(trial: Trial) -> None:
+    r"""SignGD's margin and max-norm at every step, with explicit constants and measured G / L.
+
+    A second bound holds at every t, without t_1: (8) bounds the loss, Lemma B.4 the margin by the
+    loss [derived, `Replay.margin_floor`]. Both have (e^x - 1 - x) G / L with x = 2 B eta in place
+    of 2 B^2 e^{2 B eta_0} eta^2, which is more [derived, see `limitpoint.steepest`]; they imply
+    the printed one. Step sizes decay with exponents .3, .5 and .8; two of the starts are random.
+    The control is the bound with twice the margin, which the run falls short of.
+
+    Tolerance 1e-9: 2^-53 of sums up to 1e3, some thousand terms.
+    """
+    problem = problems.clusters(trial.seed, 4, 20, 5, 0.2)
+    gamma, steps = gamma_of(problem, math.inf), trial.steps(2000, 20000)
+    schedule = schedules(measures.reach(problem, math.inf), (0.5, 0.3), (1.0, 0.5), (4.0, 0.8))
+    start = starts(problem, trial.seed, 3)
+    rule = trial.optimizer("signgd", schedule)
+    run = trial.run(problem, rule, steps, start=start, record=range(steps + 1))
+    sizes = measures.matrix_norm(run.w, math.inf, 2)
+    allowed = sizes[0] + run.integrals["step_size"].flatten(1)
+    trial.at_most("max-norm of W_t", sizes[1:], allowed[1:], 1e-10 * allowed[1:], SUMS)
+    story = steepest.replay(problem, run, math.inf)
+    margin_bounds(trial, "cross-entropy", measures.margin(problem, run.w), story, gamma)
+
+
+@claim(
+    "multiclass/other-losses",
+    source="signgd_adam, App. F; FACTS 1.6 (derived)",
+    statement=r"For the multiclass exponential loss and PairLogLoss, with their own proxies $G$: "
+    r"$\gamma G \le \|\nabla L\|_* \le 2B G$, the descent of Lemma C.1 and the margin bound of "
+    r"Lemma C.2 hold, and $G/L \ge 1 - nL/2$ ($G = L$ for the exponential loss).",
+    hypotheses=("separable data", r"decreasing step sizes"),
+    kind="bound",
+    roles=("signgd",),
+    rivals=("ngd", "gd", "ascent"),
+)
+def test_signgd_other_losses(trial: Trial) -> None:
+    r"""The chain of the cross-entropy, over the two other losses, with SignGD.
+
+    G = (1/n) sum over i and c != y_i of e^{a_ic} and of sigma(a_ic), a_ic = -(e_y - e_c)^T W h_i:
+    the part of -dL/dlogit_y, as in (7). Each second derivative is at most rho^2 G. The steps and
+    tolerances are those of the claims about cross-entropy.
+    """
+    for loss in (losses.MulticlassExponential(), losses.PairLogLoss()):
+        problem = problems.clusters(trial.seed, 4, 20, 5, 0.2, loss=loss)
+        gamma, rho = gamma_of(problem, math.inf), measures.reach(problem, math.inf)
+        name, steps = type(loss).__name__, trial.steps(1000, 20000)
+        rule = trial.optimizer("signgd", schedules(rho, (0.5, 0.3), (1.0, 0.5)))
+        start = starts(problem, trial.seed, 2)
+        run = trial.run(problem, rule, steps, start=start, record=range(steps + 1))
+        story = steepest.replay(problem, run, math.inf)
+
+        steep = torch.exp(story.log_dual - story.log_proxy)
+        trial.at_least(f"gradient over proxy, {name}", steep, gamma, 1e-11, SUMS)
+        trial.at_most(f"gradient over proxy, {name}", steep, rho, 1e-11, SUMS)
+        floor = 1 - problem.n * torch.exp(story.log_loss[:-1]) / 2
+        trial.at_least(f"G/L, {name}", story.ratio, floor, 1e-11, SUMS)
+        if isinstance(loss, losses.MulticlassExponential):
+            trial.close(f"G/L, {name}", story.ratio, 1.0, 1e-11, SUMS)
+        else:
+            trial.at_most(f"G/L, {name}", story.ratio, 1.0, 1e-11, SUMS)
+        excess = story.descent_excess()
+        trial.at_most(f"(L(W_t+1) - bound) / L(W_t), {name}", excess, 0.0, 1e-11, "2^-53 |log L|")
+        margin_bounds(trial, name, measures.margin(problem, run.w), story, gamma)
