@@ -1,24 +1,43 @@
 """The fused engine is the torch engine, to rounding: every model with every loss and every rule."""
 
-import inspect
 import math
+import os
+import subprocess
+import sys
+import textwrap
 
+import numpy as np
 import pytest
 import torch
 
-from limitpoint import Problem, StepSize, fused, losses, models, optimizers, run
+from limitpoint import (
+    Problem,
+    StepSize,
+    SubjectFailed,
+    UsageError,
+    fused,
+    integrands,
+    losses,
+    models,
+    optimizers,
+    problems,
+    run,
+)
+from limitpoint.fused import _registry
 from limitpoint.optimizers import Rule
+from limitpoint.optimizers.stochastic import Stochastic
+from limitpoint.rivals import RIVALS
 from limitpoint.roles import ROLES
 
 N, D, K, BATCH = 6, 5, 3, 2
 
 
 def column(*values: float) -> torch.Tensor:
-    """One value a problem, to be shaped by `settings_for`."""
+    """One value a problem, to be shaped by `rule_for`."""
     return torch.tensor(values, dtype=torch.float64)
 
 
-#: Rules as they are tested: every branch of a rule's settings has a line; tensors differ between
+#: Rules as they are tested: each branch of a rule's settings has a line; a tensor differs between
 #: the problems of the batch.
 RULES = {
     "gd": (optimizers.GD, {}),
@@ -29,14 +48,17 @@ RULES = {
     "nsd-3": (optimizers.SteepestDescent, {"p": 3.0}),
     "nsd-1.5": (optimizers.SteepestDescent, {"p": 1.5}),
     "spectral": (optimizers.SpectralDescent, {}),
+    "muon": (optimizers.Muon, {"beta1": 0.5}),
+    "muon-5": (optimizers.Muon, {"iterations": 5}),
     "adam": (optimizers.Adam, {"beta1": 0.9, "beta2": 0.95}),
-    "adam-epsilon": (optimizers.Adam, {"beta2": 0.99, "epsilon": 1e-3, "bias_correction": True}),
+    "adam-epsilon": (optimizers.Adam, {"beta2": 0.99, "epsilon": column(1e-3, 0.0)}),
+    "adam-bias": (optimizers.Adam, {"epsilon": 1e-2, "bias_correction": True}),
     "adamw": (optimizers.Adam, {"beta1": 0.8, "bias_correction": True, "decay": 0.1}),
     "usam": (optimizers.USAM, {"rho": column(0.05, 0.1)}),
     "n-sam": (optimizers.NSAM, {"rho": 0.05}),
     "sam-l2": (optimizers.L2SAM, {"rho": column(0.05, 0.1)}),
     "sam-linf": (optimizers.LinfSAM, {"rho": column(0.02, 0.04)}),
-    "m-sam": (optimizers.MSAM, {"rho": column(0.05, 0.1), "batch_size": 3}),
+    "m-sam": (optimizers.MSAM, {"rho": column(0.05, 0.1), "batch_size": 2}),
     "1-sam": (optimizers.OneSAM, {"rho": column(0.05, 0.1)}),
 }
 LOSSES = {
@@ -51,16 +73,29 @@ LOSSES = {
     losses.PairLogLoss: {},
 }
 MODELS = {
-    models.Linear: (D,),
-    models.MulticlassLinear: (K, D),
-    models.DiagonalDifference: (2, D),
-    models.DiagonalProduct: (3, D),
+    models.Linear: (),
+    models.MulticlassLinear: (K,),
+    models.DiagonalDifference: (2,),
+    models.DiagonalProduct: (3,),
 }
 #: Rules whose step keeps its length however small the gradient is.
-UNIT_STEPS = ("ngd", "signgd", "cd", "nsd-3", "nsd-1.5", "spectral", "adam", "adamw")
+UNIT_STEPS = (
+    "ngd",
+    "signgd",
+    "cd",
+    "nsd-3",
+    "nsd-1.5",
+    "spectral",
+    "muon",
+    "muon-5",
+    "adam",
+    "adamw",
+)
 
 
-def problem_of(model: type, loss: type, *, calm: bool, batch: int | None = BATCH) -> Problem:
+def problem_of(
+    model: type, loss: type, *, calm: bool = True, n: int = N, d: int = D, **settings: object
+) -> Problem:
     """A batch of problems with data of their own; separable, where that means something.
 
     Args:
@@ -69,45 +104,41 @@ def problem_of(model: type, loss: type, *, calm: bool, batch: int | None = BATCH
             is chaotic, and 1000 steps say nothing about the engines.
     """
     random = torch.Generator().manual_seed(7)
-    lead = () if batch is None else (batch,)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=random, dtype=torch.float64)
 
-    X = normal(*lead, N, D)
-    labels = torch.arange(N) % K
-    signs = 1.0 - 2.0 * (torch.arange(N) % 2)
+    X = 0.5 * normal(BATCH, n, d)
+    labels = torch.arange(n) % K
     if calm:
-        own = torch.arange(D) % K == labels.unsqueeze(-1)
-        X = 0.1 * X.abs() + (0.5 + own if issubclass(loss, losses.MulticlassLoss) else 0.5)
+        own = torch.arange(d) % K == labels.unsqueeze(-1)
+        X = 0.2 * X.abs() + (0.5 + own if issubclass(loss, losses.MulticlassLoss) else 0.5)
     y = X.sum(-1) * 3
     if issubclass(loss, losses.MarginLoss):
-        y = signs.expand(*lead, N).clone()
+        y = (1.0 - 2.0 * (torch.arange(n) % 2)).expand(BATCH, n).clone()
         X = X * y.unsqueeze(-1)
     if issubclass(loss, losses.MulticlassLoss):
-        y = labels.expand(*lead, N)
-    start = 0.4 + 0.1 * normal(*lead, *MODELS[model])
-    return Problem("parity", model(), loss(**LOSSES[loss]), X, y, start)
+        y = labels.expand(BATCH, n)
+    start = 0.4 + 0.1 * normal(BATCH, *MODELS[model], d)
+    return Problem("parity", model(), loss(**{**LOSSES[loss], **settings}), X, y, start)
 
 
 def fits(model: type, loss: type, rule: type) -> bool:
     """Whether the three make sense together."""
-    if rule is optimizers.SpectralDescent and len(MODELS[model]) == 1:
+    if rule in (optimizers.SpectralDescent, optimizers.Muon) and model is models.Linear:
         return False
     return issubclass(loss, losses.MulticlassLoss) == (model is models.MulticlassLinear)
 
 
-def rule_for(name: str, ndim: int, batch: bool = True) -> Rule:
+def rule_for(name: str, ndim: int, scale: float = 1.0) -> Rule:
     """The rule, a number a problem where it has one, and a schedule a problem."""
     kind, settings = RULES[name]
 
     def shaped(value: object) -> object:
-        if not isinstance(value, torch.Tensor):
-            return value
-        return value.reshape(-1, *[1] * ndim) if batch else float(value[0])
+        return value.reshape(-1, *[1] * ndim) if isinstance(value, torch.Tensor) else value
 
     initial = column(0.001, 0.002) if name in UNIT_STEPS else column(0.01, 0.02)
-    schedule = StepSize(shaped(initial), shaped(column(0.3, 0.5)))
+    schedule = StepSize(shaped(scale * initial), shaped(column(0.3, 0.5)))
     return kind(schedule, **{key: shaped(value) for key, value in settings.items()})
 
 
@@ -115,7 +146,7 @@ def gap(problem: Problem, rule: Rule, steps: int) -> float:
     """Largest difference between the engines at any recorded step, relative to the iterate."""
     here = run(problem, rule, steps, engine="fused")
     there = run(problem, rule, steps, engine="torch")
-    assert float((there.w[0] - there.final).abs().max()) > 1e-4
+    assert float((there.w[0] - there.final).abs().max()) > 1e-6, "nothing moved"
     dims = problem.dims
     return float(((here.w - there.w).abs().amax(dims) / there.w.abs().amax(dims)).max())
 
@@ -127,6 +158,12 @@ TRIPLES = [
     for name in RULES
     if fits(model, loss, RULES[name][0])
 ]
+#: One loss with a scale and one without.
+FEWER_LOSSES = (losses.Squared, losses.Logistic, losses.CrossEntropy)
+FEWER = [triple for triple in TRIPLES if triple.values[1] in FEWER_LOSSES]
+
+
+# ------------------------------------------------------------------------------------------ parity
 
 
 @pytest.mark.parametrize(("model", "loss", "name"), TRIPLES)
@@ -135,3 +172,289 @@ def test_fused_is_torch(model, loss, name):
     for calm, steps in ((True, 1000), (False, 50)):
         problem = problem_of(model, loss, calm=calm)
         assert gap(problem, rule_for(name, problem.ndim), steps) <= 1e-12
+
+
+@pytest.mark.parametrize(("model", "loss", "name"), FEWER)
+def test_fused_is_torch_beyond_one_tile(model, loss, name):
+    """More examples than one piece holds, and rows with and without a remainder."""
+    problem = problem_of(model, loss, n=102, d=90, mean=True)
+    assert gap(problem, rule_for(name, problem.ndim, 0.01), 20) <= 1e-12
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if m is not models.MulticlassLinear])
+@pytest.mark.parametrize(
+    ("name", "on_all"),
+    [("gd", False), ("adam", False), ("1-sam", False), ("n-sam", True), ("n-sam", False)],
+)
+def test_stochastic_forms_draw_the_same_examples(model, name, on_all):
+    problem = problem_of(model, losses.Logistic, mean=True)
+    rule = Stochastic(rule_for(name, problem.ndim), seed=3, ascent_on_all=on_all)
+    assert gap(problem, rule, 1000) <= 1e-12
+
+
+def test_stochastic_forms_of_a_multiclass_problem():
+    problem = problem_of(models.MulticlassLinear, losses.CrossEntropy)
+    for name in ("gd", "1-sam"):
+        assert gap(problem, Stochastic(rule_for(name, 2), seed=3), 300) <= 1e-12
+
+
+def test_losses_far_below_the_range_of_a_float():
+    """At e^-180 moments, and at e^-800 gradients, have left the range of a float."""
+    problem = problem_of(models.MulticlassLinear, losses.CrossEntropy)
+    beyond = {
+        optimizers.Adam(10.0, beta2=0.95): -190,
+        optimizers.SteepestDescent(1.0, p=math.inf): -800,
+    }
+    for rule, level in beyond.items():
+        assert gap(problem, rule, 400) <= 1e-12
+        assert float(problem.log_value(run(problem, rule, 400).final).max()) < level
+
+
+def test_classes_that_are_scales_apart():
+    """One class is at e^-600 of another: its row keeps its digits."""
+    problem = problem_of(models.MulticlassLinear, losses.CrossEntropy)
+    start = problem.start.clone()
+    start[:, 0] -= 400
+    adam = optimizers.Adam(0.01, beta2=0.95)
+    here, there = (run(problem, adam, 50, start=start, engine=e).w for e in ("fused", "torch"))
+    torch.testing.assert_close(here, there, rtol=1e-12, atol=1e-12)
+    assert float((there[-1] - there[0]).abs().min()) > 1e-3
+
+
+# -------------------------------------------------------------------- nothing is forgotten or mixed
+
+
+def concrete(rule: type[Rule]) -> set[type[Rule]]:
+    """The rules of limitpoint's own that can be made."""
+    found = {rule} if not rule.__abstractmethods__ else set()
+    for child in rule.__subclasses__():
+        found |= concrete(child)
+    return {r for r in found if r.__module__.startswith("limitpoint.optimizers.")}
+
+
+def test_every_rule_is_fused_or_has_a_reason_not_to_be():
+    known = {*fused.RULES, *fused.WRAPPERS, *fused.TORCH_ONLY}
+    assert concrete(Rule) <= known
+    assert all(fused.TORCH_ONLY.values())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_is_fused_or_has_a_reason_not_to_be(role):
+    rule = ROLES[role](step_size=StepSize(0.1))
+    assert type(rule) in {*fused.RULES, *fused.TORCH_ONLY}
+
+
+def test_every_fused_part_is_tested():
+    assert {kind for kind, _ in RULES.values()} == set(fused.RULES)
+    assert set(LOSSES) == set(fused.LOSSES)
+    assert set(MODELS) == set(fused.MODELS)
+
+
+@pytest.mark.parametrize("rival", RIVALS)
+def test_no_rival_is_replaced_by_the_right_rule(rival):
+    """Either a rival stays with torch, or it is one of our own rules with other settings."""
+    rule = RIVALS[rival].factory(step_size=StepSize(0.1))
+    inner = rule.rule if isinstance(rule, Stochastic) else rule
+    problem = problem_of(models.DiagonalDifference, losses.Squared)
+    try:
+        fused.plan(problem, rule, problem.start, {}, "cpu")
+    except fused.NotCovered:
+        return
+    assert type(inner).__module__.startswith("limitpoint.optimizers.")
+
+
+PERTURBED = """
+from limitpoint.fused.kernels._link import inline, kernel
+from limitpoint.fused.kernels.losses import residual_slopes
+from limitpoint.fused.kernels.rules import gd
+
+@kernel
+def longer_step(task, w, t, eta, settings, memory, work):
+    gd(task, w, t, eta * (1 + 1e-10), settings, memory, work)
+
+@inline
+def _slope(u, shape):
+    return u * (1 + 1e-10)
+
+steeper_slopes = residual_slopes(_slope)
+"""
+
+
+@pytest.mark.parametrize("part", ["rule", "loss"])
+def test_parity_notices_a_kernel_that_is_off_by_1e_10(part, tmp_path, monkeypatch):
+    (tmp_path / "perturbed_kernels.py").write_text(PERTURBED, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    if part == "rule":
+        unit = _registry.RuleUnit("longer_step", module="perturbed_kernels")
+        monkeypatch.setitem(fused.RULES, optimizers.GD, unit)
+    else:
+        unit = _registry.LossUnits("steeper", module="perturbed_kernels")
+        monkeypatch.setitem(fused.LOSSES, losses.Squared, unit)
+    problem = problem_of(models.Linear, losses.Squared)
+    assert gap(problem, rule_for("gd", 1), 1000) > 1e-12
+
+
+# ---------------------------------------------------------------------------- records and integrals
+
+
+def both(problem: Problem, rule: Rule, steps: int, **options: object):
+    """Trajectories of the two engines."""
+    return (run(problem, rule, steps, engine=e, **options) for e in ("fused", "torch"))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 7, 2000])
+def test_records_the_same_steps(steps):
+    problem = problems.sparse_regression(0, n=4, d=6)
+    here, there = both(problem, optimizers.OneSAM(0.05, rho=0.01), steps)
+    assert here.times.tolist() == there.times.tolist()
+    torch.testing.assert_close(here.w, there.w, rtol=1e-12, atol=1e-14)
+    for record in ([steps], range(steps + 1)):
+        again, _ = both(problem, optimizers.OneSAM(0.05, rho=0.01), steps, record=record)
+        assert torch.equal(again.final, here.final)
+
+
+@pytest.mark.parametrize("shape", [(), (3, 1, 1), (2, 1, 1, 1), (2, 3, 1, 1)])
+def test_integrals_have_the_values_and_shapes_of_torch(shape):
+    problem = problems.sparse_regression(0, n=4, d=6)
+    start = problem.start * torch.linspace(1, 2, 6, dtype=torch.float64).reshape(2, 3, 1, 1)
+    eta = 0.01 * torch.linspace(1, 2, math.prod(shape), dtype=torch.float64).reshape(shape)
+    rule = optimizers.USAM(StepSize(eta, 0.5), rho=0.01)
+    wanted = {"loss": integrands.Loss(problem)}
+    if len(shape) in (0, 4):
+        here, there = both(problem, rule, 100, start=start, integrals=wanted)
+    else:
+        here, there = both(problem, rule, 100, start=start)
+    assert here.integrals.keys() == there.integrals.keys()
+    for name, expected in there.integrals.items():
+        assert here.integrals[name].shape == expected.shape
+        torch.testing.assert_close(here.integrals[name], expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"), [p.values[:2] for p in TRIPLES if p.values[2] == "gd"], ids=str
+)
+def test_the_loss_is_summed_as_torch_does(model, loss):
+    problem = problem_of(model, loss)
+    rule = rule_for("gd", problem.ndim)
+    here, there = both(problem, rule, 50, integrals={"loss": integrands.Loss(problem)})
+    torch.testing.assert_close(here.integrals["loss"], there.integrals["loss"], rtol=1e-12, atol=0)
+
+
+def test_reports_progress_at_each_recorded_step():
+    seen = []
+    problem = problems.sparse_regression(0, n=4, d=6)
+    found = run(problem, optimizers.GD(0.01), 3000, watch=lambda t, of: seen.append((t, of)))
+    assert seen == [(t, 3000) for t in found.times.tolist()]
+
+
+def test_a_divergent_run_fails_at_the_step_at_which_torch_does():
+    problem, rule = problems.gaussian_regression(0), optimizers.GD(10.0)
+    reasons = []
+    for engine in ("fused", "torch"):
+        with pytest.raises(SubjectFailed) as failed:
+            run(problem, rule, 5000, engine=engine)
+        reasons.append(str(failed.value))
+    assert reasons[0] == reasons[1]
+
+
+def test_the_start_is_left_alone():
+    problem = problems.sparse_regression(0, n=4, d=8)
+    before = problem.start.clone()
+    run(problem, optimizers.GD(0.01), 10, engine="fused")
+    assert torch.equal(problem.start, before)
+
+
+# ----------------------------------------------------------------------------- batches and threads
+
+
+def test_does_not_depend_on_the_number_of_threads(monkeypatch):
+    problem = problems.sparse_regression(0)
+    start = problem.start * torch.linspace(1, 2, 7, dtype=torch.float64).reshape(7, 1, 1)
+    found = []
+    for threads in ("1", "2", "5"):
+        monkeypatch.setenv("LIMITPOINT_THREADS", threads)
+        found.append(run(problem, optimizers.OneSAM(0.01), 700, start=start, engine="fused").w)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_a_problem_in_a_batch_is_the_problem_alone():
+    problem = problem_of(models.MulticlassLinear, losses.CrossEntropy)
+    batch = run(problem, optimizers.Adam(0.01), 300, engine="fused").w
+    for b in range(BATCH):
+        alone = Problem(
+            "alone", problem.model, problem.loss, problem.X[b], problem.y[b], problem.start[b]
+        )
+        assert torch.equal(run(alone, optimizers.Adam(0.01), 300, engine="fused").w, batch[:, b])
+
+
+# ---------------------------------------------------------------------------------- what is refused
+
+
+class Subclass(optimizers.GD):
+    """A rule that could do anything."""
+
+
+def test_refuses_what_it_does_not_cover_by_name():
+    problem, w = problems.gaussian_regression(0), torch.zeros(12, dtype=torch.float64)
+    entrywise = StepSize(torch.full((12,), 0.01, dtype=torch.float64))
+    refused = [
+        (problems.sine_valley(), optimizers.GD(0.01), {"start": w}, "Objective"),
+        (problem, Subclass(0.01), {}, "the rule Subclass"),
+        (problem, optimizers.GD(entrywise), {}, "one value for each entry of a parameter"),
+        (problem, optimizers.GD(0.01), {"integrals": {"f": lambda w: w.sum(-1)}}, "integrand"),
+        (problem, optimizers.MSAM(0.01, batch_size=2), {}, "do not divide the 5 examples"),
+        (problem, optimizers.SpectralDescent(0.01), {}, "on a vector"),
+        (problem, optimizers.GD(0.01), {"start": w.float()}, "not float64"),
+    ]
+    for oracle, rule, options, message in refused:
+        with pytest.raises(UsageError, match=message):
+            run(oracle, rule, 10, engine="fused", **options)
+
+
+def test_auto_falls_back_to_torch():
+    problem = problems.gaussian_regression(0)
+    here, there = (run(problem, Subclass(0.01), 20, engine=e) for e in ("auto", "torch"))
+    assert torch.equal(here.w, there.w)
+
+
+# ------------------------------------------------------------------------------------ compiled once
+
+
+def test_a_second_process_finds_the_compiled_code(tmp_path):
+    script = textwrap.dedent("""
+        from numba.core.event import install_recorder
+        from limitpoint import problems, run, optimizers
+        with install_recorder("numba:compile") as compiled:
+            run(problems.gaussian_regression(0), optimizers.GD(0.01), 3, engine="fused")
+        print(len(compiled.buffer))
+    """)
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    counts = [
+        int(subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True,
+                           check=True).stdout)
+        for _ in range(2)
+    ]  # fmt: skip
+    assert counts[0] > 0
+    assert counts[1] == 0
+
+
+def test_runs_without_a_folder_to_keep_code_in(tmp_path, monkeypatch):
+    from limitpoint.fused import _build
+
+    monkeypatch.setattr(_build, "_roots", lambda: iter([tmp_path / "file" / "below"]))
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    folder, kept = _build._folder("0" * 16)
+    assert not kept
+    assert folder.is_dir()
+
+
+def test_exponential_is_exact_to_an_ulp():
+    from limitpoint.fused.kernels._maths import exp
+
+    x = np.concatenate([np.linspace(-700, 700, 501), [0.0, -math.inf, -800.0, 800.0]])
+    found = np.array([exp(value) for value in x])
+    np.testing.assert_allclose(
+        found, [math.exp(v) if v < 709 else math.inf for v in x], rtol=4e-16, atol=1e-300
+    )
+    assert math.isnan(exp(math.nan))

@@ -7,6 +7,7 @@ import torch
 from torch.autograd.functional import jacobian
 
 from limitpoint import Problem, losses, models, problems
+from limitpoint.problems.images import spectral_images, upscaled_digits
 from limitpoint.scaled import tensor
 
 BINARY = (losses.Logistic(), losses.Exponential(mean=True), losses.Probit())
@@ -80,6 +81,14 @@ PINNED = {
     "sparse-regression": (lambda: problems.sparse_regression(42), "422f9a0f66898cc6"),
     "clusters": (lambda: problems.clusters(42), "e4eba0f28764d1b2"),
     "digits": (lambda: problems.digits(), "d4ef7db507cfdd69"),
+    "support-simplex": (lambda: problems.support_simplex(42), "0573a3bd81670192"),
+    "support-simplex-flat": (
+        lambda: problems.support_simplex(42, spread=0.2),
+        "61f1ae32caaa9b9c",
+    ),
+    "lopsided": (lambda: problems.lopsided(), "86fe315b6368388c"),
+    "spectral-images": (lambda: spectral_images(42).task(2, seed=42)[0], "1cc9731c5c5ccc61"),
+    "upscaled-digits": (lambda: upscaled_digits(42).task(10, 40, seed=42)[1], "6f32f79ab5d51ded"),
     "authors-train": (lambda: problems.authors_sparse_regression()[0], "c12bf99028990d24"),
     "authors-test": (lambda: problems.authors_sparse_regression()[1], "80854e064276b29f"),
 }

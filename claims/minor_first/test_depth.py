@@ -5,17 +5,19 @@ the claims test are derived (FACTS 2.2, `limitpoint.amplification`).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from limitpoint import (
     Problem,
+    Scaled,
     Trajectory,
     Trial,
     amplification,
     claim,
+    flow,
     optimizers,
     problems,
     stack,
@@ -51,6 +53,22 @@ def legs(trial: Trial, problem: Problem, rule: Rule, end: float) -> Iterator[Tra
         begin = short
 
 
+def paced_flow(trial: Trial, problem: Problem, rule: Rule, end: float) -> Trajectory:
+    """The flow on the clock ds = |w - rho|^(L-2) dtau, up to s = `end`; tau is among its integrals.
+
+    On this clock |w - rho| grows or falls at most exponentially: a blow-up is never reached.
+    """
+    power = problem.start.shape[0] - 2
+    rate = amplification.slope(problem, SAM)
+
+    def pace(w: Tensor) -> Tensor:
+        return (w[0] - RHO).norm() ** -power
+
+    speed = amplification.rescaling(rate, pace)
+    times = torch.linspace(0, end, 13).tolist()
+    return trial.flow(problem, rule, times, speed=speed, integrals={"tau": rate})
+
+
 @claim(
     "minor-first/linf-trichotomy",
     source="minor_first, Theorem 3.2, L = 2 [second]; FACTS 2.2 (derived)",
@@ -67,10 +85,9 @@ def test_sam_linf_trichotomy_flow(trial: Trial) -> None:
     """Each coordinate follows its own closed form, and dies when it should.
 
     Derived, as the theorem's text was not at hand. Tolerance 1e-6 of the closed form: the equation
-    is linear in w - rho, so that local errors of 1e-11 add up to 1e-8 in a thousand steps; the
-    clock's rounding, 2^-52 u_hat, is at most 5e-7 with the u_hat < 2e9 of this run. An extinction
-    time is where the line through the last two points, SHORT apart, meets zero: its error is
-    mu SHORT^2 and the local error over the slope.
+    is linear in w - rho, so that local errors of 1e-11 add up to 1e-8 in a thousand steps; what is
+    put to zero was 1e-6 mu_j rho. An extinction time is where the line through the last two points,
+    SHORT apart, meets zero: its error is mu SHORT^2 and the local error over the slope.
     """
     problem = problems.threshold_example(trial.seed, rho=RHO)
     mu, alpha = start_of(problem)
@@ -147,3 +164,124 @@ def test_sam_linf_trichotomy(trial: Trial) -> None:
     trial.close(
         "loss without survivors", loss, math.log(2), prediction, "|u| <= sum mu w^2, l' < 1"
     )
+
+
+@claim(
+    "minor-first/linf-deep",
+    source="minor_first, Theorem 3.2, L > 2, Remark 3.3 [second]; FACTS 2.2 (derived)",
+    statement=r"At depth $L \ge 3$ the rescaled $\ell_\infty$-SAM flow blows up at "
+    r"$\tau = \min_j 1/((L-2)\mu_j(\alpha_j-\rho)^{L-2})$, in that coordinate alone; below $\rho$ "
+    r"$\beta_j$ dies in finite time if $L$ is even and tends to $\rho^L$ if $L$ is odd.",
+    hypotheses=("one example, mu > 0", "depth >= 3", "all layers start at the same alpha > 0"),
+    kind="identity",
+    roles=("sam-linf",),
+    rivals=("gd", "sam-l2", "sam-linf-downhill"),
+)
+def test_sam_linf_deep_flow(trial: Trial) -> None:
+    """Blow-up times at L = 3, 4, 5, extinction times at L = 4, and the limit rho^L at L = 3, 5.
+
+    Derived. Tolerance 1e-6 of the closed form: local errors of 1e-11 grow like
+    ((w_j - rho) / (alpha_j - rho))^(L-1), below 1e4 in the coordinates that stay finite. The
+    blow-up time is read where the winner is above 1e6 rho, at most 1e-6 before it.
+    """
+    for depth in (3, 4, 5):
+        sides = (-1, 0, 1, 1, 1) if depth % 2 else (0, 1, 1, 1)
+        problem = problems.threshold_example(trial.seed, depth, sides=sides, rho=RHO)
+        judge_blow_up(trial, problem, depth)
+        problem = problems.threshold_example(trial.seed, depth, sides=[-1] * 3, rho=RHO)
+        (judge_approach if depth % 2 else judge_extinction)(trial, problem, depth)
+
+
+def judge_blow_up(trial: Trial, problem: Problem, depth: int) -> None:
+    """The winner blows up at its time, the others follow their closed forms up to then."""
+    mu, alpha = start_of(problem)
+    winner = amplification.linf_winner(alpha, mu, RHO, depth)
+    rule = trial.optimizer("sam-linf", rho=RHO)
+    run = paced_flow(trial, problem, rule, 22 / float(mu[winner]))
+    tau = run.integrals["tau"][:, 0]
+    T = amplification.blow_up_times(alpha, mu, RHO, depth).min()
+    trial.close(f"L = {depth}: blow-up time", tau[-1], T, 1e-6 * T, "1e-6 before the end")
+    trial.at_least(f"L = {depth}: w_j* there", run.final[0, winner], 1e6 * RHO, 0, "1e-6 left")
+    others = torch.arange(len(mu)) != winner
+    expected = amplification.linf_weights(tau, alpha, mu, RHO, depth)[:, others]
+    measured = run.w[:, 0, others]
+    trial.close(f"L = {depth}: the others", measured, expected, 1e-6 * expected, "local errors")
+
+
+def judge_approach(trial: Trial, problem: Problem, depth: int) -> None:
+    """Odd depth, below rho: the closed form, and rho^L - beta_j at most what it leaves.
+
+    The clock stops before rho - w_j, of which rho is unstable from above, falls to local errors.
+    """
+    mu, alpha = start_of(problem)
+    rule = trial.optimizer("sam-linf", rho=RHO)
+    run = paced_flow(trial, problem, rule, 10 * (depth - 2) / float(mu.max()))
+    tau = run.integrals["tau"][:, 0]
+    expected = amplification.linf_weights(tau, alpha, mu, RHO, depth)
+    trial.close(f"L = {depth}: w_j below rho", run.w[:, 0], expected, 1e-6 * RHO, "local errors")
+    q, beta = depth - 2, run.final.prod(0)
+    left = depth * RHO ** (depth - 1) * (q * mu * tau[-1]) ** (-1 / q)
+    trial.at_most(f"L = {depth}: beta_j", beta, RHO**depth, 0, "w_j rises to rho")
+    trial.at_least(f"L = {depth}: beta_j", beta, RHO**depth - left, 0, "the closed form's bound")
+
+
+def judge_extinction(trial: Trial, problem: Problem, depth: int) -> None:
+    """Even depth, below rho: dead at the time of the closed form."""
+    mu, alpha = start_of(problem)
+    times = amplification.extinction_times(alpha, mu, RHO, depth)
+    rule = trial.optimizer("sam-linf", rho=RHO)
+    died = [extrapolated_zero(leg) for leg in legs(trial, problem, rule, float(times.max()) + 0.1)]
+    measured = torch.stack([row[j] for row, j in zip(died, times.argsort(), strict=False)])
+    because = "SHORT^2, local error / slope"
+    trial.close(f"L = {depth}: extinction times", measured, times.sort().values, 1e-6, because)
+
+
+@claim(
+    "minor-first/linf-direction",
+    source="minor_first, corollary of Theorem 3.2 [second]; FACTS 2.2 (derived)",
+    statement=r"The predictor of the $\ell_\infty$-SAM flow tends to 0 or to the direction "
+    r"$e_{j^*}$, $j^* = \arg\max_{\alpha_j > \rho} \mu_j(\alpha_j-\rho)^{L-2}$; "
+    r"that of gradient flow, depth 2, always to $e_d$.",
+    hypotheses=("one example, 0 < mu_1 < ... < mu_d", "all layers start at the same alpha > 0"),
+    kind="limit",
+    roles=("sam-linf",),
+    rivals=("gd", "sam-l2", "usam"),
+)
+def test_sam_linf_direction_flow(trial: Trial) -> None:
+    """Starts that pick each basis vector in turn and zero, at depth 2; a minor winner at depth 3.
+
+    Derived. At depth 2 the others decay against the winner like exp(-2 (mu_j - mu_k) tau), which at
+    tau = 8 is at most e^-8 = 4e-4 with gaps of 0.5: tolerance 1e-3 of the unit vector (those who
+    die only matter less). At depth 3 they stay finite, and the winner is above 1e6 rho.
+    """
+    mu = problems.drawn_mu(trial.seed, 4)
+    rule = trial.optimizer("sam-linf", rho=RHO)
+    for above in ((1, 0, 0, 0), (1, 1, 0, 0), (0, 1, 1, 0), (1, 0, 1, 1), (0, 0, 0, 0)):
+        alpha = [RHO * (1.3 if side else 0.6) for side in above]
+        problem = problems.one_example(mu, alpha)
+        winner = amplification.linf_winner(torch.tensor(alpha), torch.tensor(mu), RHO, 2)
+        final = list(legs(trial, problem, rule, 8.0))[-1].final.prod(0)
+        judge_direction(trial, f"above rho: {above}", final, winner)
+    problem = problems.one_example(mu, [1.3 * RHO, 0.6 * RHO, 0.6 * RHO, 0.6 * RHO])
+    gd = flow(problem, optimizers.GD(), [0, 8.0], speed=own_clock(problem)).final.prod(0)
+    judge_direction(trial, "gradient flow where linf-SAM picks e_1", gd, len(mu) - 1)
+    alpha = [1.5 * RHO, 1.1 * RHO, 0.6 * RHO, 1.1 * RHO]
+    problem = problems.one_example(mu, alpha, depth=3)
+    winner = amplification.linf_winner(torch.tensor(alpha), torch.tensor(mu), RHO, 3)
+    final = paced_flow(trial, problem, rule, 22 / mu[winner]).final.prod(0)
+    judge_direction(trial, "depth 3", final, winner)
+
+
+def judge_direction(trial: Trial, name: str, beta: Tensor, winner: int | None) -> None:
+    """Beta points along e_winner, or is zero."""
+    if winner is None:
+        trial.identity(f"{name}: beta", beta, torch.zeros_like(beta), 0.0, "zero is absorbing")
+        return
+    basis = torch.eye(len(beta), dtype=beta.dtype)[winner]
+    because = "e^-8 at depth 2, 1e-18 at depth 3"
+    trial.close(f"{name}: direction", beta / beta.norm(), basis, 1e-3, because)
+
+
+def own_clock(problem: Problem) -> Callable[[Tensor], Scaled]:
+    """The clock on which gradient flow at depth 2 is dw_j/dtau = mu_j w_j: that of rho = 0."""
+    return amplification.rescaling(amplification.slope(problem, optimizers.LinfSAM(rho=0.0)))

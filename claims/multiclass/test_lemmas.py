@@ -19,6 +19,7 @@ from limitpoint import (
     run,
     steepest,
 )
+from limitpoint.scaled import tensor
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf, "spectral")
 ROUNDING = "rounding: some hundred sums of positive terms, each exact to 2^-53"
@@ -288,11 +289,6 @@ def test_lipschitz_separability_ratio(trial: Trial) -> None:
         "n L, a little too large", 2 * problem.value(W), 1.01 * math.log(2), 0.0, "control"
     )
     trial.ordering("margin there", measures.margin(problem, W), 0.0, "control: not separated")
-
-
-def tensor(x: Tensor | Scaled) -> Tensor:
-    """The plain tensor behind a value."""
-    return x.tensor() if isinstance(x, Scaled) else x
 
 
 def torch_loss(problem: Problem) -> Callable[[Tensor], Tensor]:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from limitpoint import (
-    Inconclusive,
     Problem,
     StepSize,
     Trajectory,
@@ -15,9 +14,11 @@ from limitpoint import (
     claim,
     limits,
     measures,
+    optimizers,
     problems,
     steepest,
 )
+from limitpoint.scaled import tensor
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf)
 
@@ -28,19 +29,17 @@ def optima(problem: Problem, norms: Sequence[float | str]) -> Tensor:
     return torch.tensor([limits.max_margin(X, y, p, classes=k).value for p in norms])
 
 
-def own_margin(trial: Trial, problem: Problem, run: Trajectory, norm: float, best: float) -> None:
-    """The normalised margin is above its finite-time bound wherever the bound says something."""
+def own_margin(
+    trial: Trial, problem: Problem, run: Trajectory, norm: float | str, best: float
+) -> None:
+    """The normalised margin lies between its finite-time bounds and the optimum at every step."""
     story = steepest.replay(problem, run, norm)
-    bound = story.margin_bound(best) / run.integrals["step_size"]
-    known = torch.isfinite(bound)
-    if not known.any():
-        raise Inconclusive(f"the {norm}-norm run does not reach L <= log 2 / n in its horizon")
-    measured = measures.normalised_margin(problem, run.w, norm)
-    trial.at_least(
-        f"margin in norm {norm} at every step from {int(known.int().argmax())} on",
-        measured[known], bound[known], 1e-10 * best, "rounding of the sums",
-    )  # fmt: skip
-    trial.at_most(f"margin in norm {norm}", measured[1:], best, 1e-6 * best, "certified gap")
+    bound = torch.maximum(story.margin_floor(best), story.margin_bound(best))
+    bound = bound[1:] / run.integrals["step_size"][1:]
+    measured = measures.normalised_margin(problem, run.w[1:], norm)
+    where = f"{problem.name}: margin over optimum in norm {norm}, every step"
+    trial.at_least(where, measured / best, bound / best, 1e-9, "rounding of the sums")
+    trial.at_most(where, measured / best, 1.0, 1e-6, "certified gap")
 
 
 @claim(
@@ -56,9 +55,10 @@ def own_margin(trial: Trial, problem: Problem, run: Trajectory, norm: float, bes
 def test_nsd_own_norm(trial: Trial) -> None:
     r"""Five norms on clusters and three on digits: each descent is best in its own.
 
-    The bound at every step (clusters): from t_1 on, where L stays <= log 2 / n, the margin is at
-    least sum (gamma eta - remainder) G / L, and ||W_t|| <= sum eta (Lemmas C.2 and C.3 with the
-    constants of `limitpoint.steepest`; no fitted one). The orderings are strict, without a gap.
+    The bound at every step (clusters): the margin is at least the sum of (gamma eta - remainder)
+    G / L less a constant, G / L measured and the remainder e^x - 1 - x with x = rho eta, and
+    ||W_t|| <= sum eta (Lemmas C.1 to C.3, see `limitpoint.steepest`; no fitted constant). It is .65
+    to .86 of the optimum at the horizon. The orderings are strict, without a gap.
     Step sizes are eta_0 / reach, which makes the norms comparable; eta_0 is larger for digits,
     whose margins are 3 to 12 times smaller, so that orderings show within the horizon.
     """
@@ -81,3 +81,85 @@ def test_nsd_own_norm(trial: Trial) -> None:
         if problem is clusters:
             for p, optimum, run in zip(norms, best, runs, strict=True):
                 own_margin(trial, problem, run, p, float(optimum))
+
+
+@claim(
+    "multiclass/spectral-and-muon",
+    source="signgd_adam v4 (arXiv 2502.04664v4), Sec. 3 and 4, Theorems 1 and 2; FACTS 1.4, 1.8",
+    statement="Spectral descent, and Muon with the exact polar factor, maximise the margin in the "
+    "spectral norm; with Newton-Schulz iterations in its place the margin stalls below.",
+    hypotheses=("separable data", r"$\eta_t = \Theta(t^{-1/2})$"),
+    kind="bound",
+    roles=("spectral", "muon"),
+    rivals=("newton-schulz", "signgd", "ngd"),
+)
+def test_spectral_muon_max_margin(trial: Trial) -> None:
+    r"""The finite-time bound for spectral descent, and what is left of both rules' gaps.
+
+    The bound is that of multiclass/nsd-own-norm, in the spectral norm (read in v4). That the exact
+    rules' gap ends below 2/3 of the gap with five Newton-Schulz iterations is calibrated: .16 to
+    .52 on the seeds 0-11 and on digits. The iterations are the control: their singular values are
+    scattered, and their gap hardly falls any more.
+    """
+    clusters, digits = problems.clusters(trial.seed, 4, 20, 5, 0.2), problems.digits(100)
+    for problem, eta in ((clusters, 1.0), (digits, 4.0)):
+        best, steps = float(optima(problem, ["spectral"])), trial.steps(3000, 10000)
+        schedule = StepSize(eta / float(measures.reach(problem, "spectral")), 0.5)
+        spectral = trial.optimizer("spectral", schedule)
+        run = trial.run(problem, spectral, steps, record=range(steps + 1))
+        muon = trial.run(problem, trial.optimizer("muon", schedule, beta1=0.9), steps)
+        iterated = trial.run(problem, optimizers.Muon(schedule, beta1=0.9, iterations=5), steps)
+        exact, momentum, stalled = (
+            1 - measures.normalised_margin(problem, w, "spectral") / best
+            for w in (run.final, muon.final, iterated.final)
+        )
+        for name, gap in (("spectral descent", exact), ("Muon", momentum)):
+            title = f"{problem.name}: gap of {name} against 2/3 of Newton-Schulz's"
+            trial.ordering(title, gap, stalled * 2 / 3, "calibrated on seeds 0-11")
+        if problem is clusters:
+            own_margin(trial, problem, run, "spectral", best)
+
+
+@claim(
+    "multiclass/muon-step",
+    source="signgd_adam v4, (5) with momentum, Lemma 6; FACTS 1.4",
+    statement=r"At every step of Muon $\langle M_t, W_t-W_{t+1}\rangle = \eta_t\|M_t\|_*$, and "
+    r"$\langle\nabla L(W_t), W_{t+1}-W_t\rangle \le 2\eta_t\|M_t - \nabla L(W_t)\|_* - "
+    r"\eta_t\gamma G(W_t)$, in the nuclear norm.",
+    hypotheses=("separable data", "exact polar factor", "momentum from zero, without Nesterov's"),
+    kind="identity",
+    roles=("muon",),
+    rivals=("newton-schulz", "signgd", "ngd", "momentum"),
+)
+def test_muon_step(trial: Trial) -> None:
+    r"""The momentum is rebuilt from the gradients along the run, and the step held against it.
+
+    Tolerance 1e-9: an entry of W_t - W_{t+1} has an error of 2^-53 |W|, with |W| / eta below 1e3;
+    rows of the momentum differ by factors of up to 1e4 in size.
+    """
+    problem = problems.clusters(trial.seed, 4, 20, 5, 0.2)
+    best, steps, beta1 = float(optima(problem, ["spectral"])), trial.steps(300, 1000), 0.9
+    schedule = StepSize(1 / float(measures.reach(problem, "spectral")), 0.5)
+    rule = trial.optimizer("muon", schedule, beta1=beta1)
+    run = trial.run(problem, rule, steps, record=range(steps + 1))
+    eta, moves = run.integrals["step_size"].diff(), run.w.diff(dim=0)
+    gradients = tensor(problem.grad(run.w[:-1]))
+    momentum = exponential_mean(gradients, beta1)
+
+    size = measures.matrix_norm(momentum, "nuclear", 2)
+    along = -(momentum * moves).sum((-2, -1)) / (eta * size)
+    trial.close("<M, step> over eta |M|_*", along, 1.0, 1e-9, "2^-53 |W| / eta")
+    length = measures.matrix_norm(moves, "spectral", 2) / eta
+    trial.close("length of a step over eta", length, 1.0, 1e-9, "2^-53 |W| / eta")
+    proxy = torch.exp(measures.log_proxy(problem, run.w[:-1]))
+    late = measures.matrix_norm(momentum - gradients, "nuclear", 2)
+    rise = (gradients * moves).sum((-2, -1)) / (eta * proxy)
+    trial.at_most("Lemma 6 over eta G", rise, 2 * late / proxy - best, 1e-9, "rounding")
+
+
+def exponential_mean(values: Tensor, beta: float) -> Tensor:
+    """m_t = beta m_{t-1} + (1 - beta) v_t from m_{-1} = 0, along the first dimension."""
+    means = torch.zeros_like(values)
+    for t, value in enumerate(values):
+        means[t] = (1 - beta) * value + (beta * means[t - 1] if t else 0.0)
+    return means

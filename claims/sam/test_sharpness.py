@@ -1,9 +1,10 @@
 """Sharpness of linear models, and what m-SAM leaves alone (understanding_sam, Sec. 3 and 4.2)."""
 
 import torch
+from torch import Tensor
+
 from limitpoint import Problem, Trial, claim, losses, problems, sharpness
 from limitpoint.models import DiagonalDifference, Linear
-from torch import Tensor
 
 N, D = 16, 40
 

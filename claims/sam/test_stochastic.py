@@ -1,9 +1,11 @@
 """Stochastic SAM on finite sums with known variance (understanding_sam, Sec. 5.1 and App. C.2)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
+
 from limitpoint import (
     PolyakLojasiewiczStep,
     RootRadius,
@@ -12,11 +14,11 @@ from limitpoint import (
     claim,
     confidence,
     descent,
+    finite_sum,
+    problems,
 )
-from limitpoint import finite_sum, problems
 from limitpoint.finite_sum import FiniteSum
 from limitpoint.optimizers import Minibatch, Rule
-from torch import Tensor
 
 BATCH = 2
 RUNS = 256
@@ -133,6 +135,65 @@ def test_m_sam_stochastic_step(trial: Trial) -> None:
     Tolerance: rounding.
     """
     check_one_step(trial, "m-sam", (0.05, 0.5, 1.0), (0.05, 0.125, 0.25), 3 / 8, 2.0)
+
+
+def check_second_moment(trial: Trial, role: str, noise_factor: Callable[[Tensor], Tensor]) -> None:
+    """E w_1^2 on a noisy quadratic, coordinate by coordinate, over every outcome of the batches."""
+    eigenvalues = torch.tensor([1.0, 1.5, 2.0], dtype=torch.float64)
+    terms = problems.noisy_terms(problems.quadratic(eigenvalues), trial.seed, 3, 1.0, 0.0)
+    gamma, rho = descent.pairs(terms.beta, (0.1, 0.5, 1.0), (0.1, 0.5, 2.0), 3)
+    w = torch.randn(20, 3, generator=torch.Generator().manual_seed(trial.seed)).double()
+    for size in (1, BATCH):
+        calls = 2 if role == "n-sam" else 1
+        batches = finite_sum.all_batches(terms.n, calls=calls, size=size)
+        start = w.expand(len(gamma), batches.shape[2], -1, -1)
+        rule = stochastic(trial, role, gamma, rho, batches)
+        after = trial.run(terms, rule, 1, start=start, record=(0, 1)).final
+        g, reach = gamma[:, 0], rho[:, 0] * eigenvalues
+        mean = (1 - g * eigenvalues * (1 + reach)) * w
+        variance = g**2 * noise_factor(reach) * (terms.slopes**2).mean(0) / size
+        label = f"second moment after a step, b = {size}"
+        trial.identity(label, (after**2).mean(1), mean**2 + variance, 1e-13, EXACT)
+
+
+@claim(
+    "sam/stochastic-n-sam-moment",
+    source="understanding_sam, (21) on a quadratic (derived)",
+    statement=r"On a quadratic with additive noise two-batch n-SAM has, along the eigenvalue "
+    r"$\lambda$, $E w_+^2 = (1-\gamma\lambda(1+\rho\lambda))^2 w^2 + "
+    r"\gamma^2(1+\rho^2\lambda^2)\frac{\sigma_\lambda^2}{b}$.",
+    hypotheses=("quadratic mean, additive noise", "independent batches for ascent and descent"),
+    kind="identity",
+    roles=("n-sam",),
+    rivals=("gd", "n-sam-rho-doubled", "rho-negative", "n-sam-step-tripled"),
+)
+def test_n_sam_stochastic_moment(trial: Trial) -> None:
+    """Exactly, over every pair of batches: the two noises add as independent ones do.
+
+    w_+ = (1 - gamma lambda (1 + rho lambda)) w - gamma (xi_I + rho lambda xi_J) [derived]. By
+    induction it gives E L(w_T) for every T. Tolerance: rounding.
+    """
+    check_second_moment(trial, "n-sam", lambda reach: 1 + reach**2)
+
+
+@claim(
+    "sam/stochastic-m-sam-moment",
+    source="understanding_sam, (4) on a quadratic (derived)",
+    statement=r"On a quadratic with additive noise m-SAM has, along the eigenvalue $\lambda$, "
+    r"$E w_+^2 = (1-\gamma\lambda(1+\rho\lambda))^2 w^2 + "
+    r"\gamma^2(1+\rho\lambda)^2\frac{\sigma_\lambda^2}{b}$: more noise than with two batches.",
+    hypotheses=("quadratic mean, additive noise", "one batch for ascent and descent"),
+    kind="identity",
+    roles=("m-sam",),
+    rivals=("gd", "n-sam-rho-doubled", "rho-negative", "n-sam-step-tripled"),
+)
+def test_m_sam_stochastic_moment(trial: Trial) -> None:
+    """Exactly, over every batch: the ascent's noise is the descent's, and they add up.
+
+    w_+ = (1 - gamma lambda (1 + rho lambda)) w - gamma (1 + rho lambda) xi_I [derived]. By
+    induction it gives E L(w_T) for every T. Tolerance: rounding.
+    """
+    check_second_moment(trial, "m-sam", lambda reach: (1 + reach) ** 2)
 
 
 def horizon_runs(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 import torch
+
 from limitpoint import Problem, Trial, claim, limits, losses, measures, problems
 
 FINITE_ROOT = (losses.Squared(), losses.PseudoHuber(), losses.LogCosh())

@@ -8,6 +8,7 @@ from . import limits as limits
 from . import losses as losses
 from . import measures as measures
 from . import models as models
+from . import moments as moments
 from . import optimizers as optimizers
 from . import problems as problems
 from . import sharpness as sharpness
@@ -24,6 +25,8 @@ from .errors import NotApplicable as NotApplicable
 from .errors import SubjectFailed as SubjectFailed
 from .errors import UsageError as UsageError
 from .flowing import flow as flow
+from .identifying import Identification as Identification
+from .identifying import identify as identify
 from .ledger import Ledger as Ledger
 from .problem import Objective as Objective
 from .problem import Oracle as Oracle

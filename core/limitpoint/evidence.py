@@ -113,7 +113,7 @@ def close(
     if (t < 0).any():
         raise ValueError(f"{quantity}: a tolerance must be >= 0")
     # Equal infinities would give NaN; they are no agreement worth having.
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         slack = np.where(t > 0, 1 - difference / t, np.where(difference == 0, 1.0, -np.inf))
     return _worst(quantity, relation, because, m, e, t, slack)
 
@@ -180,7 +180,8 @@ def ordering(
     s, g, t = _broadcast(smaller, larger, gap)
     room = g - s - t
     scale = np.maximum(np.abs(g), np.finfo(float).tiny)
-    slack = np.where(room > 0, room / scale, -np.maximum(-room / scale, np.finfo(float).eps))
+    with np.errstate(invalid="ignore", over="ignore"):
+        slack = np.where(room > 0, room / scale, -np.maximum(-room / scale, np.finfo(float).eps))
     return _worst(quantity, "ordering", because, s, g, t, np.minimum(slack, 1.0))
 
 

@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--horizon", default="quick", help="quick or full (default quick)")
     group.addoption("--cifar10", default=None, metavar="PATH",
-                    help="your copy of CIFAR-10, folder or tar.gz, instead of stand-ins")  # fmt: skip
+                    help="your CIFAR-10, folder or tar.gz, instead of stand-ins")  # fmt: skip
     group.addoption("--ledger", default=None, metavar="PATH", help="write the JSON ledger here")
     group.addoption(
         "--expected-failures", action="append", default=[], metavar="FILE",

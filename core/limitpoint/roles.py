@@ -21,6 +21,7 @@ ROLES: Mapping[str, Factory] = MappingProxyType(
         "spectral": optimizers.SpectralDescent,
         "muon": optimizers.Muon,
         "adam": optimizers.Adam,
+        "adamw": optimizers.Adam,
         "usam": optimizers.USAM,
         "n-sam": optimizers.NSAM,
         "m-sam": optimizers.MSAM,

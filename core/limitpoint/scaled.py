@@ -149,6 +149,10 @@ def rescaled(x: Value) -> Value:
     return x.normalized() if isinstance(x, Scaled) else x
 
 
+@overload
+def vector_norm(x: Scaled, p: float, dims: Sequence[int]) -> Scaled: ...
+@overload
+def vector_norm(x: Tensor, p: float, dims: Sequence[int]) -> Tensor: ...
 def vector_norm(x: Value, p: float, dims: Sequence[int]) -> Value:
     """Entrywise p-norm over `dims`, kept as dimensions of size one.
 
@@ -161,9 +165,9 @@ def vector_norm(x: Value, p: float, dims: Sequence[int]) -> Value:
         The norm, `Scaled` if `x` is.
     """
     if isinstance(x, Scaled):
-        x = x.aligned(dims).normalized()
-        norm = torch.linalg.vector_norm(x.mantissa, p, dim=tuple(dims), keepdim=True)
-        return Scaled(norm, x.log_scale)
+        # The scale stays as it is: x / norm is then exact, whatever the size of the logarithm.
+        x = x.aligned(dims)
+        return Scaled(vector_norm(x.mantissa, p, dims), x.log_scale)
     # Dividing by the largest entry first keeps x^p in range.
     peak = x.abs().amax(dim=tuple(dims), keepdim=True)
     peak = torch.where(peak > 0, peak, torch.ones_like(peak))

@@ -14,6 +14,7 @@ from limitpoint.optimizers import GD, USAM, Rule
 from limitpoint.problem import Problem
 from limitpoint.problems._random import generator, tensor
 from limitpoint.running import run
+from limitpoint.schedules import StepSize
 from limitpoint.trajectory import Trajectory
 
 INDEX = ("task", "optimizer", "start")
@@ -52,7 +53,8 @@ def printed() -> pd.DataFrame:
 
 def rules() -> dict[str, Rule]:
     """The optimizers of the table, by the names of its rows."""
-    return {"GD": GD(STEP_SIZE)} | {f"USAM({rho})": USAM(STEP_SIZE, rho=rho) for rho in RADII}
+    eta = StepSize(STEP_SIZE)
+    return {"GD": GD(eta)} | {f"USAM({rho})": USAM(eta, rho=rho) for rho in RADII}
 
 
 def table_1(
@@ -128,7 +130,7 @@ def _columns(
     train: Problem, test: Problem, w: Tensor, starts: Tensor, noise: Tensor
 ) -> dict[str, Tensor]:
     loss, trace = train.value(w), hessian_trace(train, w)
-    growth = torch.cat([train.value(w + part) for part in noise.split(10)]) - loss
+    growth = torch.cat([train.value(w + part) for part in torch.split(noise, 10)]) - loss
     return {
         "gap": test.value(w) - loss,
         "trace": trace,

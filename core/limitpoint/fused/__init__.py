@@ -7,7 +7,7 @@ with torch, and `plan` says why.
 
 from limitpoint.fused._engine import Plan, execute, plan, threads
 from limitpoint.fused._pack import NotCovered
-from limitpoint.fused._registry import INTEGRANDS, LOSSES, MODELS, RULES, TORCH_ONLY
+from limitpoint.fused._registry import INTEGRANDS, LOSSES, MODELS, RULES, TORCH_ONLY, WRAPPERS
 
 __all__ = [
     "INTEGRANDS",
@@ -15,6 +15,7 @@ __all__ = [
     "MODELS",
     "RULES",
     "TORCH_ONLY",
+    "WRAPPERS",
     "NotCovered",
     "Plan",
     "execute",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,10 @@ from limitpoint.fused._pack import (
     pad,
     padded,
     per_problem,
+    spread,
 )
 from limitpoint.optimizers import Rule
+from limitpoint.optimizers.stochastic import Stochastic
 from limitpoint.problem import Oracle, Problem
 from limitpoint.schedules import StepSize
 
@@ -96,12 +99,17 @@ class Plan:
     @cached_property
     def unit(self) -> _registry.RuleUnit:
         """The rule's unit."""
-        return _registry.RULES[type(self.rule)]
+        return _registry.RULES[type(self.inner)]
+
+    @property
+    def inner(self) -> Rule:
+        """The rule that takes the steps."""
+        return self.rule.rule if isinstance(self.rule, Stochastic) else self.rule
 
     @cached_property
     def settings(self) -> Floats:
         """The rule's numbers, shape (B, settings)."""
-        numbers = self.unit.settings(self.rule)
+        numbers = self.unit.settings(self.inner)
         columns = [self._per_problem("a setting", number) for number in numbers]
         return np.stack(columns, axis=1) if columns else np.zeros((self.count, 1))
 
@@ -146,10 +154,13 @@ def plan(
         raise NotCovered(f"the device {device}")
     if type(oracle) is not Problem:
         raise NotCovered(f"{type(oracle).__name__} instead of a Problem")
+    inner = rule.rule if isinstance(rule, Stochastic) and type(rule) is Stochastic else rule
+    if inner is not rule and not oracle.loss.mean:
+        raise NotCovered("a stochastic step on a loss that is no mean")
     for what, part, table in (
         ("the model", oracle.model, _registry.MODELS),
         ("the loss", oracle.loss, _registry.LOSSES),
-        ("the rule", rule, _registry.RULES),
+        ("the rule", inner, _registry.RULES),
         ("the schedule", rule.step_size, {StepSize: None}),
         *(("the integrand", f, _registry.INTEGRANDS) for f in integrals.values()),
     ):
@@ -169,19 +180,21 @@ def _check(found: Plan) -> None:
     if found.start.ndim < found.ndim or problem.n == 0 or found.start.numel() == 0:
         raise NotCovered(f"a start of shape {tuple(found.start.shape)}")
     if found.unit.matrices and found.ndim != 2:
-        raise NotCovered(f"the rule {type(found.rule).__name__} on a vector")
-    if problem.n % getattr(found.rule, "batch_size", 1):
-        raise NotCovered(f"batches that do not divide the {problem.n} examples")
+        raise NotCovered(f"the rule {type(found.inner).__name__} on a vector")
+    if getattr(found.inner, "radii", None) is not None:
+        raise NotCovered("a schedule of radii")
+    seen = 1 if isinstance(found.rule, Stochastic) else problem.n
+    if seen % getattr(found.inner, "batch_size", 1):
+        raise NotCovered(f"batches that do not divide the {seen} examples")
     for unit, f in found.integrands:
         if not unit.fits(f, problem):
             raise NotCovered(f"the integrand {type(f).__name__} of another problem")
-    examples_batch = problem.X.shape[:-2]
-    for own in (examples_batch, problem.y.shape[:-1]):
-        try:
-            torch.empty(own).broadcast_to(found.batch)
-        except RuntimeError:
-            raise NotCovered("data with a batch that the start does not have") from None
-    # Both raise NotCovered by themselves.
+    for name in found.integrals:
+        if found.totals[name][: len(found.batch)] != found.batch:
+            raise NotCovered(f"the integral {name} of shape {tuple(found.totals[name])}")
+    # What does not broadcast over the batch raises NotCovered by itself.
+    spread("data", problem.X.shape[:-2], found.batch)
+    spread("targets", problem.y.shape[:-1], found.batch)
     _ = found.settings, found.schedule
 
 
@@ -202,8 +215,13 @@ class Run:
         self.sums = np.zeros((count, 1 + int(self.widths.sum())))
         self.kept = np.empty((len(grid), *self.w.shape))
         self.kept_sums = np.empty((len(grid), *self.sums.shape))
-        slots = unit.work(found.rule, problem)
-        self.room = max(slots, -(-problem.n // (rows * width)))
+        self.slots = unit.work(found.inner, problem)
+        self.room = max(self.slots, -(-problem.n // (rows * width)))
+        self.stream = (
+            np.random.Generator(np.random.PCG64(found.rule.seed))
+            if isinstance(found.rule, Stochastic)
+            else None
+        )
         self.call = _build.trajectory()
         self.units = self._units()
         self.integrands, self.integrand_settings = self._integrand_units()
@@ -217,11 +235,21 @@ class Run:
         found = [
             _build.address("predict", model.module, f"{model.name}_predict"),
             _build.address("pullback", model.module, f"{model.name}_pullback"),
+            *self._ascent_units(),
             _build.address("slopes", loss.module, f"{loss.name}_slopes"),
             _build.address("values", loss.module, f"{loss.name}_values") if self.widths.size else 0,
             _build.address("rule", rule.module, rule.name),
         ]
         return np.array(found, dtype=np.int64)
+
+    def _ascent_units(self) -> tuple[int, int]:
+        model = self.plan.model
+        if not (model.ascends and getattr(self.plan.inner, "batch_size", 0) == 1):
+            return 0, 0
+        return (
+            _build.address("predict", model.module, f"{model.name}_ascended"),
+            _build.address("pullback", model.module, f"{model.name}_descended"),
+        )
 
     def _integrand_units(self) -> tuple[Integers, Floats]:
         found = self.plan.integrands
@@ -234,29 +262,40 @@ class Run:
 
     def advance(self, pool: ThreadPoolExecutor | None, parts: int, begin: int, end: int) -> None:
         """Take all problems from step `begin` to step `end`."""
+        draws = self._draws(end - begin)
         edges = np.linspace(0, self.plan.count, parts + 1).astype(int).tolist()
-        bounds = list(zip(edges[:-1], edges[1:], strict=True))
+        bounds = list(pairwise(edges))
         if pool is None:
             for lo, hi in bounds:
-                self._part(begin, end, lo, hi)
+                self._part(draws, begin, end, lo, hi)
             return
-        for future in [pool.submit(self._part, begin, end, lo, hi) for lo, hi in bounds]:
+        for future in [pool.submit(self._part, draws, begin, end, lo, hi) for lo, hi in bounds]:
             future.result()
 
-    def _part(self, begin: int, end: int, lo: int, hi: int) -> None:
+    def _draws(self, steps: int) -> Integers:
+        """The examples of the next steps, shape (steps, B); empty for a rule that sees all."""
+        if self.stream is None:
+            return np.zeros((0, 0), dtype=np.int64)
+        own = self.plan.problem.y.shape[:-1]
+        drawn = torch.from_numpy(self.stream.integers(self.plan.problem.n, size=(steps, *own)))
+        return drawn.broadcast_to(steps, *self.plan.batch).reshape(steps, -1).numpy().copy()
+
+    def _part(self, draws: Integers, begin: int, end: int, lo: int, hi: int) -> None:
         problem, loss = self.plan.problem, self.plan.problem.loss
         classes = self.plan.rows if self.plan.model.transposed else 1
-        counts = np.array([problem.n, problem.X.shape[-1], loss.mean], dtype=np.int64)
+        on_all = isinstance(self.plan.rule, Stochastic) and self.plan.rule.ascent_on_all
+        counts = np.array([problem.n, loss.mean, on_all, self.slots], dtype=np.int64)
         shape = np.array([self.plan.loss.shape(loss), loss.factor])
-        z = np.zeros((classes, padded(problem.n)))
+        z = np.zeros((2 * classes + 2, padded(problem.n)))
         work = np.zeros((self.room, *self.w.shape[1:]))
         eta, decay = self.plan.schedule
         self.call(
             self.X.data, self.X.of, self.y.data, self.y.of, counts, shape, self.units, eta, decay,
             self.plan.settings, self.integrands, self.integrand_settings, self.widths,
             self.w, self.memory, self.memory_scale, self.sums,
-            z, np.zeros((problem.n, classes)), work, np.zeros(work.shape[:-1]),
-            np.zeros(self.sums.shape[1]), self.grid, self.kept, self.kept_sums,
+            z, np.zeros((2, self.X.data.shape[-1])), np.zeros((problem.n, classes)),
+            work, np.zeros(work.shape[:-1]), np.zeros(self.sums.shape[1]), draws,
+            self.grid, self.kept, self.kept_sums,
             int(np.searchsorted(self.grid, begin, side="left" if begin == 0 else "right")),
             begin, end, lo, hi,
         )  # fmt: skip
@@ -268,16 +307,23 @@ class Run:
 
     def integrals(self) -> dict[str, Tensor]:
         """Recorded integrals, as the torch engine shapes them."""
-        found, column = {}, 0
-        for name, shape in self.plan.totals.items():
-            width = 1 if name == "step_size" else self._numbers(name)
-            sums = torch.from_numpy(self.kept_sums[:, :, column : column + width].copy())
-            whole = sums.reshape(len(self.grid), *self.plan.batch, -1)
-            # An integral that is one number for the whole batch is the same in every problem.
-            flat = whole.reshape(len(self.grid), -1)[:, : shape.numel()]
-            found[name] = flat.reshape(len(self.grid), *shape)
+        sums = torch.from_numpy(self.kept_sums).reshape(len(self.grid), *self.plan.batch, -1)
+        found, column = {"step_size": self._step_sizes(sums[..., 0])}, 1
+        for name in self.plan.integrals:
+            width = self._numbers(name)
+            own = sums[..., column : column + width]
+            found[name] = own.reshape(len(self.grid), *self.plan.totals[name]).clone()
             column += width
         return found
+
+    def _step_sizes(self, sums: Tensor) -> Tensor:
+        """S with the dimensions of the step size, as far as it differs over the batch."""
+        shape = self.plan.totals["step_size"]
+        whole = (*[1] * (self.plan.start.ndim - len(shape)), *shape)
+        for dim in range(len(self.plan.batch)):
+            if whole[dim] == 1:
+                sums = sums.narrow(dim + 1, 0, 1)
+        return sums.reshape(len(self.grid), *shape).clone()
 
 
 def slices(last: int) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-class NotCovered(Exception):
+class NotCovered(Exception):  # noqa: N818 - it is no error
     """A run that the fused engine does not do; says what stands in the way."""
 
 
@@ -32,6 +32,18 @@ def padded(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
+def spread(name: str, own: torch.Size, batch: torch.Size) -> Tensor:
+    """Which entry of a batch of shape `own` each problem of the whole batch has, shape (B,).
+
+    Raises:
+        NotCovered: it does not broadcast over the whole batch.
+    """
+    try:
+        return torch.arange(own.numel()).reshape(own).broadcast_to(batch).reshape(-1)
+    except RuntimeError:
+        raise NotCovered(f"{name} with a batch that the start does not have") from None
+
+
 def per_problem(name: str, value: float | Tensor, batch: torch.Size, ndim: int) -> Floats:
     """One number a problem, shape (B,), of a setting that broadcasts over (*batch, *parameter).
 
@@ -39,30 +51,18 @@ def per_problem(name: str, value: float | Tensor, batch: torch.Size, ndim: int) 
         NotCovered: it differs between the entries of a parameter, or not over this batch.
     """
     tensor = torch.as_tensor(value, dtype=torch.float64)
-    trailing = tensor.shape[max(tensor.ndim - ndim, 0) :]
-    if any(size != 1 for size in trailing):
+    own = tensor.shape[: max(tensor.ndim - ndim, 0)]
+    if tensor.numel() != own.numel():
         raise NotCovered(f"{name} with one value for each entry of a parameter")
-    leading = tensor.reshape(tensor.shape[: max(tensor.ndim - ndim, 0)])
-    try:
-        whole = leading.broadcast_to(batch)
-    except RuntimeError:
-        raise NotCovered(f"{name} with a batch that the start does not have") from None
-    return np.ascontiguousarray(whole.reshape(-1).numpy())
+    return np.ascontiguousarray(tensor.reshape(-1)[spread(name, own, batch)].numpy())
 
 
 def indexed(tensor: Tensor, batch: torch.Size, ndim: int) -> Indexed:
-    """The distinct arrays (their last `ndim` dimensions) behind a batch, float64.
-
-    Raises:
-        NotCovered: they come with a batch that the start does not have.
-    """
+    """The distinct arrays (their last `ndim` dimensions) behind a batch, float64."""
     own = tensor.shape[: tensor.ndim - ndim]
-    try:
-        of = torch.arange(own.numel()).reshape(own).broadcast_to(batch)
-    except RuntimeError:
-        raise NotCovered("data with a batch that the start does not have") from None
     flat = tensor.reshape(own.numel(), *tensor.shape[tensor.ndim - ndim :])
-    return Indexed(flat.to(torch.float64).numpy(), np.ascontiguousarray(of.reshape(-1).numpy()))
+    of = spread("data", own, batch).contiguous()
+    return Indexed(flat.to(torch.float64).contiguous().numpy(), of.numpy())
 
 
 def examples(X: Tensor, batch: torch.Size, *, transposed: bool) -> Indexed:

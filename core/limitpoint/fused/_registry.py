@@ -6,6 +6,7 @@ may do something else, and the wrong implementations that claims are tested agai
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,14 @@ from torch import Tensor
 
 from limitpoint import integrands, losses, models, optimizers
 from limitpoint.optimizers import Rule
+from limitpoint.optimizers.steepest_descent import polar_factor
+from limitpoint.optimizers.stochastic import Stochastic
 from limitpoint.problem import Problem
 
 KERNELS = "limitpoint.fused.kernels"
 Number = float | Tensor
+#: What the polar factor of a momentum is truncated at, unless told otherwise.
+RANK_TOLERANCE = inspect.signature(polar_factor).parameters["rank_tolerance"].default
 
 
 def _nothing(_: Any) -> tuple[Number, ...]:
@@ -39,10 +44,13 @@ class ModelUnits:
     Args:
         name: of the functions.
         transposed: whether X comes with an input a row, (d, n), instead of an example a row.
+        ascends: whether there are `{name}_ascended` and `{name}_descended` as well, which spare
+            1-SAM to write down a point for each example.
     """
 
     name: str
     transposed: bool = False
+    ascends: bool = False
     module: str = f"{KERNELS}.models"
 
 
@@ -99,7 +107,7 @@ class IntegrandUnit:
 MODELS: Mapping[type, ModelUnits] = {
     models.Linear: ModelUnits("linear"),
     models.MulticlassLinear: ModelUnits("multiclass", transposed=True),
-    models.DiagonalDifference: ModelUnits("difference"),
+    models.DiagonalDifference: ModelUnits("difference", ascends=True),
     models.DiagonalProduct: ModelUnits("product"),
 }
 
@@ -129,10 +137,18 @@ def _batches(rule: optimizers.MSAM, problem: Problem) -> int:
     return 1 + 2 * (problem.n // rule.batch_size)
 
 
-def _rotations(rule: Rule, problem: Problem) -> int:
-    """The gradient, its rotated rows, and the rotation."""
-    rows = problem.start.shape[-2]
-    return 2 + -(-rows * rows // (rows * problem.start.shape[-1]))
+def _squares(count: int) -> Callable[[Any, Problem], int]:
+    """The gradient, another like it, and `count` matrices of rows x rows."""
+
+    def work(rule: Rule, problem: Problem) -> int:
+        rows, d = problem.start.shape[-2:]
+        return 2 + count * -(-rows // d)
+
+    return work
+
+
+def _muon(rule: optimizers.Muon) -> tuple[Number, ...]:
+    return rule.beta1, float(rule.iterations or 0), RANK_TOLERANCE
 
 
 RULES: Mapping[type, RuleUnit] = {
@@ -140,8 +156,9 @@ RULES: Mapping[type, RuleUnit] = {
     optimizers.Momentum: RuleUnit("momentum", lambda rule: (rule.momentum,), memory=1),
     optimizers.SteepestDescent: RuleUnit("steepest_descent", lambda rule: (rule.p,)),
     optimizers.SpectralDescent: RuleUnit(
-        "spectral_descent", lambda rule: (rule.rank_tolerance,), work=_rotations, matrices=True
+        "spectral_descent", lambda rule: (rule.rank_tolerance,), work=_squares(1), matrices=True
     ),
+    optimizers.Muon: RuleUnit("muon", _muon, memory=1, work=_squares(2), matrices=True),
     optimizers.Adam: RuleUnit("adam", _adam, memory=2),
     optimizers.USAM: RuleUnit("usam", _radius, work=_two),
     optimizers.NSAM: RuleUnit("usam", _radius, work=_two),
@@ -155,8 +172,13 @@ RULES: Mapping[type, RuleUnit] = {
     ),
 }
 
+#: Rules around another rule, of which it is the inner one that is looked up.
+WRAPPERS = (Stochastic,)
+
 #: Rules that stay with torch, and why.
-TORCH_ONLY: Mapping[type, str] = {}
+TORCH_ONLY: Mapping[type, str] = {
+    optimizers.Minibatch: "its objective is a sum of plain functions, which are Python's",
+}
 
 INTEGRANDS: Mapping[type, IntegrandUnit] = {
     integrands.Loss: IntegrandUnit("loss", lambda integrand, problem: integrand.problem is problem),

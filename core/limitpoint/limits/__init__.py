@@ -6,7 +6,12 @@ out.
 """
 
 from limitpoint.limits._certificate import Uncertified
-from limitpoint.limits.interpolation import Interpolator, min_distance_interpolator
+from limitpoint.limits.interpolation import (
+    Interpolator,
+    SparseInterpolator,
+    min_distance_interpolator,
+    min_l1_interpolator,
+)
 from limitpoint.limits.margin import MaxMargin, NotSeparable, certify_max_margin, max_margin
 from limitpoint.limits.norms import Norm, dual_norm_of, norm_of
 from limitpoint.limits.potential import (
@@ -24,6 +29,7 @@ __all__ = [
     "Norm",
     "NotSeparable",
     "PotentialInterpolator",
+    "SparseInterpolator",
     "Uncertified",
     "certify_max_margin",
     "dual_norm_of",
@@ -33,6 +39,7 @@ __all__ = [
     "kkt_residual",
     "max_margin",
     "min_distance_interpolator",
+    "min_l1_interpolator",
     "min_potential_interpolator",
     "norm_of",
 ]

@@ -1,4 +1,4 @@
-"""The interpolator nearest to the start: where gradient descent on a linear model ends."""
+"""Interpolators of least norm: l2 from a start, where gradient descent on a linear model ends; l1."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import linprog
 
-from limitpoint.limits._certificate import Array, as_finite, as_system, require_closed, thin_svd
+from limitpoint.limits._certificate import (
+    Array,
+    Uncertified,
+    as_finite,
+    as_system,
+    require_closed,
+    thin_svd,
+)
 
 
 @dataclass(frozen=True)
@@ -75,3 +83,52 @@ def _multipliers(X: Array, target: Array) -> Array:
 def _values(moved: Array, row: Array, linear: float) -> tuple[float, float]:
     primal = 0.5 * float(moved @ moved)
     return primal, primal - (linear - 0.5 * float(row @ row))
+
+
+@dataclass(frozen=True)
+class SparseInterpolator:
+    """A certified ``argmin ||w||_1  s.t.  X w = y`` (basis pursuit).
+
+    Attributes:
+        value: ``||w||_1``.
+        solution: w, float64 (d,).
+        dual: multipliers lambda, float64 (n,), with ``||X^T lambda||_inf <= 1``.
+        gap: ``||w||_1 - lambda . y``.
+        residual: ``||X w - y||_2``.
+    """
+
+    value: float
+    solution: Array
+    dual: Array
+    gap: float
+    residual: float
+
+
+def min_l1_interpolator(X: ArrayLike, y: ArrayLike, *, tol: float = 1e-9) -> SparseInterpolator:
+    """The interpolator of least l1 norm, by the simplex method; any one, where there are several.
+
+    The dual is ``max_lambda  lambda . y`` over ``||X^T lambda||_inf <= 1``: the gap must be within
+    ``tol * value`` and the residual within ``tol * ||y||``.
+
+    Args:
+        X: float64 (n, d), any rank.
+        y: float64 (n,), in the range of `X`.
+        tol: relative tolerance, > 0.
+
+    Raises:
+        Uncertified: `y` is not attainable, or the certificate does not close.
+        ValueError: shapes that do not match, or values that are not finite.
+    """
+    X, y = as_system(X, y)
+    d = X.shape[1]
+    found = linprog(np.ones(2 * d), A_eq=np.hstack([X, -X]), b_eq=y, method="highs-ds")
+    if not found.success:
+        raise Uncertified(f"min-l1 interpolator: {found.message}")
+    solution = found.x[:d] - found.x[d:]
+    dual = found.eqlin.marginals
+    dual = dual / max(1.0, float(np.abs(X.T @ dual).max()))
+    value = float(np.abs(solution).sum())
+    gap, residual = value - float(dual @ y), float(np.linalg.norm(X @ solution - y))
+    require_closed("min-l1 interpolator", "residual", residual, float(np.linalg.norm(y)), tol)
+    require_closed("min-l1 interpolator", "gap", gap, value, tol)
+    return SparseInterpolator(value, solution, dual, gap, residual)

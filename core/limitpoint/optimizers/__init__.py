@@ -14,6 +14,7 @@ from limitpoint.optimizers.steepest_descent import (
     SpectralDescent,
     SteepestDescent,
 )
+from limitpoint.optimizers.stochastic import OneExample, Stochastic
 
 __all__ = [
     "GD",
@@ -30,10 +31,12 @@ __all__ = [
     "Moments",
     "Momentum",
     "Muon",
+    "OneExample",
     "OneSAM",
     "Rule",
     "SharpnessAware",
     "SignGD",
     "SpectralDescent",
     "SteepestDescent",
+    "Stochastic",
 ]

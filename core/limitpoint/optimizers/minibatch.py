@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
+from limitpoint.errors import NotApplicable
 from limitpoint.finite_sum import FiniteSum, Sampled
-from limitpoint.optimizers._rule import Rule
+from limitpoint.optimizers._rule import Memoryless, Rule
 from limitpoint.problem import Oracle
 
 
@@ -16,6 +17,8 @@ class Minibatch(Rule):
 
     n-SAM with two batches a step, one for the ascent and one for the descent, is understanding_sam
     (21); with one batch for both it is its (4), stochastic m-SAM.
+
+    The rule has to be memoryless, as the theorems' are; the runs of a batch then cost one step.
 
     Args:
         step_size: taken from the rule.
@@ -37,8 +40,14 @@ class Minibatch(Rule):
         return f"stochastic {self.rule.name}"
 
     def init(self, oracle: Oracle, w: Tensor) -> Any:
-        """State of the rule."""
-        return self.rule.init(self._sampled(oracle, 0), w)
+        """None, as the rule is without memory.
+
+        Raises:
+            NotApplicable: it is not.
+        """
+        if not isinstance(self.rule, Memoryless):
+            raise NotApplicable(f"hypothesis not met: a memoryless rule ({self.rule.name} is none)")
+        return None
 
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         """One step of the rule on the step's minibatches."""

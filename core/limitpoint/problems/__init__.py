@@ -1,5 +1,6 @@
 """Problems with names: each is one function, its data made by PCG64 from a seed."""
 
+from limitpoint.problems.geometries import far_apart
 from limitpoint.problems.objectives import (
     composed,
     conditioned_rows,
@@ -14,7 +15,9 @@ from limitpoint.problems.regression import (
     authors_sparse_regression,
     gaussian_regression,
     one_equation,
+    overshooting_regression,
     sparse_regression,
+    sparse_target,
 )
 from limitpoint.problems.relu import (
     relu_function,
@@ -29,6 +32,7 @@ from limitpoint.problems.separable import (
     drawn_mu,
     mirrored_pair,
     one_example,
+    sparse_margin,
     threshold_example,
 )
 from limitpoint.problems.support import lopsided, support_simplex
@@ -42,6 +46,7 @@ __all__ = [
     "cosine_waves",
     "digits",
     "drawn_mu",
+    "far_apart",
     "gaussian_regression",
     "leaning_ridges",
     "lopsided",
@@ -49,6 +54,7 @@ __all__ = [
     "noisy_terms",
     "one_equation",
     "one_example",
+    "overshooting_regression",
     "parabola_chain",
     "quadratic",
     "relu_function",
@@ -57,7 +63,9 @@ __all__ = [
     "ridges",
     "sine_valley",
     "slope_variation",
+    "sparse_margin",
     "sparse_regression",
+    "sparse_target",
     "support_simplex",
     "threshold_example",
 ]

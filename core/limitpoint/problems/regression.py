@@ -69,11 +69,7 @@ def sparse_regression(
         sparsity: non-zero entries of the target, positive, of unit Euclidean norm together.
         alpha: w_+ = w_- = alpha at the start, > 0, one number or one a coordinate.
     """
-    rng = generator("sparse-regression", seed)
-    X = rng.standard_normal((n, d))
-    target = np.zeros(d)
-    target[:sparsity] = np.abs(rng.standard_normal(sparsity)) + 0.1
-    target /= np.linalg.norm(target)
+    X, target = _sparse_data(seed, n, d, sparsity)
     return Problem(
         "sparse-regression",
         DiagonalDifference(),
@@ -81,6 +77,39 @@ def sparse_regression(
         tensor(X),
         tensor(X @ target),
         tensor(np.broadcast_to(np.asarray(alpha), (2, d))),
+    )
+
+
+def sparse_target(seed: int, n: int = 20, d: int = 30, *, sparsity: int = 3) -> torch.Tensor:
+    """The predictor behind the data of `sparse_regression` with the same arguments, shape (d,).
+
+    Inputs are standard normal, so the expected loss of beta is |beta - target|^2 / 4.
+    """
+    return tensor(_sparse_data(seed, n, d, sparsity)[1])
+
+
+def _sparse_data(seed: int, n: int, d: int, sparsity: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = generator("sparse-regression", seed)
+    X = rng.standard_normal((n, d))
+    target = np.zeros(d)
+    target[:sparsity] = np.abs(rng.standard_normal(sparsity)) + 0.1
+    return X, target / np.linalg.norm(target)
+
+
+def overshooting_regression() -> Problem:
+    """Three equations on which the flow of 1-SAM with radius 4 makes the weights' product grow.
+
+    The radius is hundreds of times above the bound of understanding_sam's Theorem 5, and the flow
+    ends at no interpolator. Found by a search; it starts at scale 1/2.
+    """
+    inputs = [[2.0, 0.0, 1.5, -0.5], [1.5, -1.0, -2.0, 1.5], [2.0, -1.0, 0.0, 2.0]]
+    return Problem(
+        "overshooting-regression",
+        DiagonalDifference(),
+        Squared(mean=True, factor=0.5),
+        torch.tensor(inputs, dtype=torch.float64),
+        torch.tensor([-4.5, 2.0, 12.5], dtype=torch.float64),
+        torch.full((2, 4), 0.5, dtype=torch.float64),
     )
 
 

@@ -128,3 +128,24 @@ def threshold_example(
     low, high = rng.uniform(0.3, 0.8, len(order)), rng.uniform(1.1, 1.5, len(order))
     ratios = np.where(order < 0, low, np.where(order > 0, high, 1.0))
     return one_example(drawn_mu(seed, len(order)), (rho * ratios).tolist(), depth)
+
+
+def sparse_margin(seed: int, d: int = 5, *, alpha: float = 1.0) -> Problem:
+    """Positive examples whose l1 max-margin direction has two entries, for a depth-two network.
+
+    Two examples are active. On the first two coordinates they are (1, r_1) and (r_2, 1), so that
+    the direction and its dual are positive multiples of (1 - r_1, 1 - r_2) and (1 - r_2, 1 - r_1);
+    the other coordinates have less than half of the margin each, and a third example is not active.
+
+    Args:
+        seed: of the data.
+        d: inputs, >= 3.
+        alpha: start of both layers.
+    """
+    rng = generator("sparse-margin", seed)
+    r = rng.uniform(0.1, 0.5, 2)
+    support = np.array([[1.0, r[0]], [r[1], 1.0], [3.0, 3.0]])
+    X = np.hstack([support, rng.uniform(0.05, 0.3, (3, d - 2))])
+    start = torch.full((2, d), alpha, dtype=torch.float64)
+    y = torch.ones(3, dtype=torch.float64)
+    return Problem("sparse-margin", DiagonalProduct(), Logistic(), tensor(X), y, start)

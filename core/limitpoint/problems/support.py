@@ -53,7 +53,7 @@ def support_simplex(
     w_hat = _direction(rng, d, spread)
     if direction is not None:
         w_hat = np.asarray(direction) / np.linalg.norm(direction)
-    across = np.linalg.svd(w_hat[None, :])[2][1:]
+    across = _complement(w_hat)
     margins = np.concatenate([np.ones(d), theta + rng.random(n - d)])
     sideways = np.concatenate([_simplex(rng, d), rng.standard_normal((n - d, d - 1))])
     y = rng.choice([-1.0, 1.0], n)
@@ -70,9 +70,16 @@ def _direction(rng: np.random.Generator, d: int, spread: float | None) -> np.nda
     return w / np.linalg.norm(w)
 
 
+def _complement(unit: np.ndarray) -> np.ndarray:
+    """Orthonormal rows (d - 1, d) across a unit vector, by one reflection: the same everywhere."""
+    mirror = unit.copy()
+    mirror[0] += np.copysign(1.0, unit[0])
+    return (np.eye(len(unit)) - 2 * np.outer(mirror, mirror) / (mirror @ mirror))[1:]
+
+
 def _simplex(rng: np.random.Generator, d: int) -> np.ndarray:
     """d points of R^(d-1) with sum_i p_i v_i = 0, the p_i within a factor two of each other."""
-    corners = np.linalg.svd(np.ones((1, d)))[2][1:].T
+    corners = _complement(np.full(d, d**-0.5)).T
     v = corners + 0.15 * rng.standard_normal((d, d - 1))
     p = rng.uniform(0.7, 1.3, d)
     p /= p.sum()

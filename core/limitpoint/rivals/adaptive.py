@@ -7,6 +7,7 @@ from torch import Tensor
 
 from limitpoint import optimizers
 from limitpoint.optimizers import Moments, Rule
+from limitpoint.problem import Oracle
 from limitpoint.rivals._registry import build, plain, rival
 from limitpoint.scaled import Scaled, Value, rescaled, square, tensor
 from limitpoint.schedules import StepSize
@@ -64,3 +65,36 @@ class _RootLost(optimizers.Adam):
 
 
 plain("adam-root-lost", "divided by the second moment instead of its root", _RootLost)
+
+
+class _OneForAllClasses(optimizers.Adam):
+    def moments(self, g: Value, state: Moments | None) -> Moments:
+        new = super().moments(g, state)
+        if not isinstance(new.v, Scaled):
+            return Moments(new.m, new.v.mean(-2, keepdim=True).expand_as(new.v))
+        aligned = new.v.aligned([-2])
+        shared = aligned.mantissa.mean(-2, keepdim=True).expand_as(aligned.mantissa)
+        return Moments(new.m, Scaled(shared, aligned.log_scale).normalized())
+
+
+plain("adam-shared-moment", "one second moment for all classes", _OneForAllClasses)
+
+
+class _CoupledDecay(optimizers.Adam):
+    def step(self, oracle: Oracle, w: Tensor, state: Moments | None, t: int) -> tuple[Tensor, Any]:
+        moments = self.moments(tensor(oracle.grad(w)) + self.decay * w, state)
+        return w - self.step_size.at(t) * self.ratio(moments, t), moments
+
+
+plain("adam-coupled-decay", "the decay is added to the gradient (Adam with l2)", _CoupledDecay)
+plain("adam-no-decay", "the weight decay is ignored", optimizers.Adam, decay=0.0)
+plain("adam-no-epsilon", "the epsilon is ignored", optimizers.Adam, epsilon=0.0)
+
+
+class _EpsilonInside(optimizers.Adam):
+    def ratio(self, moments: Moments, t: int) -> Tensor:
+        root = torch.sqrt(tensor(moments.v) + self.epsilon)
+        return tensor(moments.m) / root.clamp_min(1e-300)
+
+
+plain("adam-epsilon-inside", "epsilon is added to v, under the root", _EpsilonInside)

@@ -2,6 +2,6 @@
 
 from limitpoint.subjects._guards import time_limit
 from limitpoint.subjects._subject import Subject, parse_subject
-from limitpoint.subjects._torch import TorchOptimizer
+from limitpoint.subjects._torch import TorchOptimizer, own_setting
 
-__all__ = ["Subject", "TorchOptimizer", "parse_subject", "time_limit"]
+__all__ = ["Subject", "TorchOptimizer", "own_setting", "parse_subject", "time_limit"]

@@ -151,3 +151,14 @@ def _warm_up() -> None:
 
 def _batched(value: Any) -> bool:
     return isinstance(value, Tensor) and value.numel() > 1
+
+
+def own_setting(rule: Rule, name: str, claimed: Any) -> Any:
+    """The value of a constructor's argument as the user fixed it, else the claim's.
+
+    Args:
+        rule: who plays the role.
+        name: of the constructor's argument, such as "eps".
+        claimed: what the claim set.
+    """
+    return rule.kwargs.get(name, claimed) if isinstance(rule, TorchOptimizer) else claimed

@@ -18,11 +18,13 @@ from numba.extending import intrinsic
 #: Sums may be reordered into lanes and products fused into additions. NaN and infinity keep their
 #: meaning (no `nnan`, no `ninf`): a diverging run has to be seen.
 LANES = {"reassoc", "contract", "nsz"}
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": LANES}
+#: No unit makes an array, so none counts references: that would cost more than the work of a small
+#: one.
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": LANES, "_nrt": False}
 
 kernel = njit(**OPTIONS)
 #: For arithmetic whose order is the point: compensated sums, range reductions.
-exact = njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+exact = njit(**{**OPTIONS, "fastmath": {"contract"}}, forceinline=True)
 inline = njit(forceinline=True, **OPTIONS)
 
 
@@ -32,30 +34,40 @@ class Task(NamedTuple):
     Args:
         X: examples, shape (n, d) padded to whole lanes; for multiclass (d, n).
         y: targets or labels, shape (n).
-        z: predictions, then slopes, shape (classes, n).
+        z: predictions, then slopes, shape (classes, n), n padded; and room for
+            classes + 2 rows more.
+        scratch: room for a model, two rows of inputs.
         top: log-scale of the slopes, shape (groups, classes).
         predict, pullback: addresses of the model's units.
+        ascended, descended: addresses of the model's units for examples that are each moved along
+            their own gradient, or 0.
         slopes, values: addresses of the loss's units.
         shape: the loss's own parameter, or 0.
         factor: of the loss.
         mean: whether the loss divides by the number of examples.
         n: examples.
-        d: inputs.
+        lo, hi: the examples that a step sees.
+        ascent_on_all: whether its first gradient is that of all examples all the same.
     """
 
     X: Any
     y: Any
     z: Any
+    scratch: Any
     top: Any
     predict: Any
     pullback: Any
+    ascended: Any
+    descended: Any
     slopes: Any
     values: Any
     shape: Any
     factor: Any
     mean: Any
     n: Any
-    d: Any
+    lo: Any
+    hi: Any
+    ascent_on_all: Any
 
 
 class Slots(NamedTuple):
@@ -73,16 +85,20 @@ def _array(ndim: int) -> Any:
 
 
 TASK = types.NamedTuple(
-    (_array(2), _array(1), _array(2), _array(2), _i, _i, _i, _i, _f, _f, _b, _i, _i), Task
+    (
+        *(_array(2), _array(1), _array(2), _array(2), _array(2)),
+        *(_i, _i, _i, _i, _i, _i, _f, _f, _b, _i, _i, _i, _b),
+    ),
+    Task,
 )
 SLOTS = types.NamedTuple((_array(3), _array(2)), Slots)
 
 #: What a unit of each kind is called with.
 KINDS = {
-    # X, w, lo, hi, z
-    "predict": types.Tuple((_array(2), _array(3), _i, _i, _i, _array(2))),
-    # X, w, lo, hi, n, slopes, out
-    "pullback": types.Tuple((_array(2), _array(3), _i, _i, _i, _array(2), _array(3))),
+    # X, w, lo, hi, n, z, scratch
+    "predict": types.Tuple((_array(2), _array(3), _i, _i, _i, _array(2), _array(2))),
+    # X, w, lo, hi, n, slopes, out, scratch
+    "pullback": types.Tuple((_array(2), _array(3), _i, _i, _i, _array(2), _array(3), _array(2))),
     # z, y, lo, hi, group size, shape, top
     "slopes": types.Tuple((_array(2), _array(1), _i, _i, _i, _f, _array(2))),
     # z, y, n, shape, out

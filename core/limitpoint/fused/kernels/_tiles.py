@@ -77,9 +77,7 @@ def _sum(builder: Any, vector: Any) -> Any:
 
 def _places(builder: Any, rows: int, columns: int) -> list[list[Any]]:
     zero = ir.Constant(_VECTOR, [0.0] * LANES)
-    return [
-        [cgutils.alloca_once_value(builder, zero) for _ in range(columns)] for _ in range(rows)
-    ]
+    return [[cgutils.alloca_once_value(builder, zero) for _ in range(columns)] for _ in range(rows)]
 
 
 def _dots_tile(rows: int, columns: int) -> Callable[..., None]:
@@ -110,9 +108,7 @@ def _dots_tile(rows: int, columns: int) -> Callable[..., None]:
             return context.get_dummy_value()
 
         integer = types.int64
-        return types.void(
-            _MATRIX, integer, _MATRIX, integer, integer, integer, _MATRIX
-        ), codegen
+        return types.void(_MATRIX, integer, _MATRIX, integer, integer, integer, _MATRIX), codegen
 
     return tile
 
@@ -144,53 +140,50 @@ def _combine_tile(rows: int, vectors: int) -> Callable[..., None]:
             return context.get_dummy_value()
 
         integer = types.int64
-        return types.void(
-            _MATRIX, integer, integer, integer, _MATRIX, integer, _MATRIX
-        ), codegen
+        return types.void(_MATRIX, integer, integer, integer, _MATRIX, integer, _MATRIX), codegen
 
     return tile
 
 
 _dots_4_3, _dots_2_3, _dots_1_3 = _dots_tile(4, 3), _dots_tile(2, 3), _dots_tile(1, 3)
-_dots_8_1, _dots_1_1 = _dots_tile(8, 1), _dots_tile(1, 1)
-_combine_4_2, _combine_2_2, _combine_1_4 = (
-    _combine_tile(4, 2),
-    _combine_tile(2, 2),
-    _combine_tile(1, 4),
-)
+_dots_1_8, _dots_1_4, _dots_1_1 = _dots_tile(1, 8), _dots_tile(1, 4), _dots_tile(1, 1)
+_combine_4_2, _combine_1_4 = _combine_tile(4, 2), _combine_tile(1, 4)
 _combine_1_1 = _combine_tile(1, 1)
 
 
 @kernel
-def dots_with_one(A, first, last, B, lo, hi, out):
-    """out[r, 0] += <A[r], B[0]> over lo <= i < hi, for the rows first..last."""
-    r = first
-    while r + 8 <= last:
-        _dots_8_1(A, r, B, 0, lo, hi, out)
-        r += 8
-    while r < last:
-        _dots_1_1(A, r, B, 0, lo, hi, out)
-        r += 1
+def dots_of_one(A, B, first, last, width, out):
+    """out[0, c] += <A[0], B[c]> for the rows first <= c < last of B, `width` entries each."""
+    c = first
+    while c + 8 <= last:
+        _dots_1_8(A, 0, B, c, 0, width, out)
+        c += 8
+    if c + 4 <= last:
+        _dots_1_4(A, 0, B, c, 0, width, out)
+        c += 4
+    while c < last:
+        _dots_1_1(A, 0, B, c, 0, width, out)
+        c += 1
 
 
 @kernel
-def dots(A, rows, B, columns, lo, hi, out):
-    """out[r, c] += <A[r], B[c]> over lo <= i < hi, whole lanes."""
+def dots(A, rows, B, columns, width, out):
+    """out[r, c] += <A[r], B[c]>, `width` entries each."""
     c = 0
     while c + 3 <= columns:
         r = 0
         while r + 4 <= rows:
-            _dots_4_3(A, r, B, c, lo, hi, out)
+            _dots_4_3(A, r, B, c, 0, width, out)
             r += 4
         if r + 2 <= rows:
-            _dots_2_3(A, r, B, c, lo, hi, out)
+            _dots_2_3(A, r, B, c, 0, width, out)
             r += 2
         if r < rows:
-            _dots_1_3(A, r, B, c, lo, hi, out)
+            _dots_1_3(A, r, B, c, 0, width, out)
         c += 3
     while c < columns:
         for r in range(rows):
-            _dots_1_1(A, r, B, c, lo, hi, out)
+            _dots_1_1(A, r, B, c, 0, width, out)
         c += 1
 
 

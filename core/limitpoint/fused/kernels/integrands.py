@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 from limitpoint.fused.kernels._link import invoke, kernel
-from limitpoint.fused.kernels._values import gradient
 
 
 @kernel
 def loss(task, w, settings, work, out):
     """L(w)."""
     terms = work.mantissa.reshape(-1)
-    invoke(task.predict, (task.X, w, 0, task.n, task.n, task.z))
+    invoke(task.predict, (task.X, w, 0, task.n, task.n, task.z, task.scratch))
     invoke(task.values, (task.z, task.y, task.n, task.shape, terms))
     total = 0.0
     for i in range(task.n):

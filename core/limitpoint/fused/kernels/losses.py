@@ -182,12 +182,18 @@ probit_values = margin_values(_probit_log_value)
 # ----------------------------------------------------------------------------- multiclass losses
 
 
+@inline
+def _classes(z):
+    """Rows of z: the classes, two of room, and the classes again to start over from."""
+    return (z.shape[0] - 2) // 2
+
+
 @kernel
 def _to_gaps(z, y, i):
     """Column i of the logits becomes a_c = logit_c - logit_y, -inf at the true class."""
     label = int(y[i])
     own = z[label, i]
-    for c in range(z.shape[0]):
+    for c in range(_classes(z)):
         z[c, i] -= own
     z[label, i] = -math.inf
     return label
@@ -197,45 +203,133 @@ def _to_gaps(z, y, i):
 def _log_sum_exp(z, i):
     """log sum_c exp z_c of column i; -inf where all of it is."""
     peak = z[0, i]
-    for c in range(1, z.shape[0]):
+    for c in range(1, _classes(z)):
         peak = max(peak, z[c, i])
     if peak == -math.inf:
         return peak
     total = 0.0
-    for c in range(z.shape[0]):
+    for c in range(_classes(z)):
         total += math.exp(z[c, i] - peak)
     return peak + math.log(total)
 
 
-def multiclass_slopes(log_residual):
-    """The unit of log |dl/dlogit_c| for a wrong class, given a_c and log sum_c e^{a_c}.
+def multiclass_slopes(log_residual, lift, shift_of, mantissa, divisor):
+    """The unit of a loss's residuals.
 
-    The true class's residual is minus the sum of the others, and each class has its scale.
+    The true class's is minus the sum of the others, and each class has its scale. As a rule one
+    scale will do for all classes, and then an entry costs one exponential; classes that are 1e-100
+    of the largest, and batches with scales of their own, are done with logarithms instead.
+
+    Args:
+        log_residual: log |dl/dlogit_c| of a wrong class, given a_c and log sum_c e^{a_c}.
+        lift: what is taken from an example's gaps before the exponential, given the largest.
+        shift_of: the log-scale, given the largest lifted gap of all.
+        mantissa: the residual but for its divisor, given lifted gap, scale and e^scale.
+        divisor: given the example's lift, its sum of mantissas and e^scale.
     """
 
     @kernel
-    def slopes(z, y, lo, hi, size, shape, top):
+    def by_logarithms(z, y, lo, hi, size, top):
         for start in range(lo, hi, size):
             stop, group = min(start + size, hi), (start - lo) // size
-            for c in range(z.shape[0]):
+            for c in range(top.shape[1]):
                 top[group, c] = -math.inf
             for i in range(start, stop):
                 label = _to_gaps(z, y, i)
                 whole = _log_sum_exp(z, i)
-                for c in range(z.shape[0]):
+                for c in range(top.shape[1]):
                     if c != label:
                         z[c, i] = log_residual(z[c, i], whole)
                 z[label, i] = _log_sum_exp(z, i)
-                for c in range(z.shape[0]):
+                for c in range(top.shape[1]):
                     top[group, c] = max(top[group, c], z[c, i])
-            for c in range(z.shape[0]):
+            for c in range(top.shape[1]):
                 for i in range(start, stop):
                     z[c, i] = exp(z[c, i] - top[group, c])
             for i in range(start, stop):
                 label = int(y[i])
                 z[label, i] = -z[label, i]
 
+    @kernel
+    def lanes(z, y, n, classes, top):
+        """All examples at one scale; leaves the sums in row `classes`."""
+        total, lifted = z[classes], z[classes + 1]
+        width = z.shape[1]
+        shift = _gaps_in_lanes(z, y, n, classes)
+        for i in range(width):
+            total[i] = 0.0
+            lifted[i] = lift(lifted[i])
+        shift = shift_of(shift)
+        growth = exp(shift)
+        for c in range(classes):
+            row = z[c]
+            for i in range(width):
+                row[i] = mantissa(row[i] - lifted[i], shift, growth)
+                total[i] += row[i]
+        for i in range(width):
+            lifted[i] = 1 / divisor(lifted[i], total[i], growth)
+            total[i] *= lifted[i]
+        for c in range(classes):
+            row = z[c]
+            for i in range(width):
+                row[i] *= lifted[i]
+            top[0, c] = shift
+
+    @kernel
+    def slopes(z, y, lo, hi, size, shape, top):
+        n, classes = y.shape[0], top.shape[1]
+        if lo > 0 or hi < n or size < n:
+            by_logarithms(z, y, lo, hi, size, top)
+            return
+        for c in range(classes):
+            for i in range(n):
+                z[classes + 2 + c, i] = z[c, i]
+        lanes(z, y, n, classes, top)
+        for i in range(n):
+            z[int(y[i]), i] = -z[classes, i]
+        if _least_peak(z, n, classes) < 1e-100:
+            for c in range(classes):
+                for i in range(n):
+                    z[c, i] = z[classes + 2 + c, i]
+            by_logarithms(z, y, lo, hi, size, top)
+
     return slopes
+
+
+@kernel
+def _gaps_in_lanes(z, y, n, classes):
+    """Gaps, with their largest in row classes + 1; the largest of all is returned."""
+    own, peak = z[classes], z[classes + 1]
+    width = z.shape[1]
+    for i in range(n):
+        label = int(y[i])
+        own[i] = z[label, i]
+        z[label, i] = -math.inf
+    for i in range(width):
+        peak[i] = -math.inf
+    for c in range(classes):
+        row = z[c]
+        for i in range(width):
+            row[i] -= own[i]
+            peak[i] = max(peak[i], row[i])
+    top = -math.inf
+    for i in range(n):
+        top = max(top, peak[i])
+    return top
+
+
+@kernel
+def _least_peak(z, n, classes):
+    """The smallest of the classes' largest slopes; clears the lanes beyond the examples."""
+    least = math.inf
+    for c in range(classes):
+        row, peak = z[c], 0.0
+        for i in range(n):
+            peak = max(peak, abs(row[i]))
+        least = min(least, peak)
+        for i in range(n, z.shape[1]):
+            row[i] = 0.0
+    return least
 
 
 def multiclass_values(log_term, log_value):
@@ -245,7 +339,7 @@ def multiclass_values(log_term, log_value):
     def values(z, y, n, shape, out):
         for i in range(n):
             _to_gaps(z, y, i)
-            for c in range(z.shape[0]):
+            for c in range(_classes(z)):
                 z[c, i] = log_term(z[c, i])
             out[i] = log_value(_log_sum_exp(z, i))
 
@@ -258,13 +352,44 @@ def _same(a):
 
 
 @inline
+def _zero(a):
+    return 0.0
+
+
+@inline
+def _positive(a):
+    return max(a, 0.0)
+
+
+@inline
+def _negative(a):
+    return min(a, 0.0)
+
+
+@inline
+def _scaled_exp(a, scale, growth):
+    return exp(a - scale)
+
+
+@inline
+def _one(lift, total, growth):
+    return 1.0
+
+
+@inline
 def _cross_entropy_log_residual(a, whole):
     return a - softplus(whole)
 
 
-cross_entropy_slopes = multiclass_slopes(_cross_entropy_log_residual)
+@inline
+def _cross_entropy_divisor(lift, total, growth):
+    """e^-lift + sum_c e^{a_c - lift}: the softmax's denominator."""
+    return exp(-lift) + growth * total
 
 
+cross_entropy_slopes = multiclass_slopes(
+    _cross_entropy_log_residual, _positive, _negative, _scaled_exp, _cross_entropy_divisor
+)
 cross_entropy_values = multiclass_values(_same, log_softplus)
 
 
@@ -273,7 +398,9 @@ def _multiclass_exponential_log_residual(a, whole):
     return a
 
 
-multiclass_exponential_slopes = multiclass_slopes(_multiclass_exponential_log_residual)
+multiclass_exponential_slopes = multiclass_slopes(
+    _multiclass_exponential_log_residual, _zero, _same, _scaled_exp, _one
+)
 
 
 multiclass_exponential_values = multiclass_values(_same, _same)
@@ -284,7 +411,14 @@ def _pair_log_residual(a, whole):
     return log_sigmoid(a)
 
 
-pair_log_slopes = multiclass_slopes(_pair_log_residual)
+@inline
+def _pair_mantissa(a, scale, growth):
+    """sigma(a) e^-scale; a scale below zero means that every a is."""
+    tail = exp(-abs(a) - scale)
+    return tail / (1 + tail * growth) if a < 0 else 1 / (1 + tail)
+
+
+pair_log_slopes = multiclass_slopes(_pair_log_residual, _zero, _negative, _pair_mantissa, _one)
 
 
 pair_log_values = multiclass_values(log_softplus, _same)

@@ -13,10 +13,13 @@ from limitpoint.fused.kernels._link import Slots, kernel
 from limitpoint.fused.kernels._values import (
     add,
     align,
+    ascended_gradient,
     blend,
     copy,
-    full_gradient,
+    exp_of,
+    first_gradient,
     gradient,
+    gradients,
     moved,
     power_norm,
     sign,
@@ -32,14 +35,14 @@ def _slot(slots, start, stop):
 @kernel
 def gd(task, w, t, eta, settings, memory, work):
     """w <- w - eta g."""
-    full_gradient(task, w, work)
+    first_gradient(task, w, work)
     add(w[0], -eta, work.mantissa[0], work.scale[0])
 
 
 @kernel
 def momentum(task, w, t, eta, settings, memory, work):
     """b <- mu b + g; w <- w - eta b. Settings: mu."""
-    full_gradient(task, w, work)
+    first_gradient(task, w, work)
     mu = settings[0] if t > 0 else 0.0
     if t == 0:
         for r in range(w.shape[1]):
@@ -51,7 +54,7 @@ def momentum(task, w, t, eta, settings, memory, work):
 @kernel
 def steepest_descent(task, w, t, eta, settings, memory, work):
     """w <- w - eta argmax_{|D|_p <= 1} <g, D>. Settings: p."""
-    full_gradient(task, w, work)
+    first_gradient(task, w, work)
     p, w, x = settings[0], w[0], work.mantissa[0]
     if p == math.inf:
         for r in range(w.shape[0]):
@@ -85,12 +88,65 @@ def _coordinate(w, eta, x):
 @kernel
 def spectral_descent(task, w, t, eta, settings, memory, work):
     """w <- w - eta U V^T with g = U S V^T. Settings: the rank's tolerance."""
-    full_gradient(task, w, _slot(work, 0, 1))
-    rows = w.shape[1]
+    first_gradient(task, w, _slot(work, 0, 1))
     align(work.mantissa[0], work.scale[0])
-    rotation = work.mantissa[2:].reshape(-1)[: rows * rows].reshape((rows, rows))
-    polar(work.mantissa[0], work.mantissa[1], rotation, settings[0])
+    polar(work.mantissa[0], work.mantissa[1], _square(work, w.shape[1], 2), settings[0])
     add(w[0], -eta, work.mantissa[0], work.scale[0])
+
+
+@kernel
+def muon(task, w, t, eta, settings, memory, work):
+    """M <- b1 M + (1 - b1) g; w <- w - eta U V^T. Settings: b1, iterations or 0, tolerance."""
+    beta, iterations, rows = settings[0], int(settings[1]), w.shape[1]
+    g, m, m_scale = _slot(work, 0, 1), memory.mantissa[0], memory.scale[0]
+    first_gradient(task, w, g)
+    if t == 0:
+        for r in range(rows):
+            m_scale[r] = g.scale[0, r]
+    blend(m, m_scale, beta, g.mantissa[0], g.scale[0], 1 - beta)
+    copy(g.mantissa[0], m)
+    for r in range(rows):
+        g.scale[0, r] = m_scale[r]
+    align(g.mantissa[0], g.scale[0])
+    if iterations == 0:
+        polar(g.mantissa[0], work.mantissa[1], _square(work, rows, 2), settings[2])
+    else:
+        gram, mixed = _square(work, rows, 2), _square(work, rows, (work.mantissa.shape[0] + 2) // 2)
+        newton_schulz(g.mantissa[0], work.mantissa[1], gram, mixed, iterations)
+    add(w[0], -eta, g.mantissa[0], g.scale[0])
+
+
+@kernel
+def _square(work, rows, slot):
+    """A rows x rows matrix in the room from a slot on."""
+    return work.mantissa[slot:].reshape(-1)[: rows * rows].reshape((rows, rows))
+
+
+@kernel
+def newton_schulz(x, turned, gram, mixed, iterations):
+    """X <- a X + (b X X^T + c (X X^T)^2) X from X / |X|_F (Jordan et al. 2024)."""
+    rows, d = x.shape
+    norm = power_norm(x, 2.0)
+    for r in range(rows):
+        for j in range(d):
+            x[r, j] /= norm
+    for _ in range(iterations):
+        for p in range(rows):
+            for q in range(rows):
+                gram[p, q] = 0.0
+                for j in range(d):
+                    gram[p, q] += x[p, j] * x[q, j]
+        for p in range(rows):
+            for q in range(rows):
+                mixed[p, q] = -4.7750 * gram[p, q]
+                for s in range(rows):
+                    mixed[p, q] += 2.0315 * gram[p, s] * gram[s, q]
+        for p in range(rows):
+            for j in range(d):
+                turned[p, j] = 3.4445 * x[p, j]
+                for q in range(rows):
+                    turned[p, j] += mixed[p, q] * x[q, j]
+        copy(x, turned)
 
 
 @kernel
@@ -160,7 +216,7 @@ def adam(task, w, t, eta, settings, memory, work):
     """Settings: beta1, beta2, epsilon, whether biases are corrected, decay."""
     beta1, beta2, epsilon = settings[0], settings[1], settings[2]
     point, w, m, v = w, w[0], memory.mantissa[0], memory.mantissa[1]
-    full_gradient(task, point, work)
+    first_gradient(task, point, work)
     g, g_scale = work.mantissa[0], work.scale[0]
     m_scale, v_scale = memory.scale[0], memory.scale[1]
     if t == 0:
@@ -176,13 +232,17 @@ def adam(task, w, t, eta, settings, memory, work):
     keep = 1 - eta * settings[4]
     for r in range(w.shape[0]):
         if epsilon > 0.0:
-            small, root = by_m * math.exp(m_scale[r]), by_root * math.exp(v_scale[r] / 2)
+            # Where there are scales, root and epsilon are added at the larger of theirs.
+            top = 0.0
+            if v_scale[r] != 0.0:
+                top = max(v_scale[r] / 2, math.log(epsilon))
+            step, damping = eta * by_m * exp_of(m_scale[r] - top), epsilon * exp_of(-top)
+            scale = by_root * exp_of(v_scale[r] / 2 - top)
             for j in range(w.shape[1]):
-                w[r, j] = keep * w[r, j] - eta * (
-                    small * m[r, j] / (root * math.sqrt(v[r, j]) + epsilon)
-                )
+                ratio = m[r, j] / (scale * math.sqrt(v[r, j]) + damping)
+                w[r, j] = keep * w[r, j] - step * ratio
         else:
-            step = eta * (by_m / by_root) * math.exp(m_scale[r] - v_scale[r] / 2)
+            step = eta * (by_m / by_root) * exp_of(m_scale[r] - v_scale[r] / 2)
             for j in range(w.shape[1]):
                 root = math.sqrt(v[r, j])
                 ratio = m[r, j] / (root if root != 0.0 else 1.0)
@@ -193,9 +253,9 @@ def adam(task, w, t, eta, settings, memory, work):
 def usam(task, w, t, eta, settings, memory, work):
     """w <- w - eta grad(w + rho g). Settings: rho."""
     g, point = _slot(work, 0, 1), _slot(work, 1, 2)
-    full_gradient(task, w, g)
+    first_gradient(task, w, g)
     moved(point.mantissa[0], w[0], settings[0], g.mantissa[0], g.scale[0])
-    full_gradient(task, point.mantissa, g)
+    gradient(task, point.mantissa, g)
     add(w[0], -eta, g.mantissa[0], g.scale[0])
 
 
@@ -203,7 +263,7 @@ def usam(task, w, t, eta, settings, memory, work):
 def l2_sam(task, w, t, eta, settings, memory, work):
     """w <- w - eta grad(w + rho g / |g|_2). Settings: rho."""
     g, point = _slot(work, 0, 1), _slot(work, 1, 2)
-    full_gradient(task, w, g)
+    first_gradient(task, w, g)
     align(g.mantissa[0], g.scale[0])
     norm = power_norm(g.mantissa[0], 2.0)
     radius = settings[0] / norm if norm != 0.0 else 0.0
@@ -211,7 +271,7 @@ def l2_sam(task, w, t, eta, settings, memory, work):
     for r in range(w.shape[1]):
         for j in range(w.shape[2]):
             point.mantissa[0, r, j] += radius * g.mantissa[0, r, j]
-    full_gradient(task, point.mantissa, g)
+    gradient(task, point.mantissa, g)
     add(w[0], -eta, g.mantissa[0], g.scale[0])
 
 
@@ -219,24 +279,25 @@ def l2_sam(task, w, t, eta, settings, memory, work):
 def linf_sam(task, w, t, eta, settings, memory, work):
     """w <- w - eta grad(w + rho sign(g)). Settings: rho."""
     g, point = _slot(work, 0, 1), _slot(work, 1, 2)
-    full_gradient(task, w, g)
+    first_gradient(task, w, g)
     for r in range(w.shape[1]):
         for j in range(w.shape[2]):
             point.mantissa[0, r, j] = w[0, r, j] + settings[0] * sign(g.mantissa[0, r, j])
-    full_gradient(task, point.mantissa, g)
+    gradient(task, point.mantissa, g)
     add(w[0], -eta, g.mantissa[0], g.scale[0])
 
 
 @kernel
 def m_sam(task, w, t, eta, settings, memory, work):
     """The gradient of every example, each at its batch's perturbed point. Settings: rho, m."""
-    rho, size = settings[0], int(settings[1])
-    groups = task.n // size
-    g, points = _slot(work, 1, groups + 1), _slot(work, groups + 1, 2 * groups + 1)
-    weight = task.factor / size if task.mean else task.factor
-    gradient(task, w, 0, task.n, weight, g)
-    for i in range(groups):
-        moved(points.mantissa[i], w[0], rho, g.mantissa[i], g.scale[i])
-    total = _slot(work, 0, 1)
-    full_gradient(task, points.mantissa, total)
+    rho, size, total = settings[0], int(settings[1]), _slot(work, 0, 1)
+    if size == 1 and task.ascended != 0:
+        ascended_gradient(task, w, rho, total)
+    else:
+        groups = (task.hi - task.lo) // size
+        g, points = _slot(work, 1, groups + 1), _slot(work, groups + 1, 2 * groups + 1)
+        gradients(task, w, size, g)
+        for i in range(groups):
+            moved(points.mantissa[i], w[0], rho, g.mantissa[i], g.scale[i])
+        gradient(task, points.mantissa, total)
     add(w[0], -eta, total.mantissa[0], total.scale[0])

@@ -1,0 +1,95 @@
+"""Adam's moments: what a run tells about them, and the bounds that hold at every step.
+
+m_t = (1 - beta1) sum_s beta1^s g_{t-s} and v_t = (1 - beta2) sum_s beta2^s g_{t-s}^2, both zero
+before the first step (signgd_adam (3a), (3b)).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy.signal import lfilter
+from torch import Tensor
+
+from limitpoint.optimizers import Rule
+from limitpoint.schedules import StepSize
+from limitpoint.trajectory import Trajectory
+
+
+def moving_average(x: Tensor, beta: float) -> Tensor:
+    """(1 - beta) sum_s beta^s x_{t-s} for every t, along the first dimension; float64."""
+    return torch.from_numpy(lfilter([1 - beta], [1, -beta], x.numpy(), axis=0))
+
+
+def displacements(run: Trajectory, rule: Rule) -> Tensor:
+    """(w_t - w_{t+1}) / eta_t: Adam's m_t / sqrt(v_t), seen from outside; shape (T, *parameter).
+
+    Args:
+        run: of every step, without a batch.
+        rule: what ran.
+    """
+    eta = _step_sizes(rule.step_size, len(run.w) - 1)
+    return (run.w[:-1] - run.w[1:]) / eta.reshape(-1, *(1,) * (run.w.ndim - 1))
+
+
+def ratio_bound(beta1: float, beta2: float, steps: int) -> Tensor:
+    """alpha_t, the largest |m_t| / sqrt(v_t) that any gradients give, t = 0, ..., steps - 1.
+
+    alpha_t^2 = (1 - beta1)^2 / (1 - beta2) sum_{tau <= t} (beta1^2 / beta2)^tau: Cauchy-Schwarz
+    with the weights of the two averages. Its limit is Lemma D.1 of signgd_adam.
+    """
+    t = torch.arange(steps, dtype=torch.float64)
+    return torch.sqrt((1 - beta1) ** 2 / (1 - beta2) * ((beta1**2 / beta2) ** t).cumsum(0))
+
+
+def extremal_gradients(beta1: float, beta2: float, steps: int, decades: float = 100) -> Tensor:
+    """g_t = (beta2 / beta1)^t up to a factor, which attains `ratio_bound` at every t; shape (T, 1).
+
+    Args:
+        beta1: in (0, beta2].
+        beta2: in (0, 1).
+        steps: T at most; less if the sequence would grow by more than the decades given.
+        decades: how far it may grow.
+    """
+    growth = math.log10(beta2 / beta1)
+    if growth > 0:
+        steps = min(steps, int(decades / growth))
+    t = torch.arange(steps, dtype=torch.float64) - steps // 2
+    return (beta2 / beta1) ** t.unsqueeze(-1)
+
+
+def correction_seen(first: Tensor, beta1: float, beta2: float, steps: int) -> Tensor:
+    """What multiplies m_t / sqrt(v_t): ones, or sqrt(1 - beta2^(t+1)) / (1 - beta1^(t+1)).
+
+    Bias correction shows in the first ratio, which is one with it and (1 - beta1) / sqrt(1 - beta2)
+    without.
+
+    Args:
+        first: the largest absolute ratio of the first step.
+        beta1: in [0, 1).
+        beta2: in [0, 1).
+        steps: how many.
+    """
+    t = torch.arange(1, steps + 1, dtype=torch.float64)
+    if abs(first - (1 - beta1) / math.sqrt(1 - beta2)) <= abs(first - 1):
+        return torch.ones_like(t)
+    return torch.sqrt(1 - beta2**t) / (1 - beta1**t)
+
+
+def drift(step_size: StepSize, steps: int) -> Tensor:
+    """H_{t,s}, the sum of the s step sizes before step t; -inf for s > t. Shape (steps, steps)."""
+    eta = _step_sizes(step_size, steps)
+    total = torch.cat([eta.new_zeros(1), eta.cumsum(0)])
+    t, s = torch.arange(steps).unsqueeze(-1), torch.arange(steps)
+    return torch.where(s <= t, total[t] - total[(t - s).clamp_min(0)], -torch.inf)
+
+
+def discounted_growth(exponent: Tensor, beta: float) -> Tensor:
+    """(1 - beta) sum_{s <= t} beta^s (e^exponent[t, s] - 1) for every t (Assumption 3.4's sum)."""
+    weights = beta ** torch.arange(exponent.shape[-1], dtype=torch.float64)
+    return (1 - beta) * (weights * torch.expm1(exponent).clamp_min(0)).sum(-1)
+
+
+def _step_sizes(step_size: StepSize, steps: int) -> Tensor:
+    return torch.tensor([float(step_size.at(t)) for t in range(steps)], dtype=torch.float64)

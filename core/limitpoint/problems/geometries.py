@@ -1,0 +1,63 @@
+"""Separable data on which the geometries lie far apart: each norm's maximum margin is its own.
+
+How the tables were found: from 7 Gaussian rows in 10 dimensions, the columns scaled by
+exp(-c j / 2) in random order (c between 1.1 and 1.7; the best of about 200 draws), entries were
+changed at random (a tenth of them or so, by up to a third of their size) and a change was kept if
+it lowered the largest ratio "margin of one norm's certified solution, in another norm, over that
+norm's certified optimum". From 0.79 on, changes were kept if they lowered the five ratios
+`measures.reach` / optimum without letting that one rise: those say how slowly an optimizer gets
+there. Rounded to three decimals, the ratios are at most 0.8 (tests/test_identify.py certifies it).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from limitpoint.losses import CrossEntropy
+from limitpoint.models import MulticlassLinear
+from limitpoint.problem import Problem
+from limitpoint.problems._random import tensor
+
+# fmt: off
+_TABLES = (
+    """
+    -0.012  0.339  0.027 -0.146  0.003 -0.034  0.848  0.019  0.065  0.005
+    -0.051  0.040 -0.063  0.014  0.039  0.060  0.779 -0.001 -0.003  0.028
+    -0.046 -0.046  0.135  0.000  0.077  0.051 -1.000 -0.017 -0.068 -0.021
+     0.248 -0.257 -0.007  0.518  0.039  0.023  0.083 -0.038  0.010 -0.020
+     0.055  0.547  0.016 -0.292 -0.038  0.019 -0.616 -0.004 -0.017  0.000
+    -0.048 -0.217  0.107  0.304 -0.018  0.004 -0.396  0.003  0.096 -0.015
+    -0.016  0.896  0.002 -0.290 -0.046 -0.070  0.253  0.000 -0.001 -0.049
+    """,
+    """
+     0.171  0.000 -0.022 -0.182 -0.053 -0.014 -0.035  0.088 -0.001 -0.312
+     0.375  0.054 -0.023  0.010  0.869  0.024 -0.029 -0.016  0.000  0.023
+     0.258 -0.002  0.068  0.102  1.000 -0.021  0.010  0.007  0.061  0.160
+    -0.507  0.004 -0.017  0.012  0.168  0.076  0.031 -0.144  0.065 -0.444
+    -0.620  0.028  0.030 -0.049  0.253 -0.002 -0.010 -0.098 -0.010 -0.095
+    -0.171 -0.137 -0.003 -0.037 -0.850  0.005 -0.047  0.042  0.019 -0.041
+    -0.688 -0.022 -0.018 -0.028  0.010 -0.062  0.027  0.134 -0.065  0.130
+    """,
+)
+# fmt: on
+
+
+def far_apart() -> tuple[Problem, ...]:
+    """Seven classes of one example each, in ten dimensions, scaled so that the loss is 1-smooth.
+
+    lambda_max(X^T X) / (2 n) = 1: gradient descent is stable for step sizes below 2. W starts at
+    zero; cross-entropy.
+    """
+    return tuple(_problem(table, f"far-apart-{i}") for i, table in enumerate(_TABLES))
+
+
+def _problem(table: str, name: str) -> Problem:
+    X = np.array([line.split() for line in table.strip().splitlines()], dtype=np.float64)
+    X *= math.sqrt(2 * len(X)) / np.linalg.norm(X, 2)
+    start = torch.zeros(X.shape, dtype=torch.float64)
+    return Problem(
+        name, MulticlassLinear(), CrossEntropy(), tensor(X), torch.arange(len(X)), start
+    )
