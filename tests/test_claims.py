@@ -20,9 +20,9 @@ def test_the_record_is_complete(claim):
     assert claim.statement.count("$") % 2 == 0
     assert claim.title.endswith(".")
     assert set(claim.rivals) <= set(RIVALS)
-    assert "olerance" in (claim.body.__doc__ or "") or claim.kind in ("ordering", "inequality"), (
-        "say where the tolerance comes from"
-    )
+    # Each comparison says where its tolerance comes from (Evidence insists); the docstring says
+    # more than its title.
+    assert len((claim.body.__doc__ or "").strip()) > len(claim.title) + 40
 
 
 def test_folders_are_the_papers():
@@ -51,7 +51,7 @@ def test_adam_selects_the_claims_about_adam():
         return any("adam" in word.lower() for word in words)
 
     for claim in CLAIMS:
-        assert selected(claim) == ("adam" in claim.roles), claim.id
+        assert selected(claim) == any("adam" in role for role in claim.roles), claim.id
 
 
 def test_test_names_are_pytest_keywords_of_their_own():

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import torch
 
-from limitpoint import optimizers, problems, run
+from limitpoint import optimizers, problems, run, stack
 from limitpoint.optimizers import OneExample, Stochastic
 
 
@@ -9,9 +11,7 @@ def problem():
 
 
 def example(whole, i):
-    return problems.sparse_regression(3, n=4, d=6, alpha=0.3).__class__(
-        whole.name, whole.model, whole.loss, whole.X[i : i + 1], whole.y[i : i + 1], whole.start
-    )
+    return replace(whole, X=whole.X[i : i + 1], y=whole.y[i : i + 1])
 
 
 def first_steps(rule, *, ascent_on_all=False):
@@ -60,8 +60,6 @@ def test_runs_repeat_and_depend_on_the_seed():
 
 
 def test_each_problem_of_a_batch_draws_its_own_example():
-    from limitpoint import stack
-
     batch = stack([problem(), problem()])
     final = run(batch, Stochastic(optimizers.GD(0.1), 0), 50).final
     assert not torch.equal(final[0], final[1])

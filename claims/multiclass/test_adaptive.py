@@ -44,6 +44,11 @@ def paced(problem: Problem, rule: Rule, initial: float | torch.Tensor) -> Proble
     return replace(problem, X=problem.X * (initial / rule.step_size.initial))
 
 
+def horizon(trial: Trial, rule: Rule, quick: int, full: int) -> int:
+    """The full horizon only in scaled arithmetic: a plain float64 subject loses g^2 before it."""
+    return quick if isinstance(rule, TorchOptimizer) else trial.steps(quick, full)
+
+
 def lit_digits(_: int) -> Problem:
     """Digits without the pixels that are dark in all of them, which Assumption 3.2 excludes."""
     problem = problems.digits(100)
@@ -102,13 +107,13 @@ def test_adam_max_norm(trial: Trial) -> None:
         optimum = limits.max_margin(problem.X, problem.y, torch.inf, classes=problem.classes)
         initial = column(*case.initial)
         adam = trial.optimizer("adam", StepSize(initial, DECAYS), **THEORY)
-        far = trial.setting.horizon == "full" and not isinstance(adam, TorchOptimizer)
-        steps = case.steps[far]
+        steps = horizon(trial, adam, *case.steps)
+        bars = case.bars[case.steps.index(steps)]
         both = stack([problem] * 2)
         run = trial.run(paced(both, adam, initial), adam, steps, record=(steps // 10, steps))
         reached = measures.normalised_margin(both, run.w, torch.inf) / optimum.value
         name = problem.name
-        trial.at_least(f"{name}: margin / optimum", reached[1], case.bars[far], 0.0, "calibrated")
+        trial.at_least(f"{name}: margin / optimum", reached[1], bars, 0.0, "calibrated")
         trial.ordering(f"{name}: rises in the last decade", reached[0], reached[1], "theorem")
 
 
@@ -133,17 +138,17 @@ def test_adam_rates(trial: Trial) -> None:
 
     The exponents are the theorem's: the slope of the log of the gap (over log t, for a = 2/3) on
     log t, over the last two decades and with its whole confidence interval, is at most -a/2, -1/3
-    and -(1 - a); nothing is calibrated there. (The gap falls
-    like 1/S, which for a < 2/3 is faster than the theorem.) Second, the ratio test: the gap stays
-    under .35 (S_100 + sum eta^1.5) / S, the remainder of Theorem 6.3 with a measured constant: over
-    seeds 0-11 it is .25 for Adam at most and 1.8, 1.8, 1.3, 1.6, 1.15 for the rivals at a = 1/2.
+    and -(1 - a); nothing is calibrated there. (The gap falls like 1/S, which for a < 2/3 is faster
+    than the theorem.) Second, the ratio test: the gap stays under .35 (S_100 + sum eta^1.5) / S,
+    the remainder of Theorem 6.3 with a calibrated constant: over seeds 0-11 and late in the run it
+    was .25 for Adam at most, and .65 at least for the rivals at a = 1/2.
     """
     decays, initial = (1 / 2, 2 / 3, 0.8), column(1.0, 1.4, 2.0)
-    steps = trial.steps(20_000, 200_000)
     problem = problems.clusters(trial.seed)
     trial.require("no entry of the first gradient is zero", smallest_gradient(problem) > 0)
     optimum = limits.max_margin(problem.X, problem.y, torch.inf, classes=problem.classes)
     adam = trial.optimizer("adam", StepSize(initial, column(*decays)), **THEORY)
+    steps = horizon(trial, adam, 20_000, 200_000)
     batch = paced(stack([problem] * 3), adam, initial)
     t = torch.from_numpy(np.geomspace(steps // 100, steps, 40).round())
     run = trial.run(batch, adam, steps, record=t.long().tolist())
@@ -177,7 +182,7 @@ def test_adam_classes_do_not_matter(trial: Trial) -> None:
     seeds 0-3 gap * S is 2.3 to 3.2 for Adam at every k, and 10 and more for NGD; the exponent is
     -.06 to .16, and a factor k would be an exponent of one. k = 2 is left out: it is easier.
     """
-    steps, product = trial.steps(1000, 20_000), {}
+    product = {}
     for k in (5, 10, 20, 50):
         problem = problems.clusters(trial.seed, k=k, d=60, per_class=100 // k, sigma=0.5)
         optimum = limits.max_margin(problem.X, problem.y, torch.inf, classes=k)
@@ -185,6 +190,7 @@ def test_adam_classes_do_not_matter(trial: Trial) -> None:
         initial = 0.4 * optimum.value
         problem = replace(problem, X=problem.X / optimum.value)
         adam = trial.optimizer("adam", StepSize(initial, 0.5), **THEORY)
+        steps = horizon(trial, adam, 1000, 20_000)
         run = trial.run(paced(problem, adam, initial), adam, steps, record=(steps,))
         gap = 1 - measures.normalised_margin(problem, run.final, torch.inf)
         total = run.integrals["step_size"][-1] * initial / adam.step_size.initial

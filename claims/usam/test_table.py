@@ -85,7 +85,7 @@ def test_usam_and_gd_erratum_table_1(trial: Trial) -> None:
     """Norm and distance from a zero start are one number, to the last bit; printed they are two.
 
     The table contradicts the meaning of its own columns: equal numbers round alike, so that two
-    printed ones prove a start other than zero, or a slip.
+    printed ones prove a start other than zero, or a slip. Tolerance: none, w - 0 is w.
     """
     rows = printed().xs("0", level="start")
     differ = (rows["norm"] != rows["distance"]).sum()
@@ -108,10 +108,11 @@ def test_usam_and_gd_erratum_sensitivity(trial: Trial) -> None:
     """The means of GD and USAM are within four standard errors of the expectation.
 
     L(w + z) - L(w) = <g, z> + z^T H z / 2 up to 1e-15 r: the first term averages to zero, the
-    second to r^2 tr(H) / 2kd [derived]. Four standard errors, as <g, z> is Gaussian to within 1/kd.
-    The printed numbers themselves put the expectation at 3e-13 or 8e-13 (k d = 2048, 10240) and the
-    standard error, a tenth of the printed deviation, at 6e-10 to 9e-10. As a control, GD's printed
-    means from a zero start fail the same test: their noise was not symmetric.
+    second to r^2 tr(H) / 2kd [derived]. Tolerance: four standard errors, as <g, z> is Gaussian to
+    within 1/kd. The printed numbers themselves put the expectation at 3e-13 or 8e-13 (k d = 2048,
+    10240) and the standard error, a tenth of the printed deviation, at 6e-10 to 9e-10. As a
+    control, GD's printed means from a zero start fail the same test, as symmetric noise would three
+    times in 1e5: theirs was another.
     """
     task = spectral_images(trial.seed, 2).task(2, seed=trial.seed)
     table = table_1({"binary": task}, seed=trial.seed, runner=trial.run)

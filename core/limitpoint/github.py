@@ -32,7 +32,7 @@ def markdown(records: Sequence[Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def annotations(records: Sequence[Record]) -> list[str]:
+def error_lines(records: Sequence[Record]) -> list[str]:
     """One ::error line for each claim that failed; its newlines escaped as the runner wants."""
     return [
         f"::error title={record['id']} {record['verdict']}::"
@@ -49,4 +49,4 @@ def publish(records: Sequence[Record], environment: Mapping[str, str] = os.envir
         with Path(summary).open("a", encoding="utf-8") as out:
             out.write(markdown(records))
     if environment.get("GITHUB_ACTIONS") == "true":
-        print("\n".join(annotations(records)))
+        print("\n".join(error_lines(records)))

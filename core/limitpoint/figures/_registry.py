@@ -9,6 +9,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from limitpoint.claiming import single_thread
+
 Draw = Callable[..., Figure]
 
 
@@ -29,8 +31,9 @@ class Drawing:
     draw: Draw
 
     def __call__(self, **options: Any) -> Figure:
-        """Draw it."""
-        return self.draw(**options)
+        """Draw it, on one thread, as claims run."""
+        with single_thread():
+            return self.draw(**options)
 
 
 _FIGURES: dict[str, Drawing] = {}

@@ -32,7 +32,7 @@ INK, MUTED, ACCENT, WARM = "#1f2933", "#9aa5b1", "#2f6fb0", "#c8501e"
 def experiment(
     steps: int = 10_000, step_size: float = 0.4, epsilon: float = 1e-8, seed: int = 42
 ) -> Figure:
-    """Margins over their optima, and correlations with the separators, along three optimizers' runs.
+    """Margins over their optima and correlations with the separators, along three optimizers.
 
     Args:
         steps: of each run.

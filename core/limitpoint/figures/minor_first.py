@@ -7,6 +7,7 @@ and each title says what it was drawn with.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -22,11 +23,11 @@ from limitpoint.optimizers import GD, L2SAM, LinfSAM, Memoryless
 from limitpoint.problem import Problem, stack
 from limitpoint.problems import one_example
 from limitpoint.running import run
-from limitpoint.scaled import Scaled
+from limitpoint.schedules import StepSize
 
 INK, MUTED = "#1f2933", "#9aa5b1"
-# Okabe and Ito's colours, told apart by every common kind of colour vision.
-COORDINATES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
+# Okabe and Ito's colours and a grey, told apart by every common kind of colour vision.
+COORDINATES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#4d4d4d")
 ZERO = "#6b7280"
 PAIR = (1.0, 2.0)
 
@@ -63,16 +64,15 @@ def predictors(
         alphas: starts of both layers, all pairs of them; ours, as the caption names none.
     """
     pairs = _starts(alphas or (0.5, 0.8, 1.15, 1.5))
-    problem = stack([one_example(PAIR, pair) for pair in pairs])
+    problem, eta = stack([one_example(PAIR, pair) for pair in pairs]), StepSize(step_size)
     rules = {
-        f"GD, $\\eta = {step_size}$": GD(step_size),
-        f"$\\ell_\\infty$-SAM, $\\eta = {step_size}$, $\\rho = {rho:g}$": LinfSAM(
-            step_size, rho=rho
-        ),
-        f"$\\ell_2$-SAM, $\\eta = {step_size}$, $\\rho = {rho:g}$": L2SAM(step_size, rho=rho),
+        f"GD, $\\eta = {step_size}$": GD(eta),
+        f"$\\ell_\\infty$-SAM, $\\eta = {step_size}$, $\\rho = {rho:g}$": LinfSAM(eta, rho=rho),
+        f"$\\ell_2$-SAM, $\\eta = {step_size}$, $\\rho = {rho:g}$": L2SAM(eta, rho=rho),
     }
     canvas = Figure(figsize=(11.4, 4.2), layout="constrained")
-    for ax, (title, rule) in zip(canvas.subplots(1, 3), rules.items(), strict=True):
+    panels = canvas.subplots(1, 3, sharex=True, sharey=True)
+    for ax, (title, rule) in zip(panels, rules.items(), strict=True):
         found = run(problem, rule, steps, record=range(steps + 1), engine="torch")
         beta = DiagonalProduct.predictor(found.w).numpy()
         for path in beta.transpose(1, 0, 2):
@@ -82,6 +82,8 @@ def predictors(
         ax.axline((0, 0), slope=1, color=MUTED, lw=0.7, ls=":")
         ax.set_aspect("equal")
         _clean(ax, "$\\beta_1$", "$\\beta_2$", title)
+    panels[0].set_xlim(-0.3, 8)
+    panels[0].set_ylim(-0.3, 8)
     _winners_legend(canvas, "after the last step: ")
     canvas.suptitle(f"$\\mu = (1, 2)$, {steps} steps from the circles", fontsize=11)
     return canvas
@@ -190,7 +192,7 @@ def _shade(ax: Axes, x: np.ndarray, index: Tensor) -> None:
     """Colour the background by the coordinate, from each point to the next."""
     edges = [0, *(np.flatnonzero(np.diff(index.numpy())) + 1).tolist(), len(x) - 1]
     for low, high in pairwise(edges):
-        ax.axvspan(x[low], x[high], color=COORDINATES[int(index[low])], alpha=0.16, lw=0)
+        ax.axvspan(x[low], x[high], color=COORDINATES[int(index[low])], alpha=0.22, lw=0)
 
 
 @figure(
@@ -235,20 +237,29 @@ def losses(
 
 
 def _loss_panel(ax: Axes, problem: Problem, rule: Memoryless, rho: float) -> None:
-    """The loss on the clock ds = L(w) dt, which is near log t, and the fastest coordinate."""
+    """The loss while it is above 1e-16, on the clock ds = n(beta)^2 dtau: margins rise evenly."""
+    rate = amplification.slope(problem, L2SAM(rho=rho))
 
-    def inverse_loss(w: Tensor) -> Scaled:
-        return Scaled(torch.ones(1, dtype=w.dtype), -problem.log_value(w).reshape(1))
+    def pace(w: Tensor) -> Tensor:
+        return amplification.weighted_norm(problem, w) ** -2
 
     def unit(w: Tensor) -> Tensor:
         return torch.ones(1, dtype=w.dtype)
 
-    clock = np.linspace(0, 25, 500)
-    found = flow(problem, rule, clock, speed=inverse_loss, integrals={"t": unit})
+    found = flow(
+        problem,
+        rule,
+        np.linspace(0, 40, 1600),
+        speed=amplification.rescaling(rate, pace),
+        integrals={"t": unit},
+        rtol=1e-7,
+    )
     t, mu = found.integrals["t"][1:, 0].numpy(), problem.X[0]
     if rho > 0:
         fastest = amplification.l2_growth(problem, found.w[1:], rho).argmax(-1)
     else:
         fastest = mu.argmax().expand(len(t))
-    _shade(ax, t, fastest)
-    ax.loglog(t, problem.value(found.w[1:]).numpy(), color=INK, lw=1.8)
+    loss = problem.value(found.w[1:]).numpy()
+    seen = (t > 1e-2) & (t < 1e8) & (loss > 1e-16)
+    _shade(ax, t[seen], fastest[torch.from_numpy(seen)])
+    ax.loglog(t[seen], loss[seen], color=INK, lw=1.8)

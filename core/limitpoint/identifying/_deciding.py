@@ -16,7 +16,8 @@ not derived; an answer under SURE says by how much it falls short. The course *s
 last half decade no position rose by RISE = 0.005 and the leader's heading is no more than SLACK =
 0.02 above its position (see 2.; plain gradient descent, at 1 - c / log t, still rises by 0.01 at
 t = 1e4). It has *left* N if N led at its peak, has lost FALL = 0.05 since, and leads no more. Else it
-is *moving*. A course on which the mean |gradient| falls under the optimizer's own epsilon is judged
+is *moving*. While the loss is above log(2) / n (SEPARATED), where a margin may still be negative
+(signgd_adam, Lemma 5.1), it is too *short* to say. A course on which the mean |gradient| falls under the optimizer's own epsilon is judged
 up to there.
 
 **All courses.** `decaying`, `per-loss` and `fading` decide; a constant step has no theorem, and is
@@ -40,6 +41,7 @@ from limitpoint.identifying._following import LAG, NORMS, SHORTEST, Curves
 
 APART, HOLDS, SURE, LEAD = 0.8, 0.9, 0.95, 0.1
 RISE, SLACK, FALL = 0.005, 0.02, 0.05
+SEPARATED = math.log(2) / 7
 NAMES = tuple(NORMS)
 NONE, UNDECIDED, FAILED = "none of these", "undecided at this horizon", "failed"
 DECIDING = ("decaying", "per-loss", "fading")
@@ -102,7 +104,7 @@ def judge(curves: Curves, epsilon: float | None = None) -> Verdict:
 
 
 def _until(curves: Curves, end: int) -> Curves:
-    arrays = ("times", "position", "heading", "gradient", "size")
+    arrays = ("times", "position", "heading", "gradient", "size", "loss")
     return replace(curves, ended="", **{name: getattr(curves, name)[:end] for name in arrays})
 
 
@@ -112,8 +114,9 @@ def _judge(curves: Curves) -> Verdict:
     if steps < SHORTEST:
         return Verdict("short", None, 0.0, f"too short, {steps} steps{suffix}")
     position = curves.position[-1]
-    if position.max() <= 0:
-        return Verdict("short", None, 0.0, f"not all examples are right by step {steps}{suffix}")
+    if curves.loss[-1] > math.log(SEPARATED):
+        loss = f"the loss is {math.exp(curves.loss[-1]):.2g} at step {steps}"
+        return Verdict("short", None, 0.0, f"has not got anywhere yet: {loss}{suffix}")
     gone = _left(curves)
     sustained = _sustained(curves)
     for scores, what in ((position, "position"), (sustained, "heading")):

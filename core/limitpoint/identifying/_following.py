@@ -47,6 +47,7 @@ class Curves:
         gradient: natural logarithm of the mean |entry| of the gradient handed over, (R,): the
             largest over the problems.
         size: ||W_t||_2, the least over the problems, (R,).
+        loss: log L, the largest over the problems, (R,).
         ended: why the run ended before its horizon, else "".
     """
 
@@ -55,6 +56,7 @@ class Curves:
     heading: Array
     gradient: Array
     size: Array
+    loss: Array
     ended: str = ""
 
 
@@ -80,7 +82,7 @@ def first_step_size(subject: Subject) -> float:
     """
     problem, _ = problems_and_optima()
     rule = subject.factory(StepSize(PROBE), decay=0.0)
-    initial = float(torch.as_tensor(rule.step_size.initial).max())
+    initial = float(rule.step_size.initial)
     if initial != PROBE:
         return initial
     times, w, ended = _iterate(problem, rule, Course("probe", ""), log_grid(PROBED), None)
@@ -120,6 +122,7 @@ def follow(
         heading.numpy(),
         _log_gradient(problem, course, times, w).numpy(),
         torch.linalg.matrix_norm(w).amin(-1).numpy(),
+        torch.stack([problem.log_value(row) for row in w]).amax(-1).numpy(),
         ended,
     )
 

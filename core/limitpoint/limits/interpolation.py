@@ -1,4 +1,4 @@
-"""Interpolators of least norm: l2 from a start, where gradient descent on a linear model ends; l1."""
+"""Interpolators of least norm: l2, where gradient descent on a linear model ends, and l1."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def min_l1_interpolator(X: ArrayLike, y: ArrayLike, *, tol: float = 1e-9) -> Spa
     X, y = as_system(X, y)
     d = X.shape[1]
     found = linprog(np.ones(2 * d), A_eq=np.hstack([X, -X]), b_eq=y, method="highs-ds")
-    if not found.success:
+    if found.x is None:
         raise Uncertified(f"min-l1 interpolator: {found.message}")
     solution = found.x[:d] - found.x[d:]
     dual = found.eqlin.marginals

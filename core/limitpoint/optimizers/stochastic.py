@@ -52,7 +52,6 @@ class OneExample(Oracle):
         return 1.0
 
 
-@dataclass(frozen=True, eq=False, init=False)
 class Stochastic(Rule):
     """A rule that sees one random example a step, drawn with replacement.
 
@@ -67,12 +66,12 @@ class Stochastic(Rule):
         ascent_on_all: the first gradient of a step is that of all examples.
     """
 
-    rule: Rule
-    seed: int
-    ascent_on_all: bool
-
     def __init__(self, rule: Rule, seed: int, *, ascent_on_all: bool = False) -> None:
-        object.__setattr__(self, "step_size", rule.step_size)
+        super().__init__(rule.step_size)
+        self.rule: Rule
+        self.seed: int
+        self.ascent_on_all: bool
+        # Rules are frozen dataclasses.
         object.__setattr__(self, "rule", rule)
         object.__setattr__(self, "seed", seed)
         object.__setattr__(self, "ascent_on_all", ascent_on_all)

@@ -41,6 +41,15 @@ _TABLES = (
     -0.171 -0.137 -0.003 -0.037 -0.850  0.005 -0.047  0.042  0.019 -0.041
     -0.688 -0.022 -0.018 -0.028  0.010 -0.062  0.027  0.134 -0.065  0.130
     """,
+    """
+     0.344 -0.007 -0.242  0.732 -0.029  0.008 -0.315 -0.050  0.824  0.013
+    -0.131 -0.017  0.121  0.953  0.007  0.014 -0.237  0.180  0.772  0.007
+    -0.189  0.136  0.032  0.488 -0.028  0.013  0.165  0.048 -1.000  0.012
+    -0.075 -0.035 -0.063  0.080  0.011 -0.002 -0.156  0.064 -0.591 -0.020
+    -0.295 -0.035  0.262 -0.615  0.003  0.164  0.234 -0.090 -0.009  0.028
+    -0.090  0.005 -0.021  0.395 -0.001 -0.006 -0.165  0.057 -0.931  0.045
+    -0.074 -0.035  0.105 -0.348 -0.042 -0.008 -0.013  0.005 -0.136  0.004
+    """,
 )
 # fmt: on
 
@@ -58,6 +67,4 @@ def _problem(table: str, name: str) -> Problem:
     X = np.array([line.split() for line in table.strip().splitlines()], dtype=np.float64)
     X *= math.sqrt(2 * len(X)) / np.linalg.norm(X, 2)
     start = torch.zeros(X.shape, dtype=torch.float64)
-    return Problem(
-        name, MulticlassLinear(), CrossEntropy(), tensor(X), torch.arange(len(X)), start
-    )
+    return Problem(name, MulticlassLinear(), CrossEntropy(), tensor(X), torch.arange(len(X)), start)

@@ -90,7 +90,7 @@ def spectral_descent(task, w, t, eta, settings, memory, work):
     """w <- w - eta U V^T with g = U S V^T. Settings: the rank's tolerance."""
     first_gradient(task, w, _slot(work, 0, 1))
     align(work.mantissa[0], work.scale[0])
-    polar(work.mantissa[0], work.mantissa[1], _square(work, w.shape[1], 2), settings[0])
+    polar(work.mantissa[0], work.mantissa[1], work.mantissa[2:], settings[0])
     add(w[0], -eta, work.mantissa[0], work.scale[0])
 
 
@@ -109,23 +109,23 @@ def muon(task, w, t, eta, settings, memory, work):
         g.scale[0, r] = m_scale[r]
     align(g.mantissa[0], g.scale[0])
     if iterations == 0:
-        polar(g.mantissa[0], work.mantissa[1], _square(work, rows, 2), settings[2])
+        polar(g.mantissa[0], work.mantissa[1], work.mantissa[2:], settings[2])
     else:
-        gram, mixed = _square(work, rows, 2), _square(work, rows, (work.mantissa.shape[0] + 2) // 2)
-        newton_schulz(g.mantissa[0], work.mantissa[1], gram, mixed, iterations)
+        half = (work.mantissa.shape[0] + 2) // 2
+        first, second = work.mantissa[2:half], work.mantissa[half:]
+        newton_schulz(g.mantissa[0], work.mantissa[1], first, second, iterations)
     add(w[0], -eta, g.mantissa[0], g.scale[0])
 
 
 @kernel
-def _square(work, rows, slot):
-    """A rows x rows matrix in the room from a slot on."""
-    return work.mantissa[slot:].reshape(-1)[: rows * rows].reshape((rows, rows))
+def newton_schulz(x, turned, first, second, iterations):
+    """X <- a X + (b X X^T + c (X X^T)^2) X from X / |X|_F (Jordan et al. 2024).
 
-
-@kernel
-def newton_schulz(x, turned, gram, mixed, iterations):
-    """X <- a X + (b X X^T + c (X X^T)^2) X from X / |X|_F (Jordan et al. 2024)."""
+    `turned`, `first` and `second` are room for another X and two matrices of rows x rows.
+    """
     rows, d = x.shape
+    gram = first.reshape(-1)[: rows * rows].reshape((rows, rows))
+    mixed = second.reshape(-1)[: rows * rows].reshape((rows, rows))
     norm = power_norm(x, 2.0)
     for r in range(rows):
         for j in range(d):
@@ -150,11 +150,13 @@ def newton_schulz(x, turned, gram, mixed, iterations):
 
 
 @kernel
-def polar(x, turned, rotation, tolerance):
+def polar(x, turned, room, tolerance):
     """X = U S V^T becomes U V^T, without the singular values below tolerance * the largest.
 
     One-sided Jacobi (Hestenes 1958): rotation @ x = `turned` has orthogonal rows, of lengths S.
     """
+    rows = x.shape[0]
+    rotation = room.reshape(-1)[: rows * rows].reshape((rows, rows))
     copy(turned, x)
     _orthogonalise(turned, rotation)
     largest = 0.0
