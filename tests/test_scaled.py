@@ -135,6 +135,15 @@ def test_the_norm_does_not_depend_on_the_scale(s):
     agrees(Scaled(norm.mantissa[0], norm.log_scale[0]), 5 * mp.exp(mpf(s)), rounding(s))
 
 
+@pytest.mark.parametrize("s", [-1e6, -1e12, -1e18])
+def test_a_unit_vector_is_exact_however_small_the_vector(s):
+    x = Scaled(
+        torch.tensor([[3e5, 4e5]], dtype=torch.float64), torch.full((1, 1), s, dtype=torch.float64)
+    )
+    unit = scaled.safe_ratio(x, scaled.vector_norm(x, 2, [-1]))
+    torch.testing.assert_close(unit, torch.tensor([[0.6, 0.8]], dtype=torch.float64))
+
+
 def test_zeros_stay_zeros():
     zero = scalar(0.0, -900.0)
     assert zero.normalized().mantissa.item() == 0

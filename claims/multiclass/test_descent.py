@@ -22,10 +22,9 @@ NORMS = (1.0, 1.5, 2.0, 3.0, math.inf)
 SUMS = "rounding of some thousand sums, each exact to 2^-53"
 
 
-def schedules(rho: Tensor, *pairs: tuple[float, float]) -> StepSize:
-    """One batch of schedules, each of eta_0 * rho and a decay exponent."""
-    initial, decay = torch.tensor(pairs, dtype=torch.float64).T.reshape(2, -1, 1, 1)
-    return StepSize(initial / rho, decay)
+def column(*values: float) -> Tensor:
+    """One number for each run of a batch of matrices."""
+    return torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
 
 
 def gamma_of(problem: Problem, norm: float | str) -> float:
@@ -79,12 +78,12 @@ def test_nsd_signgd_spectral_descent(trial: Trial) -> None:
     1e-11 of the step; log L has 2^-53 |log L|, with |log L| below 1e3.
     """
     problem = problems.clusters(trial.seed, 4, 20, 5, 0.2)
-    pairs, steps = ((1.0, 0.0), (1.0, 0.5), (8.0, 0.5), (2.0, 1.0)), trial.steps(150, 2000)
-    start = starts(problem, trial.seed, len(pairs))
+    lengths, decays = column(1.0, 1.0, 8.0, 2.0), column(0.0, 0.5, 0.5, 1.0)
+    start, steps = starts(problem, trial.seed, len(lengths)), trial.steps(150, 2000)
     players = [("nsd", p, {"p": p}) for p in NORMS]
     players += [("signgd", math.inf, {}), ("spectral", "spectral", {})]
     for role, norm, own in players:
-        schedule = schedules(measures.reach(problem, norm), *pairs)
+        schedule = StepSize(lengths / measures.reach(problem, norm), decays)
         rule = trial.optimizer(role, schedule, **own)
         run = trial.run(problem, rule, steps, start=start, record=range(steps + 1))
         story = steepest.replay(problem, run, norm)
@@ -121,10 +120,9 @@ def test_signgd_unnormalised_margin(trial: Trial) -> None:
     """
     problem = problems.clusters(trial.seed, 4, 20, 5, 0.2)
     gamma, steps = gamma_of(problem, math.inf), trial.steps(2000, 20000)
-    schedule = schedules(measures.reach(problem, math.inf), (0.5, 0.3), (1.0, 0.5), (4.0, 0.8))
-    start = starts(problem, trial.seed, 3)
-    rule = trial.optimizer("signgd", schedule)
-    run = trial.run(problem, rule, steps, start=start, record=range(steps + 1))
+    start, every = starts(problem, trial.seed, 3), range(steps + 1)
+    rule = trial.optimizer("signgd", StepSize(0.5, column(0.3, 0.5, 0.8)))
+    run = steepest.paced(trial, problem, rule, 0.5, steps, start=start, record=every)
     sizes = measures.matrix_norm(run.w, math.inf, 2)
     allowed = sizes[0] + run.integrals["step_size"].flatten(1)
     trial.at_most("max-norm of W_t", sizes[1:], allowed[1:], 1e-10 * allowed[1:], SUMS)
@@ -154,9 +152,9 @@ def test_signgd_other_losses(trial: Trial) -> None:
         problem = problems.clusters(trial.seed, 4, 20, 5, 0.2, loss=loss)
         gamma, rho = gamma_of(problem, math.inf), measures.reach(problem, math.inf)
         name, steps = type(loss).__name__, trial.steps(1000, 20000)
-        rule = trial.optimizer("signgd", schedules(rho, (0.5, 0.3), (1.0, 0.5)))
-        start = starts(problem, trial.seed, 2)
-        run = trial.run(problem, rule, steps, start=start, record=range(steps + 1))
+        start, every = starts(problem, trial.seed, 2), range(steps + 1)
+        rule = trial.optimizer("signgd", StepSize(0.3, column(0.3, 0.5)))
+        run = steepest.paced(trial, problem, rule, 0.3, steps, start=start, record=every)
         story = steepest.replay(problem, run, math.inf)
 
         steep = torch.exp(story.log_dual - story.log_proxy)

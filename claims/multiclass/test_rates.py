@@ -22,10 +22,9 @@ from limitpoint import (
 DECAYS = (0.3, 0.5, 0.7, 1.0)
 
 
-def schedules(*pairs: tuple[float, float]) -> StepSize:
-    """One batch of schedules, each of eta_0 and a decay exponent."""
-    initial, decay = torch.tensor(pairs, dtype=torch.float64).T.reshape(2, -1, 1, 1)
-    return StepSize(initial, decay)
+def decaying(initial: float, *decays: float) -> StepSize:
+    """One batch of schedules of equal eta_0."""
+    return StepSize(initial, torch.tensor(decays, dtype=torch.float64).reshape(-1, 1, 1))
 
 
 def batched(problem: Problem, batch: int) -> Tensor:
@@ -63,8 +62,9 @@ def test_signgd_bound(trial: Trial) -> None:
     """
     problem = problems.clusters(trial.seed)
     gamma, steps = gamma_of(problem, math.inf), trial.steps(10_000, 100_000)
-    rule = trial.optimizer("signgd", schedules((0.4, 0.3), (0.4, 0.5), (0.8, 0.7)))
-    run = trial.run(problem, rule, steps, start=batched(problem, 3), record=range(steps + 1))
+    rule = trial.optimizer("signgd", decaying(0.4, 0.3, 0.4, 0.5))
+    start, every = batched(problem, 3), range(steps + 1)
+    run = steepest.paced(trial, problem, rule, 0.4, steps, start=start, record=every)
     story = steepest.replay(problem, run, math.inf)
     t_1, t_2 = story.onsets(gamma)
     later = torch.arange(steps).unsqueeze(-1) >= t_1
@@ -78,12 +78,11 @@ def test_signgd_bound(trial: Trial) -> None:
     trial.at_most("log of L over its bound (21), from t_2 on", fall, 0.0, 1e-9, "rounding")
     lengths = run.integrals["step_size"].flatten(1)
     margin = measures.normalised_margin(problem, run.w, math.inf)[known]
-    bound = (story.theorem_bound(gamma) / lengths)[known]
-    trial.at_least("margin over max-norm, from t_2 on", margin, bound, 1e-9, "rounding")
-    trial.at_least(
-        "what the bound promises at the end", (story.theorem_bound(gamma) / lengths)[-1] / gamma,
-        0.5, 0.0, "so that it is no empty bound: .65 to .88 on seeds 0-19",
-    )  # fmt: skip
+    bound = story.theorem_bound(gamma) / lengths
+    trial.at_least("margin over max-norm, from t_2 on", margin, bound[known], 1e-9, "rounding")
+    promised = float(bound[-1].min()) / gamma
+    if promised < 0.5:
+        raise Inconclusive(f"at the end the bound promises {promised:.2g} of the optimum only")
 
 
 @claim(
@@ -108,9 +107,9 @@ def test_signgd_rates(trial: Trial) -> None:
     """
     problem = problems.clusters(trial.seed)
     gamma, steps = gamma_of(problem, math.inf), trial.steps(30_000, 100_000)
-    rule = trial.optimizer("signgd", schedules(*((0.4, a) for a in DECAYS)))
-    run = trial.run(
-        problem, rule, steps, start=batched(problem, len(DECAYS)),
+    rule = trial.optimizer("signgd", decaying(0.4, *DECAYS))
+    run = steepest.paced(
+        trial, problem, rule, 0.4, steps, start=batched(problem, len(DECAYS)),
         record={*range(1, 101), *torch.logspace(2, math.log10(steps), 60).long().tolist()},
     )  # fmt: skip
     gap = gamma - measures.normalised_margin(problem, run.w, math.inf)
@@ -155,7 +154,7 @@ def test_signgd_classes(trial: Trial) -> None:
     for k in (5, 10, 20, 50):
         problem = problems.clusters(trial.seed, k, 60, 100 // k, 0.5)
         rule = trial.optimizer("signgd", StepSize(0.4, 0.5))
-        run = trial.run(problem, rule, steps, record=[0, steps])
+        run = steepest.paced(trial, problem, rule, 0.4, steps, record=[0, steps])
         margin = measures.normalised_margin(problem, run.final, math.inf)
         products.append((gamma_of(problem, math.inf) - margin) * run.integrals["step_size"][-1])
     product = torch.stack(products)
@@ -189,7 +188,8 @@ def test_ngd_fast(trial: Trial) -> None:
     for problem in (replace(p, loss=losses.MulticlassExponential()) for p in (clusters, digits)):
         gamma, rho = gamma_of(problem, 2.0), float(measures.reach(problem, 2.0))
         rule, steps = trial.optimizer("ngd", gamma / rho**2), trial.steps(5000, 10_000)
-        run = trial.run(problem, rule, steps, record=range(steps + 1))
+        every = range(steps + 1)
+        run = steepest.paced(trial, problem, rule, gamma / rho**2, steps, record=every)
         story = steepest.replay(problem, run, 2.0)
         steepness = story.log_dual - story.log_loss
         where = f"{problem.name}, constant step"

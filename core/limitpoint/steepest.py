@@ -14,7 +14,8 @@ e^{x u}. As e^x - 1 - x <= (x^2 / 2) e^x, this is Lemma C.1 with its alpha_{s1},
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,10 @@ from limitpoint.measures import log_dual_norm, log_proxy, reach
 from limitpoint.problem import Problem
 from limitpoint.scaled import Scaled, tensor
 from limitpoint.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from limitpoint.claiming import Trial
+    from limitpoint.optimizers import Rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +118,38 @@ class Replay:
     def gain(self, gamma: float) -> Tensor:
         """By how much log L falls at least at each step by (8), shape (T, *batch)."""
         return self.ratio * (gamma * self.step_size - self.remainder)
+
+
+def paced(
+    trial: Trial,
+    problem: Problem,
+    rule: Rule,
+    initial: float,
+    steps: int,
+    *,
+    start: Tensor | None = None,
+    **options: Any,
+) -> Trajectory:
+    """A run on data scaled so that a user's own eta_0 is worth what the claim would have chosen.
+
+    Normalised rules do not feel the gradient's length, so that data c times as large make a step of
+    eta_0 / c as good as eta_0: a learning rate sets the units of W, and no horizon.
+
+    Args:
+        trial: the claim's.
+        problem: linear.
+        rule: with a schedule of one eta_0 > 0.
+        initial: the claim's eta_0 > 0.
+        steps, start, options: as in `limitpoint.run`.
+
+    Returns:
+        The run as if on `problem` itself with the claim's eta_0.
+    """
+    c = initial / float(rule.step_size.initial)
+    start = problem.start if start is None else start
+    scaled = problem if c == 1 else replace(problem, X=c * problem.X)
+    run = trial.run(scaled, rule, steps, start=start / c, **options)
+    return replace(run, w=c * run.w, integrals={k: c * v for k, v in run.integrals.items()})
 
 
 def replay(problem: Problem, run: Trajectory, norm: float | str) -> Replay:

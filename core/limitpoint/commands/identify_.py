@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import torch
 from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
     sys.path.append(str(Path.cwd()))
     if args.figure is not None and args.figure.suffix not in (".png", ".svg", ".pdf"):
         raise UsageError(f"--figure {args.figure}: name a .png, .svg or .pdf file")
+    torch.set_num_threads(1)  # small tensors
     subject = _subject(args.optimizer)
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with Progress(*columns, transient=True, disable=args.json) as bar:

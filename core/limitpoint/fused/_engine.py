@@ -208,7 +208,7 @@ class Run:
         width = padded(self.d)
         self.X = examples(problem.X, found.batch, transposed=found.model.transposed)
         self.y = indexed(problem.y, found.batch, 1)
-        self.w = pad(found.start.reshape(count, rows, self.d).numpy())
+        self.w = pad(found.start.reshape(count, rows, self.d).numpy().copy())
         self.memory = np.zeros((count, max(unit.memory, 1), rows, width))
         self.memory_scale = np.zeros(self.memory.shape[:-1])
         self.widths = np.array([self._numbers(name) for name in found.integrals], dtype=np.int64)

@@ -72,7 +72,9 @@ def examples(X: Tensor, batch: torch.Size, *, transposed: bool) -> Indexed:
 
 
 def pad(data: Floats) -> Floats:
-    """The last dimension filled up with zeros to whole lanes."""
+    """The last dimension filled up with zeros to whole lanes; the data themselves if it is so."""
+    if data.shape[-1] % LANES == 0:
+        return np.ascontiguousarray(data)
     wide = np.zeros((*data.shape[:-1], padded(data.shape[-1])))
     wide[..., : data.shape[-1]] = data
     return wide
