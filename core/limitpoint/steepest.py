@@ -91,7 +91,7 @@ class Replay:
         return -log_expm1(self.log_loss[0] - gains + math.log(self.n))
 
     def onsets(self, gamma: float) -> tuple[Tensor, Tensor]:
-        """t_1 and t_2 of the proof of Theorem 5.3, each T + 1 if not in this run; shape (*batch).
+        """t_1 and t_2 of the proof of Theorem 5.3, T and T + 1 if not in this run; shape (*batch).
 
         From t_1 on e^x - 1 - x <= gamma eta_t / 2, so that (20) holds; t_2 is the first step after
         it with G <= 1/(2n), hence L <= log 2 / n and, the loss falling, so for good.
@@ -187,7 +187,7 @@ def progress(problem: Problem, run: Trajectory, norm: float | str) -> Tensor:
     """
     before = run.w[:-1]
     log_dual = log_dual_norm(problem, before, norm).reshape(*before.shape[: -problem.ndim], 1, 1)
-    unit = tensor(problem.grad(before) / Scaled(torch.ones_like(log_dual), log_dual))
+    unit = tensor(Scaled(torch.ones_like(log_dual), -log_dual) * problem.grad(before))
     return -(unit * run.w.diff(dim=0)).sum(problem.dims)
 
 

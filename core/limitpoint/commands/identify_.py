@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=STEPS,
                         help=f"the horizon of each schedule (default {STEPS})")  # fmt: skip
     parser.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS",
-                        help="what the optimizer may take on one schedule (default 300)")  # fmt: skip
+                        help="limit for each schedule (default 300)")  # fmt: skip
     parser.add_argument("--figure", type=Path, default=None, metavar="FILE",
                         help="draw the trends into this file (.png, .svg, .pdf)")  # fmt: skip
     add_json(parser)

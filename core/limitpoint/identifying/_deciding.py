@@ -6,26 +6,28 @@ What is known of the two curves of a norm N, both measured against the certified
 2. Margins are superadditive and norms subadditive, so that r_t is at least the mean of r_s and h_t
    weighted by the two lengths: where h stays above c and ||W|| grows without end, lim inf r >= c.
    Where h is no higher than r, r has nowhere to go.
-3. A certified maximiser of one norm has under 0.8 of the optimum in every other (APART), and no W at
-   all has 0.95 in two norms (SURE): tests/test_identify.py certifies both.
+3. A certified maximiser of one norm has under 0.8 of the optimum in every other (APART), and no W
+   at all has 0.95 in two norms (SURE): tests/test_identify.py certifies both.
 
 **One course.** N *holds* if its position, or its heading throughout the last decade of steps, is at
 least HOLDS = 0.9 and ahead of every other norm by LEAD = 0.1. By 3. the limit is then nearer to the
 maximum in N than any other norm's maximiser is. HOLDS is half way between APART and 1: calibrated,
-not derived; an answer under SURE says by how much it falls short. The course *stalls* if over the
-last half decade no position rose by RISE = 0.005 and the leader's heading is no more than SLACK =
-0.02 above its position (see 2.; plain gradient descent, at 1 - c / log t, still rises by 0.01 at
-t = 1e4). It has *left* N if N led at its peak, has lost FALL = 0.05 since, and leads no more. Else it
-is *moving*. While the loss is above log(2) / n (SEPARATED), where a margin may still be negative
-(signgd_adam, Lemma 5.1), it is too *short* to say. A course on which the mean |gradient| falls under the optimizer's own epsilon is judged
-up to there.
+not derived; an answer under SURE says by how much it falls short. The course has *left* N if N led
+at its peak, has lost FALL = 0.05 since, and leads no more. It *stalls* if over the last half decade
+the leader's position changed by less than RISE = 0.01 and no norm's heading is more than SLACK =
+0.02 above it: by 2. none then goes higher than the leader is (plain gradient descent, at 1 - c /
+log t, still rises by 0.02 at t = 2e4). Else it is *moving*. While the loss is above log(2) / n
+(SEPARATED), where a margin may still be negative (signgd_adam, Lemma 5.1), it is too *short* to
+say. A course on which the mean |gradient| falls under the optimizer's own epsilon is judged up to
+there.
 
 **All courses.** `decaying`, `per-loss` and `fading` decide; a constant step has no theorem, and is
-shown. The answer is N if N holds on one of them, no other norm holds on any, none has stalled or
-left N elsewhere, and `decaying` or `fading` confirms it: N holds there, or leads on both. On
-`per-loss` alone, an optimizer that adds up squares or keeps a maximum looks like one that follows
-the gradient's size: with gradients that shrink it does not. If nothing holds, but every course
-stalls nearest to the same N and reaches APART, the answer is N with what it leaves. If all stall
+shown. The answer is N if N holds on one of them, none of them speaks against it (another norm
+holds, N was left, or it stalls nearest to another norm or below APART), and `decaying` or `fading`
+confirms it: N holds there, or leads on both. On `per-loss` alone, an optimizer that adds up squares
+or keeps a maximum looks like one that follows the gradient's size: with gradients that shrink it
+does not. If nothing holds, but the same N leads on all of them, two reach APART and nowhere is its
+heading more than SLACK above its position, the answer is N with what it leaves. If all stall
 otherwise, or courses contradict each other, it is none of these.
 """
 
@@ -40,7 +42,7 @@ import numpy as np
 from limitpoint.identifying._following import LAG, NORMS, SHORTEST, Curves
 
 APART, HOLDS, SURE, LEAD = 0.8, 0.9, 0.95, 0.1
-RISE, SLACK, FALL = 0.005, 0.02, 0.05
+RISE, SLACK, FALL = 0.01, 0.02, 0.05
 SEPARATED = math.log(2) / 7
 NAMES = tuple(NORMS)
 NONE, UNDECIDED, FAILED = "none of these", "undecided at this horizon", "failed"
@@ -54,9 +56,10 @@ class Verdict:
 
     Attributes:
         status: "holds", "stalls", "left", "moving" or "short".
-        norm: that it holds, left, or is nearest to; None for "short".
+        norm: that it holds, left, or is nearest to, if any.
         ratio: of the certified optimum in that norm.
         text: in words.
+        rising: the norm's heading is above its position by more than SLACK.
         epsilon_step: the first recorded step with a mean |gradient| under epsilon, if any.
     """
 
@@ -64,6 +67,7 @@ class Verdict:
     norm: str | None
     ratio: float
     text: str
+    rising: bool = False
     epsilon_step: int | None = None
 
 
@@ -92,7 +96,7 @@ def judge(curves: Curves, epsilon: float | None = None) -> Verdict:
         epsilon: the optimizer's own, if it is known.
     """
     under = curves.gradient < math.log(epsilon) if epsilon else np.zeros(len(curves.times), bool)
-    if not under.any():
+    if not under[:-LAG].any():
         return _judge(curves)
     first = int(under.argmax())
     before, step = _judge(_until(curves, first)), int(curves.times[first])
@@ -115,8 +119,11 @@ def _judge(curves: Curves) -> Verdict:
         return Verdict("short", None, 0.0, f"too short, {steps} steps{suffix}")
     position = curves.position[-1]
     if curves.loss[-1] > math.log(SEPARATED):
-        loss = f"the loss is {math.exp(curves.loss[-1]):.2g} at step {steps}"
-        return Verdict("short", None, 0.0, f"has not got anywhere yet: {loss}{suffix}")
+        lead = int(position.argmax())
+        leader = NAMES[lead] if position[lead] > 0 else None
+        text = f"the loss is still {math.exp(curves.loss[-1]):.2g} at step {steps}"
+        text += f", {leader} leads at {position[lead]:.3f}" if leader else ""
+        return Verdict("short", leader, max(0.0, float(position[lead])), text + suffix)
     gone = _left(curves)
     sustained = _sustained(curves)
     for scores, what in ((position, "position"), (sustained, "heading")):
@@ -141,7 +148,9 @@ def _judge(curves: Curves) -> Verdict:
         return Verdict(
             "stalls", name, ratio, f"stalls nearest to {name}, at {ratio:.3f}{still}{suffix}"
         )
-    return Verdict("moving", name, ratio, f"still moving, {name} leads at {ratio:.3f}{suffix}")
+    rising = bool(curves.heading[-1, lead] > ratio + SLACK)
+    text = f"still moving, {name} leads at {ratio:.3f}, {'' if rising else 'not '}rising{suffix}"
+    return Verdict("moving", name, ratio, text, rising)
 
 
 def _sustained(curves: Curves) -> np.ndarray:
@@ -162,9 +171,9 @@ def _left(curves: Curves) -> int | None:
 
 
 def _stalls(curves: Curves, lead: int) -> bool:
-    rise = (curves.position[-1] - curves.position[-1 - LAG])[curves.position[-1] > 0]
-    room = curves.heading[-1, lead] - curves.position[-1, lead]
-    return bool(rise.max() < RISE and abs(rise).max() < 4 * RISE and not room > SLACK)
+    at = curves.position[-1, lead]
+    risen = at - curves.position[-1 - LAG, lead]
+    return bool(abs(risen) < RISE and curves.heading[-1].max() <= at + SLACK)
 
 
 def _growth(curves: Curves) -> str:
@@ -185,22 +194,28 @@ def conclude(verdicts: Mapping[str, Verdict]) -> Answer:
     if holding:
         (norm,) = holding
         return _one(str(norm), deciding)
+    if _near(deciding):
+        best = max(deciding.values(), key=lambda v: v.ratio)
+        why = f"nearest to it on every schedule, but it comes no nearer: {_told(deciding)}"
+        return Answer(str(best.norm), best.norm, 1 - best.ratio, why)
     stalled = [v for v in deciding.values() if v.status == "stalls"]
-    nearest = {v.norm for v in deciding.values() if v.norm is not None}
-    if len(stalled) >= 2 and len(nearest) == 1 and max(v.ratio for v in stalled) >= APART:
-        norm, best = str(stalled[0].norm), max(v.ratio for v in stalled)
-        why = f"nearest to it on every schedule, but it stalls: {_told(deciding)}"
-        return Answer(norm, norm, 1 - best, why)
     if len(stalled) == len(deciding):
         return Answer(NONE, None, None, f"nothing moves any more: {_told(deciding)}")
     return Answer(UNDECIDED, None, None, _told(deciding))
+
+
+def _near(deciding: Mapping[str, Verdict]) -> bool:
+    """One norm leads everywhere and rises nowhere, and two courses are nearer than APART."""
+    steady = all(v.status in ("stalls", "moving") and not v.rising for v in deciding.values())
+    reached = sum(v.ratio >= APART for v in deciding.values())
+    return steady and reached >= 2 and len({v.norm for v in deciding.values()}) == 1
 
 
 def _one(norm: str, deciding: Mapping[str, Verdict]) -> Answer:
     against = {
         name: v
         for name, v in deciding.items()
-        if (v.status == "stalls" and v.norm != norm) or v.status == "left"
+        if v.status == "left" or (v.status == "stalls" and (v.norm != norm or v.ratio < APART))
     }
     if against:
         return Answer(NONE, None, None, f"it depends on the schedule: {_told(deciding)}")

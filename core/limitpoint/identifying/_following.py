@@ -30,7 +30,7 @@ NORMS: dict[str, Norm] = {
     "nuclear": "nuclear",
 }
 PER_DECADE, LAG = 8, 4
-FIRST_STEP, PROBE, PROBED = 0.5, 1e-6, 20
+FIRST_STEP, PROBE, PROBED = 1.0, 1e-6, 20
 SHORTEST = 100
 Array = NDArray[np.float64]
 Watch = Callable[[int], None]
@@ -43,7 +43,7 @@ class Curves:
     Attributes:
         times: recorded steps, int64 (R,).
         position: margin of W_t in each norm over the certified optimum, (R, 5), at most 1.
-        heading: the same of W_t - W_s, s the record half a decade before t; NaN where there is none.
+        heading: the same of W_t - W_s, s the record half a decade before t; NaN where none is.
         gradient: natural logarithm of the mean |entry| of the gradient handed over, (R,): the
             largest over the problems.
         size: ||W_t||_2, the least over the problems, (R,).
@@ -72,7 +72,7 @@ def problems_and_optima() -> tuple[Problem, Tensor]:
 
 
 def first_step_size(subject: Subject) -> float:
-    """The lr with which one of the first steps moves a difference of two logits by at most 1/2.
+    """The lr with which one of the first steps moves a difference of two logits by at most 1.
 
     A probe of 20 steps at lr 1e-6, where every gradient is the first one: what momentum and warm-up
     make of it is counted. A step size of the user's own is left as it is.
@@ -110,8 +110,7 @@ def follow(
         SubjectFailed: it raised, left the numbers, did not move or took too long.
     """
     problem, optima = problems_and_optima()
-    schedule = StepSize(step_size, course.decay)
-    rule = subject.factory(schedule, decay=0.0, timeout=timeout)
+    rule = subject.factory(course.step_size(step_size), decay=0.0, timeout=timeout)
     times, w, ended = _iterate(problem, rule, course, log_grid(steps, PER_DECADE), watch)
     lag = min(LAG, len(times))
     heading = torch.full((len(times), len(NORMS)), torch.nan, dtype=torch.float64)
@@ -175,6 +174,6 @@ def _log_gradient(problem: Problem, course: Course, times: NDArray[np.int64], w:
     log_mean = log_sum - np.log(w.shape[-1] * w.shape[-2])
     if course.per_loss:
         log_mean = log_mean - torch.stack([problem.log_value(row) for row in w])
-        factor = [course.oracle(problem, int(t)).factor for t in times]  # type: ignore[attr-defined]
-        log_mean = log_mean + torch.tensor(factor).log().unsqueeze(-1)
+        factors = torch.tensor([course.factor(int(t)) for t in times], dtype=torch.float64)
+        log_mean = log_mean + factors.log().unsqueeze(-1)
     return log_mean.amax(-1)

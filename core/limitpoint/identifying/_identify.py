@@ -98,7 +98,7 @@ def identify(
         timeout: seconds that the optimizer may take on one course, or None.
         watch: called with the course and the step, for progress.
         kwargs: arguments of the optimizer. Its step size is chosen so that the first steps change a
-            difference of logits by at most 1/2, unless given; a weight decay is zero unless given.
+            difference of logits by at most 1, unless given; a weight decay is zero unless given.
 
     Raises:
         UsageError: arguments that the optimizer does not take, or a horizon out of range.
@@ -155,8 +155,8 @@ def _notes(subject: Subject, verdicts: dict[str, Verdict], epsilon: float | None
     if taken:
         where = ", ".join(f"{name} from step {step}" for name, step in taken.items())
         notes.append(
-            f"epsilon = {epsilon:g} is above the mean |gradient|: {where}. From there on it divides "
-            "by a constant, as gradient descent does"
+            f"epsilon = {epsilon:g} is above the mean |gradient|: {where}. "
+            "From there on it divides by a constant, as gradient descent does"
         )
     decay = _argument(subject, "weight_decay", "decay")
     given = {"weight_decay", "decay"} & set(subject.kwargs)
