@@ -173,6 +173,14 @@ MOVING = verdict("moving", ratio=0.82, rising=True)
 CASES = {
     "decaying steps decide": ((verdict("holds"), verdict("holds"), MOVING), "l2"),
     "lr / loss decides where the others are slow": ((MOVING, verdict("holds"), MOVING), "l2"),
+    "one leads elsewhere, one confirms": (
+        (MOVING, verdict("holds", "spectral"), verdict("moving", "spectral", 0.85)),
+        "spectral",
+    ),
+    "one leads elsewhere, the other is too far": (
+        (MOVING, verdict("holds", "spectral"), verdict("moving", "spectral", 0.75)),
+        "undecided at this horizon",
+    ),
     "the others lead elsewhere": (
         (MOVING, verdict("holds", "l-infinity"), MOVING),
         "undecided at this horizon",

@@ -101,8 +101,8 @@ def test_spectral_muon_max_margin(trial: Trial) -> None:
     scattered, and their gap hardly falls any more.
     """
     clusters, digits = problems.clusters(trial.seed, 4, 20, 5, 0.2), problems.digits(100)
-    for problem, eta in ((clusters, 1.0), (digits, 4.0)):
-        best, steps = float(optima(problem, ["spectral"])), trial.steps(3000, 10000)
+    for problem, eta, quick in ((clusters, 1.0, 3000), (digits, 4.0, 2000)):
+        best, steps = float(optima(problem, ["spectral"])), trial.steps(quick, 10000)
         initial = eta / float(measures.reach(problem, "spectral"))
         schedule, every = StepSize(initial, 0.5), range(steps + 1)
         spectral = trial.optimizer("spectral", schedule)

@@ -24,17 +24,17 @@ there.
 **All courses.** `decaying`, `per-loss` and `fading` decide; a constant step has no theorem, and is
 shown. The answer is N if N holds on one of them, none of them speaks against it (another norm
 holds, N was left, or it stalls nearest to another norm or below APART), and `decaying` or `fading`
-confirms it: N holds there, or leads on both. On `per-loss` alone, an optimizer that adds up squares
-or keeps a maximum looks like one that follows the gradient's size: with gradients that shrink it
-does not. If nothing holds, but the same N leads on all of them, two reach APART and nowhere is its
-heading more than SLACK above its position, the answer is N with what it leaves. If all stall
-otherwise, or courses contradict each other, it is none of these.
+confirms it: N leads on one of the two with APART or more, or on both. On `per-loss` alone, an
+optimizer that adds up squares or keeps a maximum looks like one that follows the gradient's size:
+with gradients that shrink it does not. If nothing holds, but the same N leads on all of them, two
+reach APART and nowhere is its heading more than SLACK above its position, the answer is N with what
+it leaves. If all stall otherwise, or courses contradict each other, it is none of these.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -219,9 +219,7 @@ def _one(norm: str, deciding: Mapping[str, Verdict]) -> Answer:
     }
     if against:
         return Answer(NONE, None, None, f"it depends on the schedule: {_told(deciding)}")
-    confirming = [deciding[name] for name in CONFIRMING]
-    held = any(v.status == "holds" for v in confirming)
-    if not held and not all(v.norm == norm for v in confirming):
+    if not _confirmed(norm, [deciding[name] for name in CONFIRMING]):
         return Answer(UNDECIDED, None, None, f"only lr / loss shows {norm}: {_told(deciding)}")
     best = max(v.ratio for v in deciding.values() if v.status == "holds")
     least = [v.ratio for v in deciding.values() if v.status == "stalls" and v.ratio < SURE]
@@ -229,6 +227,13 @@ def _one(norm: str, deciding: Mapping[str, Verdict]) -> Answer:
         f", but for the {1 - min(least):.0%} that it leaves where it stalls" if least else ""
     )
     return Answer(norm, norm, max(0.0, 1 - best), f"{_told(deciding)}{left_over}")
+
+
+def _confirmed(norm: str, courses: Sequence[Verdict]) -> bool:
+    """The norm leads on one course with APART or more, or on all of them."""
+    leads = [v.norm == norm for v in courses]
+    near = [leading and v.ratio >= APART for leading, v in zip(leads, courses, strict=True)]
+    return any(near) or all(leads)
 
 
 def _told(deciding: Mapping[str, Verdict]) -> str:

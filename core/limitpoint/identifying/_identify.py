@@ -68,6 +68,7 @@ def _course_json(course: Course, found: Identification) -> dict[str, Any]:
         "status": verdict.status,
         "norm": verdict.norm,
         "ratio": verdict.ratio,
+        "rising": verdict.rising,
         "text": verdict.text,
         "epsilon_step": verdict.epsilon_step,
         "ended": curves.ended,

@@ -182,12 +182,14 @@ def peak_of(x, r):
 def blend(old, old_scale, a, new, new_scale, b):
     """Old = a * old + b * new, its mantissa kept near one where it has a scale."""
     for r in range(old.shape[0]):
+        # A scale of exactly zero is a value's own at the start of a run, or that of a plain value.
+        scaled = old_scale[r] != 0.0 or new_scale[r] != 0.0
         top = max(old_scale[r], new_scale[r])
         keep, take = a * exp_of(old_scale[r] - top), b * exp_of(new_scale[r] - top)
         for j in range(old.shape[1]):
             old[r, j] = keep * old[r, j] + take * new[r, j]
         old_scale[r] = top
-        if top != 0.0:
+        if scaled:
             _renormalise(old, old_scale, r)
 
 
