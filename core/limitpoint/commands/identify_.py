@@ -16,6 +16,7 @@ from limitpoint.errors import UsageError
 from limitpoint.identifying import (
     COURSES,
     NORMS,
+    STEPS,
     Course,
     Identification,
     draw,
@@ -25,7 +26,6 @@ from limitpoint.identifying import (
 from limitpoint.subjects import Subject
 
 HELP = "which geometry does an optimizer maximise the margin in?"
-STEPS = 20_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
