@@ -16,6 +16,7 @@ from limitpoint import (
     measures,
     optimizers,
     problems,
+    stack,
     steepest,
 )
 from limitpoint.scaled import tensor
@@ -26,16 +27,17 @@ NORMS = (1.0, 1.5, 2.0, 3.0, math.inf)
 def optima(problem: Problem, norms: Sequence[float | str]) -> Tensor:
     """Certified maximum margin in each norm."""
     X, y, k = problem.X, problem.y, problem.classes
-    return torch.tensor([limits.max_margin(X, y, p, classes=k).value for p in norms])
+    found = [limits.max_margin(X, y, p, classes=k).value for p in norms]
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def own_margin(
-    trial: Trial, problem: Problem, run: Trajectory, norm: float | str, best: float
+    trial: Trial, problem: Problem, run: Trajectory, norm: float | str, best: Tensor
 ) -> None:
     """The normalised margin lies between its finite-time bounds and the optimum at every step."""
     story = steepest.replay(problem, run, norm)
     bound = torch.maximum(story.margin_floor(best), story.margin_bound(best))
-    bound = bound[1:] / run.integrals["step_size"][1:]
+    bound = bound[1:] / run.integrals["step_size"][1:].reshape(-1, *[1] * (bound.ndim - 1))
     measured = measures.normalised_margin(problem, run.w[1:], norm)
     where = f"{problem.name}: margin over optimum in norm {norm}, every step"
     trial.at_least(where, measured / best, bound / best, 1e-9, "rounding of the sums")
@@ -79,7 +81,7 @@ def test_nsd_own_norm(trial: Trial) -> None:
             )  # fmt: skip
         if problem is clusters:
             for p, optimum, run in zip(norms, best, runs, strict=True):
-                own_margin(trial, problem, run, p, float(optimum))
+                own_margin(trial, problem, run, p, optimum)
 
 
 @claim(
@@ -95,29 +97,35 @@ def test_nsd_own_norm(trial: Trial) -> None:
 def test_spectral_muon_max_margin(trial: Trial) -> None:
     r"""The finite-time bound for spectral descent, and what is left of both rules' gaps.
 
-    The bound is that of multiclass/nsd-own-norm, in the spectral norm (read in v4). That the exact
-    rules' gap ends below 2/3 of the gap with five Newton-Schulz iterations is calibrated: .09 to
-    .52 of it on seeds 0-11 and on digits. The iterations are the control: their singular values are
-    scattered, and their gap hardly falls any more.
+    The bound is that of multiclass/nsd-own-norm, in the spectral norm (read in v4). The gaps are
+    means over eight clustered problems: with five Newton-Schulz iterations, the control, it hardly
+    falls any more on most of them, but on one in twenty that is not yet to be seen. That the exact
+    rules' mean ends below 2/3 of the control's is calibrated: .25 to .48 of it on seeds 0-19, .44
+    on digits.
     """
-    clusters, digits = problems.clusters(trial.seed, 4, 20, 5, 0.2), problems.digits(100)
-    for problem, eta, quick in ((clusters, 1.0, 3000), (digits, 4.0, 2000)):
-        best, steps = float(optima(problem, ["spectral"])), trial.steps(quick, 10000)
-        initial = eta / float(measures.reach(problem, "spectral"))
-        schedule, every = StepSize(initial, 0.5), range(steps + 1)
+    batch = [problems.clusters(8 * trial.seed + i) for i in range(8)]
+    digits = problems.digits(100)
+    for problem, parts, eta, quick in (
+        (stack(batch), batch, 1.0, 3000),
+        (digits, [digits], 4.0, 2000),
+    ):
+        best = torch.stack([optima(part, ["spectral"]) for part in parts]).squeeze(-1)
+        initial = eta / float(measures.reach(problem, "spectral").max())
+        schedule, steps = StepSize(initial, 0.5), trial.steps(quick, 10000)
         spectral = trial.optimizer("spectral", schedule)
+        every = range(steps + 1)
         run = steepest.paced(trial, problem, spectral, initial, steps, record=every)
         muon = trial.optimizer("muon", schedule, beta1=0.9)
         muon = steepest.paced(trial, problem, muon, initial, steps)
         iterated = trial.run(problem, optimizers.Muon(schedule, beta1=0.9, iterations=5), steps)
         exact, momentum, stalled = (
-            1 - measures.normalised_margin(problem, w, "spectral") / best
+            (1 - measures.normalised_margin(problem, w, "spectral") / best).mean()
             for w in (run.final, muon.final, iterated.final)
         )
         for name, gap in (("spectral descent", exact), ("Muon", momentum)):
-            title = f"{problem.name}: gap of {name} against 2/3 of Newton-Schulz's"
-            trial.ordering(title, gap, stalled * 2 / 3, "calibrated on seeds 0-11")
-        if problem is clusters:
+            title = f"{problem.name}: mean gap of {name} against 2/3 of Newton-Schulz's"
+            trial.ordering(title, gap, stalled * 2 / 3, "calibrated on seeds 0-19")
+        if problem is not digits:
             own_margin(trial, problem, run, "spectral", best)
 
 

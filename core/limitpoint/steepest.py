@@ -65,7 +65,7 @@ class Replay:
         progress = self.step_size * torch.exp(self.log_dual - self.log_loss)[:-1]
         return torch.expm1(self.log_loss.diff(dim=0)) + progress - self.ratio * self.remainder
 
-    def halving_excess(self, gamma: float) -> Tensor:
+    def halving_excess(self, gamma: float | Tensor) -> Tensor:
         """(L(W_{t+1}) - L(W_t) + gamma eta_t G(W_t) / 2) / L(W_t): (20) where <= 0; (T, *batch)."""
         progress = gamma * self.step_size * self.ratio / 2
         return torch.expm1(self.log_loss.diff(dim=0)) + progress
@@ -74,14 +74,14 @@ class Replay:
         """First step from which L <= log 2 / n for good, T + 1 if there is none; shape (*batch)."""
         return last_time(self.log_loss > math.log(math.log(2) / self.n)) + 1
 
-    def margin_bound(self, gamma: float) -> Tensor:
+    def margin_bound(self, gamma: float | Tensor) -> Tensor:
         """Lower bound on the margin of W_t by Lemma C.2, -inf before `separated`; (T + 1, *batch).
 
         From t_1 on, gamma sum eta G / L - sum (e^x - 1 - x) G / L over t_1 <= s < t.
         """
         return accumulated(self.gain(gamma), self.separated())
 
-    def margin_floor(self, gamma: float) -> Tensor:
+    def margin_floor(self, gamma: float | Tensor) -> Tensor:
         """Lower bound on the margin of W_t for every t; shape (T + 1, *batch).
 
         (8) gives log L(W_t) <= log L(W_0) - sum of the gains, and Lemma B.4, in its sharper form,
@@ -90,7 +90,7 @@ class Replay:
         gains = accumulated(self.gain(gamma), torch.zeros((), dtype=torch.int64))
         return -log_expm1(self.log_loss[0] - gains + math.log(self.n))
 
-    def onsets(self, gamma: float) -> tuple[Tensor, Tensor]:
+    def onsets(self, gamma: float | Tensor) -> tuple[Tensor, Tensor]:
         """t_1 and t_2 of the proof of Theorem 5.3, T and T + 1 if not in this run; shape (*batch).
 
         From t_1 on e^x - 1 - x <= gamma eta_t / 2, so that (20) holds; t_2 is the first step after
@@ -101,12 +101,12 @@ class Replay:
         late = torch.arange(len(small)).reshape(-1, *[1] * (small.ndim - 1)) >= t_1
         return t_1, len(small) - (small & late).cumsum(0).clamp(max=1).sum(0)
 
-    def log_loss_bound(self, gamma: float) -> Tensor:
+    def log_loss_bound(self, gamma: float | Tensor) -> Tensor:
         """log of (log 2 / n) exp(-(gamma/4) sum_{t_2 <= s < t} eta_s), (21); inf before t_2."""
         since = accumulated(self.step_size.expand_as(self.ratio), self.onsets(gamma)[1])
         return math.log(math.log(2) / self.n) - gamma / 4 * since
 
-    def theorem_bound(self, gamma: float) -> Tensor:
+    def theorem_bound(self, gamma: float | Tensor) -> Tensor:
         """Lower bound on the margin of W_t by Theorem 5.3, -inf before t_2; (T + 1, *batch).
 
         Lemma C.2 with G/L bounded by Lemma B.3 and (21), so that step sizes alone remain.
@@ -115,7 +115,7 @@ class Replay:
         gain = gamma * self.step_size * (1 - self.n * loss / 2) - self.remainder
         return accumulated(gain, self.onsets(gamma)[1])
 
-    def gain(self, gamma: float) -> Tensor:
+    def gain(self, gamma: float | Tensor) -> Tensor:
         """By how much log L falls at least at each step by (8), shape (T, *batch)."""
         return self.ratio * (gamma * self.step_size - self.remainder)
 
@@ -156,7 +156,7 @@ def replay(problem: Problem, run: Trajectory, norm: float | str) -> Replay:
     """What the lemmas speak of, along a run.
 
     Args:
-        problem: of two classes or more, linear, without a batch of its own.
+        problem: of two classes or more, linear.
         run: every step of it recorded, 0 to T; iterates of shape (T + 1, *batch, k, d).
         norm: the norm of the steepest descent.
 
