@@ -8,6 +8,7 @@ and log t the logarithm of the time (of the sum of the step sizes), w(t) - w_hat
     w~ for GD,   w~ + rho gamma w_hat for l2-SAM,   w~ + rho sign(w_hat) for linf-SAM.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -41,9 +42,10 @@ def certified_svm(problem: Problem) -> SVM:
 
 
 def across(problem: Problem, svm: SVM) -> Tensor:
-    """A start that is not zero: half the last example, without its part along w_hat."""
-    x = problem.X[-1] / 2
-    return x - (x @ svm.w_hat) / (svm.w_hat @ svm.w_hat) * svm.w_hat
+    """A start that is not zero: along the last example, across w_hat, its largest margin one."""
+    x = problem.X[-1]
+    x = x - (x @ svm.w_hat) / (svm.w_hat @ svm.w_hat) * svm.w_hat
+    return x / (problem.X @ x).abs().amax()
 
 
 def log_time_flow(
@@ -71,8 +73,9 @@ def small_step_run(
     In log t the deviation from the limit obeys delta' = -H delta + c w_hat / t, to first order. H
     has the eigenvalue 1 along w_hat and larger ones across, so that delta = c w_hat log t / t; c is
     the sum of 1/2 (the step is finite), sum alpha^2 / eta (the logistic loss is not exponential)
-    and exp(-w~.x_n) / eta of each example off the support, of margin >= 2; a start with w_hat.w = 0
-    delays by 1/eta steps. All are added as positive numbers, and doubled for what does not
+    and exp(-w~.x_n) / eta of each example off the support, of margin >= 2. An example of margin m
+    at the start is felt after e^m / eta steps (w = log(eta t + e^w(0)) in one dimension), and no
+    start has a margin above one. All are added as positive numbers, and doubled for what does not
     resonate.
     """
     norm = torch.linalg.matrix_norm(problem.X, 2).amax()
@@ -82,7 +85,7 @@ def small_step_run(
     S = torch.tensor(eta * steps).double()
     w_hat = torch.stack([svm.w_hat for svm in svms])
     c = max(float(bias(svm, eta)) for svm in svms)
-    delay = 1 / eta
+    delay = math.e / eta
     tolerance = 2 * (c * torch.tensor(steps).log() + delay) / steps
     return run.final - w_hat * S.log(), tolerance
 
