@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         for name in names:
             bar.update(task, description=name)
             path = args.out / f"{name.replace('/', '-')}.{args.format}"
-            FIGURES[name].draw().savefig(path, dpi=150, bbox_inches="tight")
+            FIGURES[name]().savefig(path, dpi=150, bbox_inches="tight")
             bar.console.print(f"{name}: {path}", highlight=False, soft_wrap=True)
             bar.advance(task)
     return 0
