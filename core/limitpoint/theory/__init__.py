@@ -1,0 +1,1 @@
+"""What the papers derive, as functions: quantities a claim compares a run with."""
