@@ -53,16 +53,17 @@ def legs(trial: Trial, problem: Problem, rule: Rule, end: float) -> Iterator[Tra
         begin = short
 
 
-def paced_flow(trial: Trial, problem: Problem, rule: Rule, end: float) -> Trajectory:
-    """The flow on the clock ds = |w - rho|^(L-2) dtau, up to s = `end`; tau is among its integrals.
+def paced_flow(trial: Trial, problem: Problem, rule: Rule, end: float, leads: Tensor) -> Trajectory:
+    """The flow on the clock ds = |w_j - rho|^(L-2) dtau, up to s = `end`; tau is in its integrals.
 
-    On this clock |w - rho| grows or falls at most exponentially: a blow-up is never reached.
+    |w_j - rho| is that of the coordinate that leads, or the norm of several: it changes at most
+    exponentially in s, and a blow-up is never reached.
     """
     power = problem.start.shape[0] - 2
     rate = amplification.slope(problem, SAM)
 
     def pace(w: Tensor) -> Tensor:
-        return (w[0] - RHO).norm() ** -power
+        return (w[0, leads] - RHO).norm() ** -power
 
     speed = amplification.rescaling(rate, pace)
     times = torch.linspace(0, end, 13).tolist()
@@ -182,7 +183,8 @@ def test_sam_linf_deep_flow(trial: Trial) -> None:
 
     Derived. Tolerance 1e-6 of the closed form: local errors of 1e-11 grow like
     ((w_j - rho) / (alpha_j - rho))^(L-1), below 1e4 in the coordinates that stay finite. The
-    blow-up time is read where the winner is above 1e6 rho, at most 1e-6 before it.
+    blow-up time is read where the winner, started above 1.1 rho, is above e^20 rho / 10 > 1e7 rho:
+    the time that is left is below 1e-6 of it.
     """
     for depth in (3, 4, 5):
         sides = (-1, 0, 1, 1, 1) if depth % 2 else (0, 1, 1, 1)
@@ -197,11 +199,11 @@ def judge_blow_up(trial: Trial, problem: Problem, depth: int) -> None:
     mu, alpha = start_of(problem)
     winner = amplification.linf_winner(alpha, mu, RHO, depth)
     rule = trial.optimizer("sam-linf", rho=RHO)
-    run = paced_flow(trial, problem, rule, 22 / float(mu[winner]))
+    run = paced_flow(trial, problem, rule, 20 / float(mu[winner]), winner)
     tau = run.integrals["tau"][:, 0]
     T = amplification.blow_up_times(alpha, mu, RHO, depth).min()
     trial.close(f"L = {depth}: blow-up time", tau[-1], T, 1e-6 * T, "1e-6 before the end")
-    trial.at_least(f"L = {depth}: w_j* there", run.final[0, winner], 1e6 * RHO, 0, "1e-6 left")
+    trial.at_least(f"L = {depth}: w_j* there", run.final[0, winner], 1e7 * RHO, 0, "1e-6 left")
     others = torch.arange(len(mu)) != winner
     expected = amplification.linf_weights(tau, alpha, mu, RHO, depth)[:, others]
     measured = run.w[:, 0, others]
@@ -215,7 +217,7 @@ def judge_approach(trial: Trial, problem: Problem, depth: int) -> None:
     """
     mu, alpha = start_of(problem)
     rule = trial.optimizer("sam-linf", rho=RHO)
-    run = paced_flow(trial, problem, rule, 10 * (depth - 2) / float(mu.max()))
+    run = paced_flow(trial, problem, rule, 10 * (depth - 2) / float(mu.max()), mu > 0)
     tau = run.integrals["tau"][:, 0]
     expected = amplification.linf_weights(tau, alpha, mu, RHO, depth)
     trial.close(f"L = {depth}: w_j below rho", run.w[:, 0], expected, 1e-6 * RHO, "local errors")
