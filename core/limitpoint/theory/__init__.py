@@ -1,1 +1,14 @@
-"""What the papers derive, as functions: quantities a claim compares a run with."""
+"""What the papers derive, as functions: quantities that a claim compares a run with."""
+
+import lazy_loader
+
+MODULES = (
+    "amplification",
+    "descent",
+    "diagonal",
+    "moments",
+    "separable",
+    "sharpness",
+    "steepest",
+)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=MODULES)
