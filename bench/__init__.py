@@ -1,0 +1,1 @@
+"""Benchmarks: the fused engine beside what a user would write instead."""

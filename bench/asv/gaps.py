@@ -1,0 +1,91 @@
+"""What the claims leave open at the quick horizon, on seed 42: gaps, so that lower is better."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ._commit import skipped_where_missing
+
+#: Gaps below it are rounding, which differs from one processor to the next.
+RESOLUTION = 1e-11
+
+
+def _below_one(evidence: Any) -> float:
+    return 1 - evidence.measured
+
+
+def _measured(evidence: Any) -> float:
+    return evidence.measured
+
+
+def _distance(evidence: Any) -> float:
+    return abs(evidence.measured - evidence.expected)
+
+
+def _relative(evidence: Any) -> float:
+    return _distance(evidence) / abs(evidence.expected)
+
+
+#: Name of a gap: claim, the evidence's quantity, and what is made of it.
+GAPS: dict[str, tuple[str, str, Callable[[Any], float]]] = {
+    "Adam, clusters: 1 - max-norm margin / optimum": (
+        "multiclass/adam-max-norm", "clusters: margin / optimum", _below_one,
+    ),
+    "Adam, digits: 1 - max-norm margin / optimum": (
+        "multiclass/adam-max-norm", "digits: margin / optimum", _below_one,
+    ),
+    "GD, logistic: residual off the l2 max margin": (
+        "usam/gd-max-margin", "Logistic: residual", _relative,
+    ),
+    "USAM, logistic: residual off the l2 max margin": (
+        "usam/max-margin", "Logistic: residual", _relative,
+    ),
+    "1-SAM: effective alpha beyond its leading term": (
+        "sam/1-sam-effective-alpha", "remainder, rho to 10 rho", _distance,
+    ),
+    "1-SAM: limit off the certified minimiser": (
+        "sam/1-sam-effective-alpha", "limit, rho = 0.1", _distance,
+    ),
+    "n-SAM: effective alpha beyond its leading term": (
+        "sam/n-sam-effective-alpha", "remainder, rho to 10 rho", _distance,
+    ),
+    "l2-SAM: margin gap at the end": (
+        "minor-first/l2-limit", "several: gap at the end", _measured,
+    ),
+}  # fmt: skip
+
+
+class Claims:
+    """One claim's gap for each entry of `GAPS`."""
+
+    params = (tuple(GAPS),)
+    param_names = ("gap",)
+    unit = "gap"
+    timeout = 600
+
+    def setup_cache(self) -> dict[str, float]:
+        """Evaluate the claims once for all; what a commit lacks is left out."""
+        try:
+            from limitpoint import Setting, all_claims
+        except ImportError:
+            return {}
+        claims, setting = all_claims(), Setting()
+        wanted = {claim for claim, _, _ in GAPS.values() if claim in claims}
+        found = {
+            (name, evidence.quantity): evidence
+            for name in wanted
+            for evidence in claims[name].evaluate(setting).evidence
+        }
+        return {
+            gap: max(measure(found[claim, quantity]), RESOLUTION)
+            for gap, (claim, quantity, measure) in GAPS.items()
+            if (claim, quantity) in found
+        }
+
+    def setup(self, left: dict[str, float], gap: str) -> None:
+        """Skip what the commit does not have."""
+        with skipped_where_missing():
+            left[gap]
+
+    def track_gap(self, left: dict[str, float], gap: str) -> float:
+        """The gap that the claim leaves."""
+        return left[gap]

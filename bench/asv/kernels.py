@@ -1,0 +1,170 @@
+"""Trajectories of each model under its rules, by batch and device.
+
+Every batch does the same number of problem-steps, so that its time shows what batching is worth.
+On the processor there is one thread, and its own time counts: a busy machine changes little.
+"""
+
+import os
+import time
+from functools import cache
+from typing import Any, ClassVar
+
+from ._commit import skipped_where_missing
+
+BATCHES = (1, 32, 256)
+DEVICES = ("cpu", "cuda")
+
+
+@cache
+def _problems(make: Any, count: int) -> Any:
+    """Problems of the seeds 0, 1, ..., as one batch; made once in a process."""
+    from limitpoint import stack
+
+    return stack([make(seed) for seed in range(count)])
+
+
+def _rule(role: str, step_size: float, settings: dict[str, Any]) -> Any:
+    from limitpoint.roles import ROLES
+
+    return ROLES[role](step_size=step_size, **settings)
+
+
+class _Kernel:
+    """One model.
+
+    Attributes:
+        settings: of each rule, besides its step size.
+        step_size: of every rule.
+        problem_steps: problems times steps of one run.
+    """
+
+    settings: ClassVar[dict[str, dict[str, Any]]]
+    step_size: ClassVar[float]
+    problem_steps: ClassVar[int]
+    param_names = ("rule", "batch", "device")
+    # Three samples at least, ten at most, within half a second.
+    repeat = (3, 10, 0.5)
+    timeout = 300
+
+    def setup(self, rule: str, batch: int, device: str) -> None:
+        """Make the problems, and take one step: kernels are compiled before the clock runs."""
+        os.environ["LIMITPOINT_THREADS"] = "1"
+        with skipped_where_missing():
+            import torch
+
+            if device == "cuda" and not torch.cuda.is_available():
+                raise NotImplementedError("no CUDA device")
+            torch.set_num_threads(1)
+            self.problem = _problems(self.make, batch)
+            self.rule = _rule(rule, self.step_size, self.settings[rule])
+            self.device = device
+            self.timer = time.process_time if device == "cpu" else time.perf_counter
+            self.go(1)
+
+    @staticmethod
+    def make(seed: int) -> Any:
+        """The model's problem for a seed."""
+        raise NotImplementedError
+
+    def go(self, steps: int) -> None:
+        """Run so many steps and keep the last iterate alone."""
+        from limitpoint import run
+
+        run(self.problem, self.rule, steps, record=(steps,), device=self.device)
+
+    def time_run(self, rule: str, batch: int, device: str) -> None:
+        """Seconds of a run."""
+        self.go(self.problem_steps // batch)
+
+    def peakmem_run(self, rule: str, batch: int, device: str) -> None:
+        """Peak memory of a process that does the run."""
+        self.go(self.problem_steps // batch)
+
+
+class Linear(_Kernel):
+    """Binary logistic regression, n = 200, d = 64."""
+
+    settings: ClassVar = {
+        "gd": {},
+        "momentum": {"momentum": 0.9},
+        "usam": {"rho": 0.05},
+        "sam-l2": {"rho": 0.05},
+    }
+    params = (tuple(settings), BATCHES, DEVICES)
+    step_size = 0.01
+    problem_steps = 2560
+
+    @staticmethod
+    def make(seed: int) -> Any:
+        """Gaussian inputs, labelled by a hidden direction."""
+        import torch
+
+        from limitpoint import Problem, losses, models
+
+        random = torch.Generator().manual_seed(seed)
+        X = torch.randn(200, 64, generator=random, dtype=torch.float64)
+        y = torch.sign(X @ torch.randn(64, generator=random, dtype=torch.float64))
+        start = torch.zeros(64, dtype=torch.float64)
+        return Problem("logistic", models.Linear(), losses.Logistic(), X, y, start)
+
+
+class Diagonal(_Kernel):
+    """Sparse regression by a diagonal network, n = 20, d = 30."""
+
+    settings: ClassVar = {
+        "gd": {},
+        "n-sam": {"rho": 0.05},
+        "1-sam": {"rho": 0.05},
+        "sam-linf": {"rho": 0.01},
+    }
+    params = (tuple(settings), BATCHES, DEVICES)
+    step_size = 0.05
+    problem_steps = 12_800
+
+    @staticmethod
+    def make(seed: int) -> Any:
+        """The sparse regression of the paper."""
+        from limitpoint import problems
+
+        return problems.sparse_regression(seed)
+
+
+class Multiclass(_Kernel):
+    """Cross-entropy on Gaussian clusters, k = 10, d = 25, n = 500."""
+
+    settings: ClassVar = {
+        "signgd": {},
+        "adam": {"beta1": 0.9, "beta2": 0.95},
+        "spectral": {},
+        "muon": {"beta1": 0.9},
+    }
+    params = (tuple(settings), BATCHES, DEVICES)
+    step_size = 0.1
+    problem_steps = 2560
+
+    @staticmethod
+    def make(seed: int) -> Any:
+        """Clusters that are linearly separable."""
+        from limitpoint import problems
+
+        return problems.clusters(seed, k=10, d=25, per_class=50)
+
+
+class Length:
+    """Peak memory by the number of steps: a run keeps what it records, and no more."""
+
+    params = (1_000, 100_000)
+    param_names = ("steps",)
+    timeout = 300
+
+    def setup(self, steps: int) -> None:
+        """GD on the diagonal network."""
+        with skipped_where_missing():
+            self.problem = _problems(Diagonal.make, 1)
+            self.rule = _rule("gd", 0.05, {})
+
+    def peakmem_run(self, steps: int) -> None:
+        """Peak memory of a process that does so many steps."""
+        from limitpoint import run
+
+        run(self.problem, self.rule, steps, record=(steps,))
