@@ -1,12 +1,16 @@
 """No rival survives a claim that names it."""
 
+from collections import Counter
+
 import pytest
 
 from limitpoint import Setting, all_claims
 from limitpoint.mutants import fight, named_pairs
 from limitpoint.rivals import RIVALS
 
-PAIRS = named_pairs(list(all_claims().values()))
+CLAIMS = list(all_claims().values())
+PAIRS = named_pairs(CLAIMS)
+LEAST = 6
 
 
 @pytest.mark.parametrize(
@@ -14,9 +18,19 @@ PAIRS = named_pairs(list(all_claims().values()))
 )
 def test_rival_is_refuted(claim, rival):
     duel = fight(claim, rival, Setting())
-    assert duel.killed, f"{rival} survives {claim.id}: {duel.outcome}"
+    assert duel.killed, f"{rival} survives {claim.id}: {duel}"
 
 
-def test_every_rival_is_named_by_a_claim():
-    named = {rival for _, rival in PAIRS}
-    assert named == set(RIVALS)
+def test_every_rival_is_named_in_each_of_its_roles():
+    named = {(rival, claim.roles[0]) for claim, rival in PAIRS}
+    assert named == {(rival.name, role) for rival in RIVALS.values() for role in rival.roles}
+
+
+def test_every_claim_with_a_role_names_a_rival():
+    assert not [claim.id for claim in CLAIMS if claim.roles and not claim.rivals]
+
+
+def test_every_role_has_its_rivals():
+    found = Counter(role for rival in RIVALS.values() for role in rival.roles)
+    roles = {claim.roles[0] for claim in CLAIMS if claim.roles}
+    assert {role: found[role] for role in roles if found[role] < LEAST} == {}

@@ -3,74 +3,201 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+import time
+from pathlib import Path
 
-from rich.progress import Progress, TimeRemainingColumn
+from rich.columns import Columns
+from rich.console import Group
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from limitpoint.claiming import Setting
-from limitpoint.commands._options import add_json, add_selection, console, print_json, selected
+from limitpoint.commands._options import add_selection, console, selected
 from limitpoint.errors import UsageError
-from limitpoint.mutants import Duel, kill_matrix, named_pairs
-from limitpoint.rivals import RIVALS
+from limitpoint.mutants import Duel, Matrix, all_pairs, kill_matrix, named_pairs, processes
 
 HELP = "print the kill matrix: claims against rivals"
 MARKS = {
-    "refuted": "[green]refuted[/]",
-    "supported": "[bold red]SURVIVED[/]",
-    "inconclusive": "[yellow]inconclusive[/]",
-    "not-applicable": "[cyan]not applicable[/]",
+    "refuted": Text("■", "green"),
+    "survived": Text("✗", "bold red"),
+    "not applicable": Text("-", "cyan"),
 }
+#: A rival that the claim does not name may survive it.
+SPARED = Text("□", "yellow")
+NOT_RUN = Text("·", "bright_black")
+INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `limitpoint mutants`."""
     add_selection(parser)
+    parser.add_argument("--all", action="store_true",
+                        help="every rival of a role against every claim about it")  # fmt: skip
     parser.add_argument("--seed", type=int, default=42, help="seed of the data (default 42)")
-    add_json(parser)
+    parser.add_argument("--jobs", type=int, default=None, metavar="N",
+                        help="processes (default: one a core)")  # fmt: skip
+    parser.add_argument("--reasons", action="store_true",
+                        help="list the duels, each with what was measured")  # fmt: skip
+    parser.add_argument("--figure", type=Path, default=None, metavar="FILE",
+                        help="draw the heat map (.png, .svg, .pdf)")  # fmt: skip
+    parser.add_argument("--json", nargs="?", const="-", default=None, metavar="FILE",
+                        help="keep the matrix in a file, or print it as JSON")  # fmt: skip
+    parser.add_argument("--show", type=Path, default=None, metavar="FILE",
+                        help="run nothing: show the matrix that --json kept")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the matrix; 1 if a rival survives."""
+    """Print the matrix; 1 if a rival survives where it must not."""
+    if args.figure is not None:
+        _check_figure(args.figure)
+    if args.show is not None:
+        matrix, interrupted = Matrix.read(args.show), False
+    else:
+        matrix, interrupted = _fought(args)
+    if args.json == "-":
+        print(json.dumps(matrix.as_dict(), indent=1))
+    else:
+        _show(matrix, reasons=args.reasons)
+    if args.figure is not None:
+        from limitpoint.figures.kill_matrix import kill_matrix as draw
+
+        args.figure.parent.mkdir(parents=True, exist_ok=True)
+        draw(matrix).savefig(args.figure, dpi=150)
+        print(f"figure: {args.figure}", file=sys.stderr)
+    if interrupted:
+        return INTERRUPTED
+    return 1 if matrix.failures() else 0
+
+
+def _check_figure(path: Path) -> None:
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"--figure {path}: the name must end in .png, .svg or .pdf")
+
+
+def _fought(args: argparse.Namespace) -> tuple[Matrix, bool]:
+    """The matrix as far as it got, and whether it was interrupted."""
     claims = selected(args)
-    pairs = named_pairs(claims)
+    pairs = (all_pairs if args.all else named_pairs)(claims)
     if not pairs:
         raise UsageError("none of the selected claims names a rival")
-    duels = []
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
-        task = bar.add_task("duels", total=len(pairs))
-        for duel in kill_matrix(claims, Setting(seed=args.seed)):
-            duels.append(duel)
-            bar.update(task, advance=1, description=f"{duel.claim.id} x {duel.rival}")
-    survivors = [duel for duel in duels if not duel.killed]
-    if args.json:
-        print_json([_record(duel) for duel in duels])
-    else:
-        console().print(_table(duels))
-        print(
-            f"{len(duels)} duels, {len({d.claim.id for d in duels})} claims, "
-            f"{len({d.rival for d in duels})} rivals: {len(survivors)} survived"
-        )
-    return 1 if survivors else 0
+    jobs = processes(pairs) if args.jobs is None else args.jobs
+    if jobs < 1:
+        raise UsageError(f"--jobs {jobs}: must be >= 1")
+    setting = Setting(seed=args.seed)
+    with _Bar(None if args.json in (None, "-") else Path(args.json)) as bar:
+        try:
+            kill_matrix(claims, setting, everything=args.all, jobs=jobs, watch=bar.watch)
+        except KeyboardInterrupt:
+            print(f"interrupted after {len(bar.matrix.duels)} of {len(pairs)} duels",
+                  file=sys.stderr)  # fmt: skip
+            return bar.matrix, True
+    return bar.matrix, False
 
 
-def _record(duel: Duel) -> dict[str, object]:
-    return {
-        "claim": duel.claim.id,
-        "rival": duel.rival,
-        "verdict": duel.outcome.verdict,
-        "reason": duel.outcome.reason,
-    }
+class _Bar(Progress):
+    """Progress and an estimate on standard error; keeps the matrix in a file as it grows."""
+
+    INTERVAL = 2.0
+
+    def __init__(self, path: Path | None) -> None:
+        columns = [*Progress.get_default_columns()[:-2], MofNCompleteColumn()]
+        super().__init__(*columns, TimeRemainingColumn(compact=True),
+                         console=console(stderr=True), transient=True)  # fmt: skip
+        self.path = path
+        self.task = self.add_task("duels")
+        self.written = 0.0
+        self.matrix: Matrix
+
+    def watch(self, matrix: Matrix) -> None:
+        """Show and keep the matrix so far."""
+        self.matrix = matrix
+        last = matrix.duels[-1] if matrix.duels else None
+        name = f"{last.claim} x {last.rival}" if last else "duels"
+        self.update(self.task, total=matrix.planned, completed=len(matrix.duels), description=name)
+        if self.path and time.monotonic() - self.written > self.INTERVAL:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write the file, if there is one."""
+        if self.path:
+            self.matrix.write(self.path)
+            self.written = time.monotonic()
+
+    def stop(self) -> None:
+        """Write what is there, whatever the reason to stop, and clear the line."""
+        if hasattr(self, "matrix"):
+            self.keep()
+        super().stop()
 
 
-def _table(duels: list[Duel]) -> Table:
-    table = Table(title="kill matrix", title_justify="left")
-    for column in ("claim", "rival", "what is wrong with it", "verdict", "by"):
+def _show(matrix: Matrix, *, reasons: bool) -> None:
+    out = console()
+    roles = dict.fromkeys(role for role in matrix.claims.values() if role)
+    for role in roles:
+        out.print(_block(matrix, role))
+    out.print(Text.assemble(
+        MARKS["refuted"], " refuted   ", MARKS["survived"], " survived   ",
+        SPARED, " survived, and the claim does not name it   ",
+        MARKS["not applicable"], " not applicable   ", NOT_RUN, " not run", "\n",
+    ))  # fmt: skip
+    if reasons:
+        out.print(_listing(matrix))
+    failures = matrix.failures()
+    for line in failures:
+        out.print(Text.assemble(("FAILED ", "bold red"), line))
+    print(_totals(matrix))
+
+
+def _totals(matrix: Matrix) -> str:
+    duels = matrix.duels
+    named = [duel for duel in duels if duel.named]
+    survivors = sum(not duel.killed for duel in named)
+    return (
+        f"{len(duels)} duels, {len({d.claim for d in duels})} claims, "
+        f"{len({d.rival for d in duels})} rivals: {sum(d.killed for d in duels)} refuted; "
+        f"of {len(named)} named ones {survivors} survived; {len(matrix.failures())} failures"
+    )
+
+
+def _block(matrix: Matrix, role: str) -> Group:
+    """The claims about a role against the rivals that play it, a character a duel."""
+    duels = {(d.claim, d.rival): d for d in matrix.duels if d.role == role}
+    rivals = matrix.playing(role)
+    claims = [claim for claim, played in matrix.claims.items() if played == role]
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(rivals)]
+    names = zip(letters, rivals, strict=True)
+    key = Columns([Text.assemble((letter, "bold"), f" {name}") for letter, name in names],
+                  padding=(0, 2))  # fmt: skip
+    table = Table(title=f"\n{role}", title_style="bold", title_justify="left", box=None,
+                  pad_edge=False, header_style="bold")  # fmt: skip
+    table.add_column("claim", overflow="fold", min_width=30)
+    table.add_column(" ".join(letters), no_wrap=True)
+    table.add_column("refuted", justify="right")
+    for claim in claims:
+        row = [duels.get((claim, rival)) for rival in rivals]
+        fought = [duel for duel in row if duel]
+        cells = Text(" ").join(_mark(duel) for duel in row)
+        table.add_row(claim, cells, f"{sum(d.killed for d in fought)}/{len(fought)}")
+    return Group(table, key)
+
+
+def _mark(duel: Duel | None) -> Text:
+    if duel is None:
+        return NOT_RUN
+    return SPARED if duel.result == "survived" and not duel.named else MARKS[duel.result]
+
+
+def _listing(matrix: Matrix) -> Table:
+    table = Table(title="duels", title_justify="left")
+    for column in ("claim", "rival", "what is wrong with it", "result", "by"):
         table.add_column(column, overflow="fold")
     last = ""
-    for duel in duels:
-        claim_id = duel.claim.id if duel.claim.id != last else ""
-        last = duel.claim.id
-        fault = RIVALS[duel.rival].fault
-        table.add_row(claim_id, duel.rival, fault, MARKS[duel.outcome.verdict], duel.outcome.reason)
+    order = {claim: place for place, claim in enumerate(matrix.claims)}
+    for duel in sorted(matrix.duels, key=lambda d: order[d.claim]):
+        claim, last = duel.claim if duel.claim != last else "", duel.claim
+        fault = matrix.rivals[duel.rival]["fault"]
+        table.add_row(claim, duel.rival, fault, Text(duel.result, _mark(duel).style), Text(duel.reason))
     return table

@@ -4,7 +4,7 @@ A figure is registered by `figure` and drawn by calling it: it returns a matplot
 touches no global state of pyplot.
 """
 
-from limitpoint.figures import adaptive, minor_first, multiclass, usam  # registration
+from limitpoint.figures import adaptive, minor_first, multiclass, sam, usam  # registration
 from limitpoint.figures._registry import FIGURES, Drawing, figure
 
-__all__ = ["FIGURES", "Drawing", "adaptive", "figure", "minor_first", "multiclass", "usam"]
+__all__ = ["FIGURES", "Drawing", "adaptive", "figure", "minor_first", "multiclass", "sam", "usam"]

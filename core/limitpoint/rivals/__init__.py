@@ -6,22 +6,27 @@ theorem's settings, takes the ones it knows, and gets one thing wrong.
 
 from limitpoint.rivals import (  # registration
     adaptive,
+    any_rule,
     descent,
     diagonal,
     one_example,
+    perturbations,
     right_rules,
     sharpness,
 )
-from limitpoint.rivals._registry import RIVALS, Rival, build, plain, rival
+from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, plain, rival
 
 __all__ = [
     "RIVALS",
     "Rival",
     "adaptive",
+    "any_rule",
     "build",
     "descent",
     "diagonal",
+    "mutation",
     "one_example",
+    "perturbations",
     "plain",
     "right_rules",
     "rival",

@@ -13,14 +13,14 @@ from limitpoint.scaled import Scaled, Value, rescaled, square, tensor
 from limitpoint.schedules import StepSize
 
 
-@rival("adam-beta-swap", "beta1 and beta2 swapped")
+@rival("adam-beta-swap", "beta1 and beta2 swapped", "adam adamw")
 def _beta_swap(
     step_size: StepSize, beta1: float = 0.9, beta2: float = 0.999, **settings: Any
 ) -> Rule:
     return build(optimizers.Adam, step_size, settings, beta1=beta2, beta2=beta1)
 
 
-plain("adam-epsilon", "an epsilon of 1e-2", optimizers.Adam, epsilon=1e-2)
+plain("adam-epsilon", "an epsilon of 1e-2", "adam", optimizers.Adam, epsilon=1e-2)
 
 
 class _AMSGrad(optimizers.Adam):
@@ -37,7 +37,7 @@ def _maximum(x: Value, y: Value) -> Value:
     return torch.maximum(tensor(x), tensor(y))
 
 
-plain("amsgrad", "the second moment may only grow (AMSGrad)", _AMSGrad)
+plain("amsgrad", "the second moment may only grow (AMSGrad)", "adam", _AMSGrad)
 
 
 class _SquaredTwice(optimizers.Adam):
@@ -47,7 +47,12 @@ class _SquaredTwice(optimizers.Adam):
         return Moments(new.m, rescaled(v if state is None else self.beta2 * state.v + v))
 
 
-plain("adam-squared-twice", "the gradient is squared twice in the second moment", _SquaredTwice)
+plain(
+    "adam-squared-twice",
+    "the gradient is squared twice in the second moment",
+    "adam adamw",
+    _SquaredTwice,
+)
 
 
 class _FirstMomentUndamped(optimizers.Adam):
@@ -56,7 +61,7 @@ class _FirstMomentUndamped(optimizers.Adam):
         return Moments(rescaled(g if state is None else self.beta1 * state.m + g), new.v)
 
 
-plain("adam-undamped", "the factor 1 - beta1 is missing", _FirstMomentUndamped)
+plain("adam-undamped", "the factor 1 - beta1 is missing", "adam adamw", _FirstMomentUndamped)
 
 
 class _RootLost(optimizers.Adam):
@@ -64,7 +69,7 @@ class _RootLost(optimizers.Adam):
         return tensor(moments.m) / tensor(moments.v).clamp_min(1e-300)
 
 
-plain("adam-root-lost", "divided by the second moment instead of its root", _RootLost)
+plain("adam-root-lost", "divided by the second moment instead of its root", "adam adamw", _RootLost)
 
 
 class _OneForAllClasses(optimizers.Adam):
@@ -77,7 +82,7 @@ class _OneForAllClasses(optimizers.Adam):
         return Moments(new.m, Scaled(shared, aligned.log_scale).normalized())
 
 
-plain("adam-shared-moment", "one second moment for all classes", _OneForAllClasses)
+plain("adam-shared-moment", "one second moment for all classes", "adam", _OneForAllClasses)
 
 
 class _CoupledDecay(optimizers.Adam):
@@ -86,9 +91,14 @@ class _CoupledDecay(optimizers.Adam):
         return w - self.step_size.at(t) * self.ratio(moments, t), moments
 
 
-plain("adam-coupled-decay", "the decay is added to the gradient (Adam with l2)", _CoupledDecay)
-plain("adam-no-decay", "the weight decay is ignored", optimizers.Adam, decay=0.0)
-plain("adam-no-epsilon", "the epsilon is ignored", optimizers.Adam, epsilon=0.0)
+plain(
+    "adam-coupled-decay",
+    "the decay is added to the gradient (Adam with l2)",
+    "adamw",
+    _CoupledDecay,
+)
+plain("adam-no-decay", "the weight decay is ignored", "adamw", optimizers.Adam, decay=0.0)
+plain("adam-no-epsilon", "the epsilon is ignored", "adam", optimizers.Adam, epsilon=0.0)
 
 
 class _EpsilonInside(optimizers.Adam):
@@ -97,4 +107,46 @@ class _EpsilonInside(optimizers.Adam):
         return tensor(moments.m) / root.clamp_min(1e-300)
 
 
-plain("adam-epsilon-inside", "epsilon is added to v, under the root", _EpsilonInside)
+plain("adam-epsilon-inside", "epsilon is added to v, under the root", "adam", _EpsilonInside)
+
+
+class _HalfCorrected(optimizers.Adam):
+    """m / (1 - beta1^t) over the root of a v that is not corrected."""
+
+    def ratio(self, moments: Moments, t: int) -> Tensor:
+        return super().ratio(moments, t) / (1 - self.beta1 ** (t + 1))
+
+
+plain("adam-half-corrected", "the bias of the first moment alone is corrected", "adam adamw",
+      _HalfCorrected)  # fmt: skip
+
+
+class _LateSecondMoment(optimizers.Adam):
+    """v_{t-1}, as ADOPT has it; the first step has no other than its own."""
+
+    def step(self, oracle: Oracle, w: Tensor, state: Moments | None, t: int) -> tuple[Tensor, Any]:
+        moments = self.moments(oracle.grad(w), state)
+        late = moments if state is None else Moments(moments.m, state.v)
+        eta = self.step_size.at(t)
+        return (1 - eta * self.decay) * w - eta * self.ratio(late, t), moments
+
+
+plain("adam-late-moment", "divided by the second moment of one step ago", "adam",
+      _LateSecondMoment)  # fmt: skip
+
+
+class _DecayUphill(optimizers.Adam):
+    def step(self, oracle: Oracle, w: Tensor, state: Moments | None, t: int) -> tuple[Tensor, Any]:
+        moved, state = super().step(oracle, w, state, t)
+        return moved + 2 * self.step_size.at(t) * self.decay * w, state
+
+
+class _DecayUnscaled(optimizers.Adam):
+    def step(self, oracle: Oracle, w: Tensor, state: Moments | None, t: int) -> tuple[Tensor, Any]:
+        moved, state = super().step(oracle, w, state, t)
+        return moved + (self.step_size.at(t) - 1) * self.decay * w, state
+
+
+plain("adamw-decay-uphill", "the sign of the weight decay is wrong", "adamw", _DecayUphill)
+plain("adamw-decay-unscaled", "the decay is not multiplied by the step size", "adamw",
+      _DecayUnscaled)  # fmt: skip

@@ -2,33 +2,132 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from limitpoint import optimizers
+from limitpoint.optimizers.steepest_descent import matrix_direction
 from limitpoint.problem import Oracle
 from limitpoint.rivals._registry import plain
+from limitpoint.scaled import Scaled, Value, rescaled, safe_ratio, sign, tensor, vector_norm
 
 
-class _Ascent(optimizers.SteepestDescent):
-    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
-        return -super().direction(oracle, w)
+class _FeedBack(optimizers.SteepestDescent):
+    """p = eta g + e; the step is the sign of p, as long as p; e is what the step left of p."""
 
-
-plain("ascent", "the sign of the step is wrong", _Ascent)
-
-
-class _Stale(optimizers.SteepestDescent):
-    def init(self, oracle: Oracle, w: Tensor) -> Tensor:
-        return w
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        return torch.zeros_like(w)
 
     def step(self, oracle: Oracle, w: Tensor, state: Tensor, t: int) -> tuple[Tensor, Any]:
-        return w - self.step_size.at(t) * self.direction(oracle, state), w
+        wanted = self.step_size.at(t) * tensor(oracle.grad(w)) + state
+        taken = wanted.sign() * wanted.abs().mean(oracle.dims, keepdim=True)
+        return w - taken, wanted - taken
 
 
-plain("stale", "steepest descent along the gradient of one step ago", _Stale)
+plain("sign-feedback", "what the sign rounds off is fed back (EF-SignSGD)", "signgd", _FeedBack)
+
+
+class _SoftSign(optimizers.SteepestDescent):
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        g = tensor(oracle.grad(w))
+        return g / (g.abs() + 1e-3)
+
+
+plain("sign-epsilon", "g / (|g| + 1e-3) in place of the sign", "signgd", _SoftSign)
+
+
+class _MajorityVote(optimizers.SteepestDescent):
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        each = oracle.sharpness_batches(1).grad(w.unsqueeze(-oracle.ndim - 1))
+        return sign(each).sum(-oracle.ndim - 1).sign()
+
+
+plain("sign-majority", "the examples vote on each sign", "signgd", _MajorityVote)
+
+
+class _NormTwice(optimizers.SteepestDescent):
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        g = oracle.grad(w)
+        return safe_ratio(g, oracle.norm(g, 2)) / tensor(oracle.norm(g, 2)).clamp_min(1e-300)
+
+
+plain("ngd-squared", "divided by the norm twice", "ngd", _NormTwice)
+
+
+class _Rows(optimizers.SteepestDescent):
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        g = oracle.grad(w)
+        return safe_ratio(g, vector_norm(g, 2, (-1,)))
+
+
+plain("ngd-rows", "each class's row is normalised by itself", "ngd spectral", _Rows)
+
+
+class _Clipped(optimizers.SteepestDescent):
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        g = tensor(oracle.grad(w))
+        return g / tensor(oracle.norm(g, 2)).clamp_min(1.0)
+
+
+plain("ngd-clipped", "clipped at norm one in place of normalised", "ngd", _Clipped)
+
+
+class _NormEpsilon(optimizers.SteepestDescent):
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        g = tensor(oracle.grad(w))
+        return g / (tensor(oracle.norm(g, 2)) + 1e-3)
+
+
+plain("ngd-epsilon", "divided by the norm plus 1e-3", "ngd", _NormEpsilon)
 plain(
     "newton-schulz",
     "five Newton-Schulz iterations in place of the polar factor",
+    "spectral muon",
     optimizers.Muon,
     iterations=5,
 )
+
+
+class _RankOne(optimizers.Muon):
+    def orthogonal(self, m: Value) -> Tensor:
+        left, _, right = torch.linalg.svd(matrix_direction(m), full_matrices=False)
+        return left[..., :1] @ right[..., :1, :]
+
+
+class _Stretched(optimizers.Muon):
+    def orthogonal(self, m: Value) -> Tensor:
+        g = matrix_direction(m)
+        return g / torch.linalg.matrix_norm(g, 2, keepdim=True)
+
+
+class _OrthogonalFirst(optimizers.Muon):
+    """Orthogonal steps, averaged: the two operations of Muon in the wrong order."""
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        m = (1 - self.beta1) * self.orthogonal(oracle.grad(w))
+        m = m if state is None else self.beta1 * state + m
+        return w - self.step_size.at(t) * m, m
+
+
+class _Nesterov(optimizers.Muon):
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        g = (1 - self.beta1) * oracle.grad(w)
+        m = rescaled(g if state is None else self.beta1 * state + g)
+        return w - self.step_size.at(t) * self.orthogonal(self.beta1 * m + g), m
+
+
+class _Scaled(optimizers.Muon):
+    def orthogonal(self, m: Value) -> Tensor:
+        mantissa = m.mantissa if isinstance(m, Scaled) else m
+        return 0.2 * max(mantissa.shape[-2:]) ** 0.5 * super().orthogonal(m)
+
+
+ONE = {"beta1": 0.0}
+plain("spectral-rank-one", "the leading singular pair alone", "spectral", _RankOne, **ONE)
+plain("spectral-stretched", "divided by the spectral norm alone", "spectral", _Stretched, **ONE)
+plain("muon-rank-one", "the leading singular pair alone", "muon", _RankOne)
+plain("muon-stretched", "divided by the spectral norm alone", "muon", _Stretched)
+plain("muon-order", "orthogonalised first, averaged afterwards", "muon", _OrthogonalFirst)
+plain("muon-nesterov", "with Nesterov's momentum", "muon", _Nesterov)
+plain("muon-scaled", "multiplied by 0.2 sqrt(max(k, d))", "muon", _Scaled)
+plain("muon-no-momentum", "the momentum is dropped", "muon", optimizers.Muon, **ONE)

@@ -19,4 +19,9 @@ class _LinearModel(optimizers.GD):
         return oracle.grad(w) / (w**2).sum(-2, keepdim=True)
 
 
-plain("linear-model", "gradient descent on the linear model in place of the network", _LinearModel)
+plain(
+    "linear-model",
+    "gradient descent on the linear model in place of the network",
+    "gd",
+    _LinearModel,
+)

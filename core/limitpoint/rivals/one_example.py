@@ -15,7 +15,7 @@ class _Layerwise(optimizers.L2SAM):
         return safe_ratio(g, vector_norm(g, 2, (-1,)))
 
 
-plain("sam-l2-layerwise", "each layer's perturbation is normalised by itself", _Layerwise)
+plain("sam-l2-layerwise", "each layer's perturbation is normalised by itself", "sam-l2", _Layerwise)
 
 
 class _SignDownhill(optimizers.LinfSAM):
@@ -23,7 +23,7 @@ class _SignDownhill(optimizers.LinfSAM):
         return -super().ascent(oracle, w)
 
 
-plain("sam-linf-downhill", "the sign of the perturbation is wrong", _SignDownhill)
+plain("sam-linf-downhill", "the sign of the perturbation is wrong", "sam-linf", _SignDownhill)
 
 
 class _GentleUSAM(optimizers.USAM):
@@ -36,4 +36,4 @@ class _GentleUSAM(optimizers.USAM):
         return w + tensor(rho * self.ascent(oracle, w))
 
 
-plain("usam-gentle", "no normalisation, and a radius below 1 / (2 mu_d)", _GentleUSAM)
+plain("usam-gentle", "no normalisation, and a radius below 1 / (2 mu_d)", "sam-l2", _GentleUSAM)

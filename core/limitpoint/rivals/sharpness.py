@@ -9,32 +9,26 @@ from limitpoint import optimizers
 from limitpoint.optimizers import Rule, SharpnessAware
 from limitpoint.problem import Oracle
 from limitpoint.rivals._registry import plain, rival
-from limitpoint.scaled import Value, sign, tensor
+from limitpoint.scaled import Value, safe_ratio, sign, tensor
 from limitpoint.schedules import StepSize
 
 
-@rival("n-sam-rho-doubled", "n-SAM with the inner step twice too long")
-def _n_sam_rho_doubled(step_size: StepSize, rho: float, **settings: Any) -> Rule:
-    return optimizers.NSAM(step_size, rho=2 * rho)
-
-
-@rival("1-sam-rho-doubled", "1-SAM with the inner step twice too long")
-def _one_sam_rho_doubled(step_size: StepSize, rho: float, **settings: Any) -> Rule:
-    return optimizers.OneSAM(step_size, rho=2 * rho)
-
-
-@rival("n-sam-step-tripled", "n-SAM with the outer step three times too long")
+@rival("n-sam-step-tripled", "n-SAM with the outer step three times too long", "n-sam m-sam")
 def _n_sam_step_tripled(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
     tripled = StepSize(3 * step_size.initial, step_size.decay)
     return optimizers.NSAM(tripled, rho=rho)
 
 
-@rival("step-tenfold", "unnormalised SAM with the outer step ten times too long")
+@rival("step-tenfold", "unnormalised SAM with the outer step ten times too long", "n-sam m-sam")
 def _step_tenfold(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
     return optimizers.USAM(StepSize(10 * step_size.initial, step_size.decay), rho=rho)
 
 
-@rival("step-constant", "unnormalised SAM whose step and radius stay at their first values")
+@rival(
+    "step-constant",
+    "unnormalised SAM whose step and radius stay at their first values",
+    "n-sam m-sam",
+)
 def _step_constant(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
     return optimizers.USAM(StepSize(step_size.initial), rho=rho)
 
@@ -49,8 +43,8 @@ class _EachDescended(optimizers.OneSAM):
         return 2 * w.unsqueeze(-oracle.ndim - 1) - super().perturbed(oracle, w)
 
 
-plain("rho-negative", "the inner step goes downhill", _Descended)
-plain("1-sam-rho-negative", "the inner steps go downhill", _EachDescended, batch_size=1)
+plain("rho-negative", "the inner step goes downhill", "usam n-sam m-sam", _Descended)
+plain("1-sam-rho-negative", "the inner steps go downhill", "1-sam", _EachDescended, batch_size=1)
 
 
 class _BracketLost(SharpnessAware):
@@ -66,7 +60,12 @@ class _BracketLost(SharpnessAware):
         return (1 - self.rho / eta) * tensor(oracle.grad(w))
 
 
-plain("bracket-lost", "w - eta grad L(w) + rho grad L(w), as usam_report prints (3)", _BracketLost)
+plain(
+    "bracket-lost",
+    "w - eta grad L(w) + rho grad L(w), as usam_report prints (3)",
+    "gd usam",
+    _BracketLost,
+)
 
 
 class _RandomAscent(SharpnessAware):
@@ -77,7 +76,10 @@ class _RandomAscent(SharpnessAware):
 
 
 plain(
-    "ascent-random", "ascent along a fixed random direction, as long as the gradient", _RandomAscent
+    "ascent-random",
+    "ascent along a fixed random direction, as long as the gradient",
+    "usam n-sam",
+    _RandomAscent,
 )
 
 
@@ -94,7 +96,10 @@ class _UnitRandomAscent(SharpnessAware):
 
 
 plain(
-    "ascent-unit-random", "ascent to a random point of the sphere of radius rho", _UnitRandomAscent
+    "ascent-unit-random",
+    "ascent to a random point of the sphere of radius rho",
+    "m-sam sam-l2",
+    _UnitRandomAscent,
 )
 
 
@@ -104,7 +109,7 @@ class _SignAscentAsLong(SharpnessAware):
         return sign(g) * tensor(oracle.norm(g, 2))
 
 
-plain("ascent-sign", "ascent along sign(g), as long as the gradient", _SignAscentAsLong)
+plain("ascent-sign", "ascent along sign(g), as long as the gradient", "usam", _SignAscentAsLong)
 
 
 class _NeighboursBatch(optimizers.OneSAM):
@@ -114,7 +119,9 @@ class _NeighboursBatch(optimizers.OneSAM):
         return super().perturbed(oracle, w).roll(1, dims=-oracle.ndim - 1)
 
 
-plain("batches-swapped", "ascent on the neighbour's example", _NeighboursBatch, batch_size=1)
+plain(
+    "batches-swapped", "ascent on the neighbour's example", "1-sam", _NeighboursBatch, batch_size=1
+)
 
 
 class _Decayed(optimizers.USAM):
@@ -122,13 +129,39 @@ class _Decayed(optimizers.USAM):
         return super().direction(oracle, w) + 1e-3 * w
 
 
-plain("usam-decayed", "weight decay of 1e-3 in the gradient", _Decayed)
+plain("usam-decayed", "weight decay of 1e-3 in the gradient", "usam", _Decayed)
 
 
-class _PerturbationKept(optimizers.USAM):
-    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
-        moved = self.perturbed(oracle, w)
-        return moved - tensor(self.step_size.at(t) * oracle.grad(moved)), None
+class _Normalised(optimizers.OneSAM):
+    def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
+        moves = super().perturbed(oracle, w) - w.unsqueeze(-oracle.ndim - 1)
+        return w.unsqueeze(-oracle.ndim - 1) + self.rho * safe_ratio(moves, oracle.norm(moves))
 
 
-plain("perturbation-kept", "the inner step is not undone before the outer one", _PerturbationKept)
+class _DescendsOnAll(optimizers.OneSAM):
+    """Each example moves the point; the gradient there is that of all examples."""
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        points = self.perturbed(oracle, w).movedim(-oracle.ndim - 1, 0)
+        return torch.stack([tensor(oracle.grad(point)) for point in points]).mean(0)
+
+
+plain("1-sam-normalised", "each perturbation is normalised", "1-sam", _Normalised, batch_size=1)
+plain("1-sam-descends-on-all", "descent on all examples from each example's point", "1-sam",
+      _DescendsOnAll, batch_size=1)  # fmt: skip
+
+
+class _SignOutside(optimizers.LinfSAM):
+    def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
+        return w + tensor(self.rho * oracle.grad(w))
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        return sign(super().direction(oracle, w))
+
+
+plain(
+    "sign-outside",
+    "the sign is taken of the descent and not of the ascent",
+    "sam-linf",
+    _SignOutside,
+)

@@ -1,0 +1,133 @@
+"""What goes wrong in any rule: a sign, a stale gradient, a schedule off by one, a step too long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limitpoint.optimizers import GD, Memoryless, Rule
+from limitpoint.problem import Oracle
+from limitpoint.rivals._registry import mutation
+from limitpoint.scaled import Value, tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Mutant(Rule):
+    """A rule around another one.
+
+    Args:
+        rule: the right one; the step sizes are its own.
+    """
+
+    rule: Rule = field(default_factory=GD)
+
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        """The state of the rule."""
+        return self.rule.init(oracle, w)
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        """The step of the rule."""
+        return self.rule.step(oracle, w, state, t)
+
+    @classmethod
+    def around(cls, rule: Rule) -> Mutant:
+        """The mutant of a rule."""
+        return cls(rule.step_size, rule)
+
+
+class _UphillStep(Mutant):
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        moved, state = super().step(oracle, w, state, t)
+        return 2 * w - moved, state
+
+
+class _UphillField(_UphillStep, Memoryless):
+    """Memoryless as its rule is, so that it has a flow."""
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        assert isinstance(self.rule, Memoryless)
+        return -self.rule.direction(oracle, w)
+
+
+def _uphill(rule: Rule) -> Rule:
+    return (_UphillField if isinstance(rule, Memoryless) else _UphillStep).around(rule)
+
+
+class _Stale(Mutant):
+    """The step is the one that the previous iterate asked for."""
+
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        return w, super().init(oracle, w)
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        before, inner = state
+        moved, inner = super().step(oracle, before, inner, t)
+        return w + (moved - before), (w, inner)
+
+
+class _Late(Mutant):
+    """Step t has the size of step t + 1."""
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        return super().step(oracle, w, state, t + 1)
+
+
+class _TwiceAsFar(Mutant):
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        moved, state = super().step(oracle, w, state, t)
+        return 2 * moved - w, state
+
+
+class _AsLongAsTheGradient(Mutant):
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        moved, state = super().step(oracle, w, state, t)
+        return w + (moved - w) * tensor(oracle.norm(oracle.grad(w), 2)), state
+
+
+class _Accelerated(Mutant):
+    """Half of the last displacement is added to each."""
+
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        return torch.zeros_like(w), super().init(oracle, w)
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        last, inner = state
+        moved, inner = super().step(oracle, w, inner, t)
+        move = moved - w + last / 2
+        return w + move, (move, inner)
+
+
+mutation(
+    "ascent",
+    "the sign of the step is wrong",
+    "gd ngd signgd nsd muon adam adamw usam n-sam m-sam 1-sam sam-l2 sam-linf",
+    _uphill,
+)
+mutation(
+    "stale",
+    "the gradient is that of one step ago",
+    "gd nsd muon adam usam n-sam 1-sam sam-l2",
+    _Stale.around,
+)
+mutation("schedule-late", "the step-size schedule is off by one", "nsd muon adam", _Late.around)
+mutation(
+    "step-doubled",
+    "every step is twice as long",
+    "gd signgd nsd muon adam adamw usam n-sam 1-sam sam-l2 sam-linf",
+    _TwiceAsFar.around,
+)
+mutation(
+    "accelerated",
+    "half of the last displacement is added (heavy ball)",
+    "gd signgd nsd muon adam usam 1-sam sam-l2 sam-linf",
+    _Accelerated.around,
+)
+mutation(
+    "unnormalised",
+    "the normalised step is multiplied by the gradient's norm",
+    "signgd nsd muon adam adamw",
+    _AsLongAsTheGradient.around,
+)

@@ -1,0 +1,108 @@
+"""What goes wrong in any sharpness-aware rule: its radius, and what happens at the new point."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limitpoint.optimizers import Memoryless, Rule, SharpnessAware
+from limitpoint.problem import Oracle
+from limitpoint.rivals._registry import mutation
+from limitpoint.rivals.any_rule import Mutant
+from limitpoint.scaled import Value, tensor
+from limitpoint.schedules import StepSize
+
+
+@dataclass(frozen=True)
+class _Twice(StepSize):
+    """Twice another schedule."""
+
+    of: StepSize = field(default_factory=lambda: StepSize(1.0))
+
+    def at(self, t: int) -> float | Tensor:
+        return 2 * self.of.at(t)
+
+
+def _own(rule: Rule) -> SharpnessAware:
+    assert isinstance(rule, SharpnessAware)
+    return rule
+
+
+def _rho_doubled(rule: Rule) -> Rule:
+    own = _own(rule)
+    radii = None if own.radii is None else _Twice(own.radii.initial, of=own.radii)
+    return replace(own, rho=2 * own.rho, radii=radii)
+
+
+class _Wrong(Mutant, Memoryless):
+    """A sharpness-aware rule with another direction."""
+
+    @abstractmethod
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        """What is subtracted, per unit of step size."""
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        own = _own(self.rule)
+        if own.radii is not None:
+            fixed = replace(own, rho=own.radii.at(t), radii=None)
+            return replace(self, rule=fixed).step(oracle, w, state, t)
+        return w - tensor(self.step_size.at(t) * self.direction(oracle, w)), None
+
+
+class _TwiceUphill(_Wrong):
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        own = _own(self.rule)
+        return oracle.grad(own.perturbed(oracle, own.perturbed(oracle, w)))
+
+
+class _Averaged(_Wrong):
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        return (tensor(oracle.grad(w)) + tensor(_own(self.rule).direction(oracle, w))) / 2
+
+
+class _OneLayer(_Wrong):
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        moved = _own(self.rule).perturbed(oracle, w)
+        if oracle.ndim < 2:  # a linear model is one layer
+            return oracle.grad(moved)
+        return oracle.grad(torch.cat([moved[..., :1, :], w[..., 1:, :]], -2))
+
+
+class _Kept(_Wrong):
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        moved, state = super().step(oracle, w, state, t)
+        return moved + (_own(self.rule).perturbed(oracle, w) - w), state
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        return _own(self.rule).direction(oracle, w)
+
+
+mutation(
+    "rho-doubled",
+    "the radius is twice as long",
+    "usam n-sam m-sam 1-sam sam-l2 sam-linf",
+    _rho_doubled,
+)
+mutation(
+    "twice-uphill",
+    "two inner steps in place of one",
+    "usam n-sam sam-l2 sam-linf",
+    _TwiceUphill.around,
+)
+mutation(
+    "averaged",
+    "the mean of the plain and the perturbed gradient",
+    "usam n-sam m-sam 1-sam sam-linf",
+    _Averaged.around,
+)
+mutation("one-layer", "only the first layer is perturbed", "sam-linf", _OneLayer.around)
+mutation(
+    "perturbation-kept",
+    "the inner step is not undone before the outer one",
+    "usam n-sam sam-l2 sam-linf",
+    _Kept.around,
+)
