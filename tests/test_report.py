@@ -1,13 +1,20 @@
 """The report page: complete, self-contained, safe."""
 
 import json
+import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
+from matplotlib.figure import Figure
 
-from limitpoint import Ledger, UsageError
+from limitpoint import Ledger, UsageError, all_claims
+from limitpoint.cli import main
+from limitpoint.figures import FIGURES
 from limitpoint.ledger import FIELDS
+from limitpoint.mutants import Duel, Matrix
 from limitpoint.report import render
+from limitpoint.report._figures import read_figures
 from limitpoint.report.page import mathematics
 
 
@@ -25,37 +32,180 @@ def record(claim_id="usam/one", verdict="supported", seed=0, slack=0.5, **more):
     } | more  # fmt: skip
 
 
-def page(*records):
+def page(*records, **more):
     ledger = Ledger({"version": "0", "commit": "abc"}, {"python": "3"}, list(records))
-    return render(ledger)
+    return render(ledger, **more)
 
 
-class Balanced(HTMLParser):
-    """Collects tags; complains about a closing tag without its opening one."""
+class Page(HTMLParser):
+    """Collects tags with their attributes; complains about a closing tag without an opening one."""
 
     VOID = ("meta", "link", "br", "img", "input")
 
-    def __init__(self):
+    def __init__(self, text):
         super().__init__()
-        self.open, self.seen, self.links = [], [], []
+        self.open, self.seen = [], []
+        self.feed(text)
+        assert not self.open
 
     def handle_starttag(self, tag, attrs):
-        self.seen.append(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href")]
+        self.seen.append((tag, dict(attrs)))
         if tag not in self.VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
+    def all(self, *tags):
+        return [attrs for tag, attrs in self.seen if tag in tags]
 
-def test_the_page_is_whole_and_needs_nothing_else():
-    parser = Balanced()
-    parser.feed(page(record(), record("sam/two", "refuted", slack=-1.0, reason="too small")))
-    assert not parser.open
-    assert "script" not in parser.seen
-    assert all(link.startswith("#") for link in parser.links)
-    assert "math" in parser.seen
+    @property
+    def headings(self):
+        return [int(tag[1]) for tag, _ in self.seen if re.fullmatch("h[1-6]", tag)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A page with everything on it."""
+    folder = tmp_path_factory.mktemp("figures")
+    canvas = Figure(figsize=(2, 1))
+    for name in ("usam-1.png", "multiclass-1.svg", "notes.txt"):
+        if name.endswith("txt"):
+            (folder / name).write_text("not a figure")
+        else:
+            canvas.savefig(folder / name)
+    erratum = {
+        "printed": "a < b", "corrected": "b < a", "where": "Theorem 1", "basis": "proof",
+        "sure": "certain", "because": "Its proof says so.",
+    }  # fmt: skip
+    records = [
+        record(),
+        record("sam/two", "refuted", slack=-1.0, reason="too small"),
+        record("sam/erratum-one", kind="erratum", erratum=erratum),
+    ]
+    text = page(
+        *records,
+        matrix=kills(),
+        pictures=read_figures(folder),
+        dashboard="../asv/index.html",
+    )
+    return text, Page(text)
+
+
+def kills():
+    """usam/one refutes one rival of two that it names."""
+    duels = [
+        Duel("usam/one", "gd", name, True, verdict, "because", slack, 1.0)
+        for name, verdict, slack in (("cd", "refuted", -5.0), ("adam", "supported", 0.5))
+    ]
+    rivals = {
+        name: {"fault": f"{name} is wrong", "roles": ["gd"]} for name in ("cd", "adam", "ngd")
+    }
+    return Matrix({"usam/one": "gd"}, rivals, 42, [], 2, duels, {"version": "0", "commit": "abc"})
+
+
+def test_the_page_needs_nothing_else(whole):
+    _, seen = whole
+    assert not seen.all("script")
+    links = [attrs["href"] for attrs in seen.all("a")]
+    ids = [attrs["id"] for _, attrs in seen.seen if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    assert [link for link in links if not link.startswith("#")] == ["../asv/index.html"]
+    assert all(attrs["src"].startswith("data:image/") for attrs in seen.all("img"))
+    assert seen.all("math")
+
+
+def test_headings_have_no_gaps(whole):
+    levels = whole[1].headings
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(low + 1 >= high for low, high in pairwise(levels))
+
+
+def test_a_screen_reader_has_names_for_everything(whole):
+    _, seen = whole
+    assert seen.all("html") == [{"lang": "en"}]
+    assert all(attrs.get("scope") in ("row", "col") for attrs in seen.all("th"))
+    assert all(attrs["alt"] for attrs in seen.all("img"))
+    assert all("alttext" in attrs for attrs in seen.all("math"))
+    for _, attrs in seen.seen:
+        if attrs.get("role") == "region":
+            assert attrs["aria-label"]
+            assert attrs["tabindex"] == "0"
+    (first, *_) = seen.all("a")
+    assert first == {"class": "skip", "href": "#main"}
+    assert seen.all("main")[0]["id"] == "main"
+
+
+def test_what_failed_comes_first(whole):
+    text, _ = whole
+    assert text.index("too small") < text.index('id="usam"')
+
+
+def test_an_erratum_has_both_statements_and_how_sure_it_is(whole):
+    text, _ = whole
+    section = text[text.index('<h2 id="errata">') :]
+    for part in ("a &lt; b", "b &lt; a", "Theorem 1", "certain", "Its proof says so."):
+        assert part in section
+
+
+def test_the_kill_matrix_says_who_survived(whole):
+    text, _ = whole
+    section = text[text.index('<h2 id="kills">') :]
+    assert "adam survives usam/one, which names it" in section
+    assert re.findall(r'class="cell (\w+)"><span class="hidden">([\w ]+)<', section) == [
+        ("k3", "refuted"), ("alive", "SURVIVED"), ("none", "not run"),
+    ]  # fmt: skip
+    assert "cd is wrong" in section
+
+
+def test_figures_stand_with_their_paper(whole):
+    text, _ = whole
+    title = FIGURES["usam-1"].title
+    assert text.index('id="usam"') < text.index(title) < text.index('id="sam"')
+    assert "not a figure" not in text
+
+
+def test_every_statement_is_typeset():
+    for claim in all_claims().values():
+        shown = re.sub(r'alttext="[^"]*"', "", str(mathematics(claim.statement)))
+        assert "\\" not in shown, claim.id
+        assert "$" not in shown, claim.id
+
+
+def test_the_command_takes_what_lies_beside_the_ledger(tmp_path, capsys):
+    latest, asv = tmp_path / "latest", tmp_path / "asv"
+    asv.mkdir()
+    (asv / "index.html").write_text("dashboard")
+    Ledger({"version": "0", "commit": "abc"}, {}, [record()]).write(latest / "ledger.json")
+    assert main(["report", str(latest / "ledger.json")]) == 0
+    bare = (latest / "index.html").read_text()
+    assert 'id="kills"' not in bare
+    assert 'href="../asv/index.html"' in bare
+    kills().write(latest / "mutants.json")
+    (latest / "figures").mkdir()
+    Figure(figsize=(2, 1)).savefig(latest / "figures" / "usam-1.png")
+    assert main(["report", str(latest / "ledger.json"), "--out", str(tmp_path / "p.html")]) == 0
+    full = (tmp_path / "p.html").read_text()
+    assert 'id="kills"' in full
+    assert "data:image/png" in full
+    assert 'href="asv/index.html"' in full
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mutants", "none.json"], "cannot be read"),
+        (["--figures", "none"], "no such folder"),
+        (["--asv", "none"], "no index.html"),
+    ],
+)
+def test_what_is_given_and_not_there_is_one_line(tmp_path, capsys, words, message):
+    Ledger({"version": "0", "commit": "abc"}, {}, [record()]).write(tmp_path / "ledger.json")
+    assert main(["report", str(tmp_path / "ledger.json"), *words]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
 
 
 def test_a_claim_is_shown_by_its_worst_seed():
