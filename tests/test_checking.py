@@ -1,10 +1,13 @@
 """limitpoint.check and limitpoint.parametrize_claims, as somebody's own suite would use them."""
 
+import json
+
 import pytest
 import torch
 
 import limitpoint
 from limitpoint import UsageError, checking
+from limitpoint.cli import main
 from limitpoint.registry import all_claims
 
 
@@ -38,6 +41,54 @@ def test_check_takes_a_factory_and_seeds():
 def test_unknown_role_is_one_line():
     with pytest.raises(UsageError, match="unknown role 'king'"):
         limitpoint.check(torch.optim.SGD, role="king")
+
+
+class Talks(torch.optim.SGD):
+    """Prints, and does nothing."""
+
+    def step(self, closure=None):
+        print("[/red] the loss is fine")
+
+
+class Marked(torch.optim.SGD):
+    """Raises what a table would take for markup."""
+
+    def step(self, closure=None):
+        raise ValueError("[/red] and [bold]")
+
+
+def test_the_command_leaves_out_what_an_optimizer_prints(capsys, monkeypatch):
+    monkeypatch.setattr(torch.optim, "Talks", Talks, raising=False)
+    assert main(["check", "gd=torch.optim:Talks", "--json"]) == 1
+    printed = capsys.readouterr()
+    (record,) = json.loads(printed.out)
+    assert record["reason"] == "did not move in its first 10 steps"
+    assert printed.err == "10 lines that it printed are not shown\n"
+
+
+def test_the_command_shows_a_reason_as_it_is(capsys, monkeypatch):
+    monkeypatch.setattr(torch.optim, "Marked", Marked, raising=False)
+    assert main(["check", "gd=torch.optim:Marked"]) == 1
+    assert "[/red] and [bold]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gd=torch.optim:SGD", "--memory", "0"], "'0' is no number > 0"),
+        (["gd=torch.optim:SGD", "--timeout", "soon"], "'soon' is no number > 0"),
+        (["gd=torch.optim:SGD", "--seeds", "3-1"], "runs backwards"),
+        (["gd=torch.optim:SGD", "gd=torch.optim:Adam"], "the role 'gd' is given twice"),
+    ],
+)
+def test_wrong_usage_is_one_line(capsys, words, message):
+    try:
+        code = main(["check", *words])
+    except SystemExit as exc:
+        code = exc.code
+    printed = capsys.readouterr()
+    assert (code, printed.out, printed.err.count("\n")) == (2, "", 1)
+    assert message in printed.err
 
 
 def test_the_decorator_passes_and_fails():

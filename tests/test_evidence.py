@@ -59,6 +59,18 @@ def test_rate_wants_the_whole_confidence_interval_inside():
     assert not evidence.rate("q", x, x**-0.5, -1.1, -0.9, "given").holds
 
 
+def test_the_slack_of_a_rate_is_the_room_over_half_the_interval():
+    x = np.geomspace(1, 1e3, 30)
+    for power, low, high, slack in (
+        (-0.75, -1.0, 0.0, 0.5),
+        (-0.625, -0.5, 0.0, -0.5),
+        (-0.25, -math.inf, 0.0, 0.25),
+        (0.25, -math.inf, 0.0, -0.25),
+    ):
+        found = evidence.rate("q", x, x**power, low, high, "given")
+        assert found.slack == pytest.approx(slack, abs=1e-6)
+
+
 def test_rate_refuses_a_short_window():
     with pytest.raises(ValueError, match="two decades"):
         evidence.rate("q", [1, 2, 3], [1, 2, 3], 0, 2, "given")

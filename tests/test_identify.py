@@ -270,11 +270,43 @@ class Raising(torch.optim.SGD):
         raise RuntimeError("no such luck")
 
 
+class Endless(torch.optim.SGD):
+    """Never comes back."""
+
+    def step(self, closure=None):
+        while True:
+            pass
+
+
+class EndlessRule(optimizers.GD):
+    """The same as a rule."""
+
+    def direction(self, oracle, w):
+        while True:
+            pass
+
+
+class Greedy(torch.optim.SGD):
+    """Asks for ever more memory."""
+
+    def step(self, closure=None):
+        self.kept = [*getattr(self, "kept", ()), torch.ones(10_000_000)]
+        super().step()
+
+
+class Talks(torch.optim.SGD):
+    """Prints at each step."""
+
+    def step(self, closure=None):
+        print("the loss is fine")
+        super().step()
+
+
 EXPECTED = [
     (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}, 1500, "l2"),
     (SignSGD, {}, 1500, "l-infinity"),
     (Lion, {}, 1500, "l-infinity"),
-    (optimizers.CoordinateDescent, {}, 5000, "l1"),
+    (optimizers.CoordinateDescent, {}, 8000, "l1"),
     (optimizers.SpectralDescent, {}, 1500, "spectral"),
 ]
 
@@ -288,14 +320,28 @@ def test_the_geometry(optimizer, kwargs, steps, norm):
 def test_too_short_a_horizon_is_undecided():
     found = limitpoint.identify(torch.optim.SGD, steps=100)
     assert (found.answer.answer, found.norm) == ("undecided at this horizon", None)
+    assert "the loss is too large on decaying" in found.answer.why
+
+
+def test_no_answer_says_that_precision_ran_out():
+    found = limitpoint.identify(torch.optim.Rprop, steps=300)
+    assert found.norm is None
+    assert "precision ran out on decaying" in found.answer.why
 
 
 @pytest.mark.parametrize(
     ("optimizer", "why"),
-    [(Broken, "NaN at step"), (Idle, "did not move"), (Raising, "raised RuntimeError")],
+    [
+        (Broken, "NaN at step"),
+        (Idle, "did not move"),
+        (Raising, "raised RuntimeError"),
+        (Endless, "exceeded its time limit of 2 s at step 0"),
+        (EndlessRule, "exceeded its time limit of 2 s at step 0"),
+        (Greedy, "used more than 0.2 GB of memory at step"),
+    ],
 )
 def test_a_failure_is_an_answer(optimizer, why):
-    found = limitpoint.identify(optimizer, steps=100)
+    found = limitpoint.identify(optimizer, steps=100, timeout=2.0, memory=0.2)
     assert found.answer.answer == "failed"
     assert why in found.answer.why
 
@@ -314,9 +360,33 @@ def test_the_command(capsys, tmp_path):
 
 def test_json(capsys):
     assert main(["identify", "limitpoint.optimizers:SignGD", "--steps", "100", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    (found,) = json.loads(capsys.readouterr().out)
     assert [course["name"] for course in found["courses"]] == [course.name for course in COURSES]
     assert list(found["courses"][0]["position"]) == list(NORMS)
+
+
+def test_several_optimizers_make_one_table(capsys):
+    targets = ["torch.optim:SGD,lr=0.1", "limitpoint.optimizers:SignGD"]
+    assert main(["identify", *targets, "--steps", "100"]) == 0
+    out = capsys.readouterr().out
+    for part in ("after 100 steps of each schedule", *targets, "undecided", "fading"):
+        assert part in out
+
+
+def test_one_that_fails_leaves_the_others_their_row(capsys):
+    targets = ["torch.optim:SGD,momentum=-1", "limitpoint.optimizers:SignGD"]
+    assert main(["identify", *targets, "--steps", "100", "--json"]) == 1
+    failed, found = json.loads(capsys.readouterr().out)
+    assert (failed["answer"], failed["courses"]) == ("failed", [])
+    assert len(found["courses"]) == len(COURSES)
+
+
+def test_what_an_optimizer_prints_is_left_out(capsys, monkeypatch):
+    monkeypatch.setattr(torch.optim, "Talks", Talks, raising=False)
+    assert main(["identify", "torch.optim:Talks", "--steps", "100", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)[0]["target"] == "torch.optim:Talks"
+    assert printed.err.endswith("lines that it printed are not shown\n")
 
 
 def test_a_failing_optimizer_exits_with_one(capsys):
@@ -336,6 +406,7 @@ def test_a_failing_optimizer_exits_with_one(capsys):
         (["torch.optim:SGD,betas=(1"], "write MODULE:ATTR[,key=value...]"),
         (["torch.optim:SGD", "--steps", "5"], "too few"),
         (["torch.optim:SGD", "--figure", "trend.txt"], "name a .png"),
+        (["torch.optim:SGD", "torch.optim:Adam", "--figure", "a.png"], "name only one"),
     ],
 )
 def test_wrong_usage_is_one_line(capsys, arguments, message):

@@ -1,7 +1,9 @@
 """The pytest plugin: options, verdicts as outcomes, ledger, summary."""
 
 import json
+import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ import limitpoint.registry
 import limitpoint.subjects
 import limitpoint.summary  # noqa: F401
 from limitpoint.errors import UsageError
-from limitpoint.ledger import FIELDS
+from limitpoint.ledger import FIELDS, Ledger
 from limitpoint.plugin import Options
 
 CLAIMS = '''
@@ -30,7 +32,7 @@ def test_gd_goes_down(trial: Trial) -> None:
 
 @claim("toy/wrong", **record("gd", ("adam",)))
 def test_adam_wrong(trial: Trial) -> None:
-    trial.at_most("two", 2.0, 1.0, 0.1, "toy")
+    trial.at_most("two", 2.0 + 0 * trial.seed, 1.0, 0.1, "toy")
 
 @claim("toy/undecided", **record("gd", ("usam",)))
 def test_undecided(trial: Trial) -> None:
@@ -43,6 +45,7 @@ def test_elsewhere(trial: Trial) -> None:
 '''
 OPTIMIZERS = """
 import torch
+from limitpoint.optimizers import GD
 
 class Uphill(torch.optim.SGD):
     def __init__(self, params, lr):
@@ -51,6 +54,30 @@ class Uphill(torch.optim.SGD):
 class Explodes(torch.optim.SGD):
     def step(self, closure=None):
         raise RuntimeError("out of cheese")
+
+class Greedy(torch.optim.SGD):
+    def step(self, closure=None):
+        self.kept = [*getattr(self, "kept", ()), torch.ones(10_000_000)]
+        super().step()
+
+class Endless(torch.optim.SGD):
+    def step(self, closure=None):
+        while True:
+            pass
+
+class EndlessRule(GD):
+    def direction(self, oracle, w):
+        while True:
+            pass
+
+class Marked(torch.optim.SGD):
+    def step(self, closure=None):
+        raise ValueError("[/red] and [bold]")
+
+class Talks(torch.optim.SGD):
+    def step(self, closure=None):
+        print("the loss is fine " * 100)
+        self.param_groups[0]["params"][0].data.sub_(1.0)
 
 class NotANumber(torch.optim.SGD):
     def step(self, closure=None):
@@ -103,9 +130,10 @@ def test_the_ledger_has_the_schema(project):
     _, ledger = ledger_of(project)
     assert ledger["schema"] == 1
     assert set(ledger["suite"]) == {"version", "commit"}
-    assert set(ledger["environment"]) == {"python", "torch", "numpy", "cpu", "threads", "device"}
+    environment = {"python", "torch", "numpy", "cpu", "threads", "device", "images"}
+    assert set(ledger["environment"]) == environment
     for record in ledger["claims"]:
-        assert tuple(record) == FIELDS
+        assert tuple(name for name in record if name != "erratum") == FIELDS
         for evidence in record["evidence"]:
             shown = {"quantity", "relation", "measured", "expected", "tolerance", "slack"}
             assert shown <= set(evidence)
@@ -148,16 +176,28 @@ def test_a_claim_answers_to_its_id_and_to_its_optimizer(project, keyword):
         ("own:Uphill,lr=0.01", "loss: measured"),
         ("own:Explodes,lr=0.01", "raised RuntimeError at step 0: out of cheese"),
         ("own:NotANumber,lr=0.01", "NaN"),
+        ("own:Greedy,lr=0.01", "used more than 0.2 GB of memory at step"),
+        ("own:Endless,lr=0.01", "exceeded its time limit of 2 s at step 0"),
+        ("own:EndlessRule", "exceeded its time limit of 2 s at step 0"),
+        ("own:Marked,lr=0.01", "raised ValueError at step 0: [/red] and [bold]"),
     ],
 )
 def test_a_bad_subject_is_a_verdict(project, subject, reason):
-    result, ledger = ledger_of(project, "--subject", f"gd={subject}")
+    limits = ("--subject-timeout", "2", "--subject-memory", "0.2")
+    result, ledger = ledger_of(project, "--subject", f"gd={subject}", *limits)
     assert result.ret == 1
     (record,) = ledger["claims"]
     assert (record["id"], record["verdict"]) == ("toy/gd-goes-down", "refuted")
     assert reason in record["reason"]
     assert record["subject"] == f"gd={subject}"
     assert f"--subject gd={subject}" in record["reproduce"]
+
+
+def test_what_a_subject_prints_does_not_bury_the_summary(project):
+    result, _ = ledger_of(project, "--subject", "gd=own:Talks,lr=0.01")
+    result.assert_outcomes(failed=1)
+    assert len(result.stdout.str()) < 10_000
+    result.stdout.fnmatch_lines(["... 3* characters", "*claims by paper*"])
 
 
 def test_a_good_subject_is_supported(project):
@@ -181,6 +221,10 @@ def test_a_good_subject_is_supported(project):
         (["--subject", "gd=torch.optim:SGD,nonsense=1"], "nonsense"),
         (["--subject", "gd=torch.optim:SGD", "--subject", "gd=torch.optim:Adam"], "given twice"),
         (["--subject-timeout", "soon"], "number of seconds"),
+        (["--subject-memory", "-1"], "number of gigabytes"),
+        (["--seeds", ""], "''"),
+        (["--seeds", "1,x"], "'x'"),
+        (["--resume", "none.json"], "cannot be read"),
         (["--ledger", "."], "is a folder"),
         (["--expected-failures", "none.toml"], "cannot be read"),
     ],
@@ -210,6 +254,34 @@ def test_a_bad_list_of_expected_failures_is_one_line(project, text, message):
     path = project.makefile(".toml", expected=text)
     with pytest.raises(UsageError, match=message):
         Options(project.parseconfig("--expected-failures", path))
+
+
+def test_expected_failures_that_are_no_text(project):
+    path = project.path / "expected.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not TOML"):
+        Options(project.parseconfig("--expected-failures", path))
+
+
+RECORD = dict.fromkeys(FIELDS, "") | {"seed": 1, "verdict": "supported", "evidence": []}
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (3, "record 0 is no object"),
+        ({}, "record 0 lacks 'id'"),
+        (RECORD | {"verdict": "fine"}, "has the verdict 'fine', not one of supported"),
+        (RECORD | {"seed": "1"}, "has a 'seed' that is no int"),
+        (RECORD | {"evidence": [{"slack": 1}]}, "has evidence without 'quantity' or 'slack'"),
+    ],
+)
+def test_a_malformed_record_of_a_ledger_is_one_line(tmp_path, record, message):
+    path = tmp_path / "ledger.json"
+    document = {"schema": 1, "suite": {}, "environment": {}, "claims": [record]}
+    path.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match=message):
+        Ledger.read(path)
 
 
 def test_expected_failures(project, monkeypatch):
@@ -288,6 +360,54 @@ def test_resume_goes_on_where_a_killed_run_stopped(project):
         return [(r["id"], r["seed"], r["verdict"]) for r in ledger["claims"]]
 
     assert verdicts(again) == verdicts(whole)
+
+
+SLOW = """
+import time
+from limitpoint import Trial, claim
+
+@claim("toy/slow", source="s", statement="s", hypotheses=(), kind="limit")
+def test_slow(trial: Trial) -> None:
+    time.sleep(0.3)
+    trial.close("seed", trial.seed, trial.seed, 0.1, "toy")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two-workers"])
+def test_a_run_that_was_killed_goes_on(project, workers):
+    project.makepyfile(test_slow=SLOW)
+    path = project.path / "ledger.json"
+    words = ["-p", "no:cacheprovider", "--seeds", "0-9", *workers, "test_slow.py"]
+    with subprocess.Popen([sys.executable, "-m", "pytest", *words, "--ledger", path]) as first:
+        seeds_once_there(path, 3)
+        first.kill()
+    kept = seeds_once_there(path, 3)
+    assert len(kept) < 10
+    result = project.runpytest_subprocess(*words, "--resume", path)
+    assert result.ret == 0
+    result.assert_outcomes(passed=10 - len(kept), deselected=0 if workers else len(kept))
+    assert seeds_once_there(path, 10) == list(range(10))
+
+
+def seeds_once_there(path, count):
+    """The seeds in a ledger that another process writes, as soon as there are so many."""
+    ends = time.monotonic() + 120
+    while time.monotonic() < ends:
+        seeds = [r["seed"] for r in Ledger.read(path).claims] if path.exists() else []
+        if len(seeds) >= count:
+            return seeds
+        time.sleep(0.02)
+    raise AssertionError(f"{len(seeds)} of {count} records after two minutes")
+
+
+def test_resume_refuses_a_ledger_of_other_images(project):
+    _, ledger = ledger_of(project, "-k", "goes-down")
+    assert ledger["environment"]["images"] == "stand-ins"
+    path = project.path / "other.json"
+    ledger["environment"]["images"] = "/data/cifar"
+    path.write_text(json.dumps(ledger))
+    with pytest.raises(UsageError, match="its images were /data/cifar, now stand-ins"):
+        Options(project.parseconfig("--resume", path))
 
 
 def test_resume_refuses_a_ledger_of_another_commit(project):

@@ -1,5 +1,6 @@
 """Subjects: they equal limitpoint's rule where they should, and every failure is a verdict."""
 
+import resource
 import threading
 import time
 import warnings
@@ -10,14 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from limitpoint import optimizers
+from limitpoint import optimizers, problems
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
+from limitpoint.finite_sum import random_batches
+from limitpoint.flowing import flow
 from limitpoint.losses import CrossEntropy, Exponential, Logistic
 from limitpoint.models import Linear, MulticlassLinear
 from limitpoint.problem import Problem, stack
 from limitpoint.running import run
 from limitpoint.schedules import StepSize
-from limitpoint.subjects import Subject, TorchOptimizer, parse_subject, time_limit
+from limitpoint.subjects import Subject, TorchOptimizer, _meter, parse_subject, time_limit
 
 
 def logistic_problem(seed: int = 0, n: int = 6, d: int = 3) -> Problem:
@@ -359,6 +362,52 @@ class Endless(Quiet):
                 continue
 
 
+class Stubborn(Quiet):
+    def step(self):
+        for _ in range(2):
+            try:
+                while True:
+                    time.sleep(0.001)
+            except:  # noqa: E722
+                pass
+
+
+class Greedy(Quiet):
+    def step(self):
+        self.kept = [*getattr(self, "kept", ()), torch.ones(5_000_000)]  # 20 MB
+        self.descend()
+
+
+class GreedyInOneStep(Quiet):
+    def step(self):
+        kept = []
+        while True:
+            kept.append(torch.ones(5_000_000))
+
+
+class Huge(Quiet):
+    def step(self):
+        torch.zeros(10**13)
+
+
+class GreedyFromTheStart(Quiet):
+    def __init__(self, params, lr=0.1):
+        self.kept = []
+        while True:
+            self.kept.append(bytearray(10**7))
+
+
+class SetsTheDefault(Quiet):
+    def step(self):
+        torch.set_default_dtype(torch.float16)
+        self.descend()
+
+
+class Wordy(Quiet):
+    def step(self):
+        raise ValueError("word " * 1000)
+
+
 class EndlessFromTheStart(Quiet):
     def __init__(self, params, lr=0.1):
         while True:
@@ -375,13 +424,20 @@ FAILURES = {
     Halved: "changed its parameter's dtype from float64 to float16 in its constructor",
     Reshaped: "changed its parameter's shape from (3,) to (1, 3) at step 0",
     Quiet: "did not move in its first 10 steps",
-    Demanding: "Demanding needs the argument 'curvature': add curvature=... to --subject",
+    Demanding: "Demanding needs the argument 'curvature': give it as curvature=...",
     dict: "made a dict, which has no step(): not an optimizer",
 }
 LATE = {
-    Sleepy: "exceeded its time limit of 0.15 s at step 2",
     Endless: "exceeded its time limit of 0.15 s at step 0",
     EndlessFromTheStart: "exceeded its time limit of 0.15 s in its constructor",
+}
+
+
+TOO_MUCH = {
+    Greedy: r"used more than 0.1 GB of memory at step \d",
+    GreedyInOneStep: "used more than 0.1 GB of memory at step 0",
+    Huge: "used more than 0.1 GB of memory at step 0",
+    GreedyFromTheStart: "used more than 0.1 GB of memory in its constructor",
 }
 
 
@@ -400,6 +456,54 @@ class TestFailures:
         with pytest.raises(SubjectFailed) as failure:
             final(rule, logistic_problem(), 20)
         assert str(failure.value) == LATE[slow]
+
+    @pytest.mark.parametrize("greedy", TOO_MUCH, ids=lambda f: f.__name__)
+    def test_memory_limit(self, greedy):
+        rule = Subject.from_object("gd", greedy).factory(0.5, memory=0.1)
+        with pytest.raises(SubjectFailed, match=TOO_MUCH[greedy]):
+            final(rule, logistic_problem(), 20)
+
+    def test_memory_that_there_is_not(self):
+        rule = Subject.from_object("gd", Huge).factory(0.5)
+        with pytest.raises(SubjectFailed, match="ran out of memory at step 0"):
+            final(rule, logistic_problem(), 20)
+
+    def test_the_peak_of_the_resident_memory_counts_where_allocations_cannot_fail(
+        self, monkeypatch
+    ):
+        sizes = iter([1e9, 1.05e9, 1.2e9, 1.2e9])
+        monkeypatch.setattr(_meter, "_mapped", lambda: 0)
+        monkeypatch.setattr(_meter, "_peak", lambda: next(sizes))
+        meter = _meter.Meter(memory=0.1)
+        with meter.watch("at step 0"):
+            pass
+        with pytest.raises(SubjectFailed, match="at step 1"), meter.watch("at step 1"):
+            pass
+
+    def test_the_limit_on_memory_is_lifted_afterwards(self):
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        with pytest.raises(SubjectFailed):
+            final(Subject.from_object("gd", Huge).factory(0.5, memory=0.1), logistic_problem(), 20)
+        assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+    def test_a_bare_except_is_interrupted_again(self):
+        rule = Subject.from_object("gd", Stubborn).factory(0.5, timeout=0.15)
+        with pytest.raises(SubjectFailed, match=r"exceeded its time limit of 0\.15 s at step 0"):
+            final(rule, logistic_problem(), 20)
+
+    def test_the_default_dtype_is_restored(self):
+        final(Subject.from_object("gd", SetsTheDefault).factory(0.5), logistic_problem(), 3)
+        assert torch.get_default_dtype() == torch.float32
+
+    def test_a_long_message_is_cut(self):
+        with pytest.raises(SubjectFailed) as failure:
+            final(Subject.from_object("gd", Wordy).factory(0.5), logistic_problem(), 3)
+        assert len(str(failure.value)) < 300
+
+    def test_a_run_of_many_steps_that_takes_long_is_inconclusive(self):
+        rule = Subject.from_object("gd", Sleepy).factory(0.5, timeout=0.15)
+        with pytest.raises(Inconclusive, match=r"time ran out at step 2: 0\.15 s are too few"):
+            final(rule, logistic_problem(), 20)
 
     def test_at_a_minimum_nobody_has_to_move(self):
         problem = logistic_problem()
@@ -423,6 +527,147 @@ class TestFailures:
             SubjectFailed, match="raised ValueError in its constructor: invalid beta1"
         ):
             subject.factory(0.1)
+
+
+class Plain(optimizers.GD):
+    """A foreign rule; the faulty ones below derive from it."""
+
+
+class RaisingRule(Plain):
+    def direction(self, oracle, w):
+        raise KeyError("m")
+
+
+class RaisingLater(Plain):
+    def step(self, oracle, w, state, t):
+        if t > 1000:
+            raise RuntimeError("tired")
+        return super().step(oracle, w, state, t)
+
+
+class RaisingInit(Plain):
+    def init(self, oracle, w):
+        raise ValueError("no state")
+
+
+class EndlessRule(Plain):
+    def direction(self, oracle, w):
+        while True:
+            time.sleep(0.001)
+
+
+class GreedyRule(Plain):
+    def direction(self, oracle, w):
+        kept = []
+        while True:
+            kept.append(torch.ones(5_000_000))
+
+
+class IdleRule(Plain):
+    def direction(self, oracle, w):
+        return 0 * w
+
+
+class OtherShape(Plain):
+    def direction(self, oracle, w):
+        return w.unsqueeze(0)
+
+
+class NoDirection(Plain):
+    def direction(self, oracle, w):
+        return None
+
+
+class NoPair(Plain):
+    def step(self, oracle, w, state, t):
+        return w
+
+
+class SingleRule(Plain):
+    def step(self, oracle, w, state, t):
+        return (0.5 * w).float(), None
+
+
+class NaNRule(Plain):
+    def step(self, oracle, w, state, t):
+        return w + float("nan"), None
+
+
+RULES = {
+    RaisingRule: "raised KeyError at step 0: 'm'",
+    RaisingLater: "raised RuntimeError at step 1001: tired",
+    RaisingInit: "raised ValueError before its first step: no state",
+    EndlessRule: "exceeded its time limit of 0.15 s at step 0",
+    GreedyRule: "used more than 0.1 GB of memory at step 0",
+    IdleRule: "did not move in its first 10 steps",
+    OtherShape: "its iterate at step 0 has shape (1, 3), not (3,)",
+    NoDirection: "raised TypeError at step 0",
+    NoPair: "returned a Tensor at step 0, not the pair of iterate and state",
+    SingleRule: "its iterate at step 0 has dtype float32, not float64",
+    NaNRule: "an iterate is NaN at step 1 or just before",
+}
+DIRECTIONS = {
+    RaisingRule: "raised KeyError in its direction: 'm'",
+    EndlessRule: "exceeded its time limit of 0.15 s in its direction",
+    OtherShape: "its direction has shape (1, 3), not (3,)",
+    NoDirection: "its direction is a NoneType, not a tensor",
+}
+
+
+class TestForeignRules:
+    def factory(self, rule):
+        limits = {"timeout": None, "memory": None}
+        limits |= {"timeout": 0.15} if rule is EndlessRule else {}
+        limits |= {"memory": 0.1} if rule is GreedyRule else {}
+        return Subject.from_object("gd", rule).factory(0.5, **limits)
+
+    @pytest.mark.parametrize("faulty", RULES, ids=lambda f: f.__name__)
+    def test_is_a_verdict(self, faulty):
+        with pytest.raises(SubjectFailed) as failure:
+            run(logistic_problem(), self.factory(faulty), 1100, record=range(1101))
+        assert RULES[faulty] in str(failure.value)
+
+    @pytest.mark.parametrize("faulty", DIRECTIONS, ids=lambda f: f.__name__)
+    def test_is_a_verdict_of_its_flow(self, faulty):
+        with pytest.raises(SubjectFailed) as failure:
+            flow(logistic_problem(), self.factory(faulty), [0.0, 1.0])
+        assert DIRECTIONS[faulty] in str(failure.value)
+
+    def test_a_right_one_is_what_it_is(self):
+        problem, rule = logistic_problem(), self.factory(Plain)
+        assert gap(rule, optimizers.GD(0.5), problem, 50) <= 1e-14
+        times = [0.0, 1.0, 3.0]
+        assert torch.equal(flow(problem, rule, times).w, flow(problem, optimizers.GD(), times).w)
+        assert rule.name == "Plain"
+
+    def test_one_with_memory_has_no_flow(self):
+        class Own(optimizers.Adam):
+            pass
+
+        rule = Subject.from_object("adam", Own).factory(0.1)
+        assert gap(rule, optimizers.Adam(0.1), logistic_problem(), 20) <= 1e-14
+        with pytest.raises(NotApplicable, match="Own has memory"):
+            flow(logistic_problem(), rule, [0.0, 1.0])
+
+    def test_minibatches_need_no_init(self):
+        problem = problems.noisy_terms(problems.parabola_chain(3), 0, 3, 0.1, 0.0)
+        start = torch.ones(1, 3).double()
+        batches = random_batches(0, problem.n, steps=6, calls=1, runs=(1,), size=2)
+        foreign, own = (
+            run(problem, optimizers.Minibatch(rule, batches), 6, start=start).final
+            for rule in (self.factory(Plain), optimizers.GD(0.5))
+        )
+        assert torch.equal(foreign, own)
+
+
+def test_a_flow_without_end_is_inconclusive():
+    class Chattering(optimizers.GD):
+        def direction(self, oracle, w):
+            return torch.sign(w - 0.3)
+
+    rule = Subject.from_object("gd", Chattering).factory(1.0)
+    with pytest.raises(Inconclusive, match=r"came to time 0\.\d+ with 5000 evaluations"):
+        flow(logistic_problem(), rule, [0.0, 10.0], evaluations=5000)
 
 
 def spin(seconds, inner=None):

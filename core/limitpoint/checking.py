@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,16 +14,24 @@ from limitpoint.errors import UsageError
 from limitpoint.ledger import make_record
 from limitpoint.registry import all_claims
 from limitpoint.roles import ROLES
-from limitpoint.subjects import Subject
+from limitpoint.subjects import MEMORY, TIMEOUT, Subject
 
 Record = dict[str, Any]
 
 
-def setting_for(subjects: Iterable[Subject], **options: Any) -> Setting:
-    """A setting with these subjects in their roles; the options are those of `Setting`."""
+def setting_for(
+    subjects: Iterable[Subject], *, memory: float | None = None, **options: Any
+) -> Setting:
+    """A setting with these subjects in their roles.
+
+    Args:
+        subjects: one a role.
+        memory: gigabytes that the process may gain while a subject is at work, or None.
+        options: those of `Setting`.
+    """
     subjects = list(subjects)
     return Setting(
-        subjects={subject.role: subject.factory for subject in subjects},
+        subjects={subject.role: partial(subject.factory, memory=memory) for subject in subjects},
         specs={subject.role: subject.spec for subject in subjects},
         **options,
     )
@@ -51,7 +60,8 @@ def check(
     *,
     seeds: Sequence[int] = (42,),
     horizon: str = "quick",
-    timeout: float | None = 120.0,
+    timeout: float | None = TIMEOUT,
+    memory: float | None = MEMORY,
     **kwargs: Any,
 ) -> list[Record]:
     """Run every claim of a role against an optimizer.
@@ -63,6 +73,7 @@ def check(
         seeds: of the data.
         horizon: "quick" or "full".
         timeout: seconds that the optimizer may take in one run, or None.
+        memory: gigabytes that the process may gain in one run, or None.
         kwargs: arguments of the optimizer; they win over a claim's settings.
 
     Returns:
@@ -76,15 +87,19 @@ def check(
     return [
         make_record(claim, setting, claim.evaluate(setting))
         for claim in claims
-        for setting in _settings([subject], seeds, horizon, timeout)
+        for setting in _settings([subject], claim.seeds(seeds), horizon, timeout, memory)
     ]
 
 
 def _settings(
-    subjects: Sequence[Subject], seeds: Iterable[int], horizon: str, timeout: float | None
+    subjects: Sequence[Subject],
+    seeds: Iterable[int],
+    horizon: str,
+    timeout: float | None,
+    memory: float | None,
 ) -> Iterator[Setting]:
     for seed in seeds:
-        yield setting_for(subjects, seed=seed, horizon=horizon, timeout=timeout)
+        yield setting_for(subjects, seed=seed, horizon=horizon, timeout=timeout, memory=memory)
 
 
 @dataclass(frozen=True)
@@ -112,7 +127,8 @@ def parametrize_claims(
     *,
     seeds: Sequence[int] = (42,),
     horizon: str = "quick",
-    timeout: float | None = 120.0,
+    timeout: float | None = TIMEOUT,
+    memory: float | None = MEMORY,
     **kwargs: Any,
 ) -> pytest.MarkDecorator:
     """Decorate a test of your own suite: it receives each claim of the role as `check`.
@@ -128,6 +144,6 @@ def parametrize_claims(
     cases = [
         pytest.param(Check(claim, setting), id=f"{claim.id}-seed{setting.seed}")
         for claim in claims
-        for setting in _settings([subject], seeds, horizon, timeout)
+        for setting in _settings([subject], claim.seeds(seeds), horizon, timeout, memory)
     ]
     return pytest.mark.parametrize("check", cases)

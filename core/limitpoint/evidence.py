@@ -28,6 +28,7 @@ class Evidence:
         slack: how far inside: 1 is exact or far inside, 0 on the edge, negative is a violation.
         because: where the tolerance comes from.
         entries: how many numbers were compared.
+        under: "printed" or "corrected", the statement of an erratum that it is about, or "".
     """
 
     quantity: str
@@ -38,6 +39,7 @@ class Evidence:
     slack: float
     because: str
     entries: int = 1
+    under: str = ""
 
     @property
     def holds(self) -> bool:
@@ -51,12 +53,24 @@ class Evidence:
             for key, value in asdict(self).items()
         }
 
-    def __str__(self) -> str:
-        symbol = {"at_most": "<=", "at_least": ">=", "ordering": "<", "rate": "in"}.get(
+    @property
+    def symbol(self) -> str:
+        """The relation between what was measured and what was expected."""
+        return {"at_most": "<=", "at_least": ">=", "ordering": "<", "rate": "in"}.get(
             self.relation, "="
         )
+
+    @property
+    def brief(self) -> str:
+        """Quantity and both numbers, for a person."""
+        told = self.tolerance > 0 and (self.symbol == "=" or self.expected == 0)
+        within = f" within {self.tolerance:.2g}" if told else ""
+        return f"{self.quantity}: {self.measured:.6g} {self.symbol} {self.expected:.6g}{within}"
+
+    def __str__(self) -> str:
         return (
-            f"{self.quantity}: measured {self.measured:.6g} {symbol} expected {self.expected:.6g} "
+            f"{self.quantity}: measured {self.measured:.6g} {self.symbol} "
+            f"expected {self.expected:.6g} "
             f"(tolerance {self.tolerance:.3g}, slack {self.slack:.3g})"
         )
 
@@ -197,6 +211,8 @@ def rate(
 ) -> Evidence:
     """The slope of log y on log x lies in [low, high] with its whole confidence interval.
 
+    Slack is the room left over half the length of [low, high], over 1 if it has one end only.
+
     Args:
         quantity: what falls or grows.
         x: positive, at least three points over at least two decades.
@@ -214,6 +230,7 @@ def rate(
     slope = float(fit.slope)
     room = min(slope - half - low, high - slope - half)
     nearest = low if slope - low < high - slope else high
+    scale = (high - low) / 2 if math.isfinite(high - low) else 1.0
     return _worst(
         quantity,
         "rate",
@@ -221,7 +238,7 @@ def rate(
         np.array([slope]),
         np.array([nearest]),
         np.array([half]),
-        np.array([min(room / max(abs(nearest), 1e-300), 1.0)]),
+        np.array([min(room / scale, 1.0)]),
     )
 
 

@@ -31,8 +31,8 @@ def read_expected(paths: Iterable[Path]) -> dict[str, str]:
 
 def _tables(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise UsageError(f"expected failures {path}: cannot be read ({exc.strerror})") from None
-    except tomllib.TOMLDecodeError as exc:
+    except ValueError as exc:  # of TOML, or of UTF-8
         raise UsageError(f"expected failures {path}: not TOML: {exc}") from None

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from limitpoint.errors import NotApplicable, SubjectFailed, UsageError
+from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
 from limitpoint.optimizers import Memoryless, Rule
 from limitpoint.problem import Oracle, Problem
 from limitpoint.scaled import Value, tensor
 from limitpoint.trajectory import Trajectory
 
 Integrand = Callable[[Tensor], Value]
+#: Forty times what any claim needs at the full horizon (2522).
+EVALUATIONS = 100_000
 
 
 def flow(
@@ -28,6 +31,7 @@ def flow(
     speed: Integrand | None = None,
     rtol: float = 1e-11,
     atol: float = 1e-14,
+    evaluations: int = EVALUATIONS,
 ) -> Trajectory:
     """Integrate dw/dt = -speed(w) * direction(w) with an eighth-order Runge-Kutta method.
 
@@ -44,8 +48,11 @@ def flow(
             `Scaled` where it leaves float64's range.
         rtol: relative local error.
         atol: absolute local error.
+        evaluations: how often the direction may be asked for. A discontinuous one can have an
+            error control halve its steps without end.
 
     Raises:
+        Inconclusive: it needs more evaluations than that.
         NotApplicable: the rule has memory, so that it has no flow on w alone.
         SubjectFailed: the integration broke down, and where.
     """
@@ -60,7 +67,11 @@ def flow(
     sizes = [start.numel()] + [int(np.prod(shape)) for shape in shapes.values()]
     cuts = np.cumsum(sizes)
 
-    def field(_: float, state: np.ndarray) -> np.ndarray:
+    calls = count(1)
+
+    def field(time: float, state: np.ndarray) -> np.ndarray:
+        if next(calls) > evaluations:
+            raise Inconclusive(f"the flow came to time {time:.6g} with {evaluations} evaluations")
         w = torch.from_numpy(state[: cuts[0]].copy()).reshape(start.shape)
         clock = 1.0 if speed is None else speed(w)
         parts = [-tensor(clock * rule.direction(oracle, w))]
@@ -70,6 +81,7 @@ def flow(
     times = np.asarray(times, dtype=float)
     initial = np.concatenate([start.numpy().ravel(), np.zeros(cuts[-1] - cuts[0])])
     with torch.no_grad():
+        rule.init(oracle, start)  # a foreign rule's time and memory count from here
         solution = solve_ivp(
             field, (times[0], times[-1]), initial, "DOP853", times, rtol=rtol, atol=atol
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ from limitpoint.errors import UsageError
 
 if TYPE_CHECKING:
     from limitpoint.claiming import Claim, Outcome, Setting
-    from limitpoint.ledger import Keeper
+    from limitpoint.ledger import Keeper, Key
 
 OPTIONS = pytest.StashKey["Options"]()
+DONE = "limitpoint-done"
+SHOWN = 2000  # characters of what a claim printed
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption("--subject-timeout", default="120", metavar="SECONDS",
                     help="time limit of a subject in one run (default 120)")  # fmt: skip
+    group.addoption("--subject-memory", default="4", metavar="GIGABYTES",
+                    help="what the process may gain in a subject's run (default 4)")  # fmt: skip
     group.addoption("--engine", default="auto", help="auto, torch or fused (default auto)")
     group.addoption("--device", default="cpu", help="cpu or cuda (default cpu)")
     group.addoption(
@@ -46,7 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--resume", default=None, metavar="LEDGER",
-        help="keep what an interrupted run of this commit has done, and go on",
+        help="keep what an interrupted run of this commit has done, and go on; "
+        "into the same file unless --ledger names another",
     )  # fmt: skip
     group.addoption("--allow-inconclusive", action="store_true",
                     help="skip inconclusive claims instead of failing them")  # fmt: skip
@@ -70,7 +76,8 @@ class Options:
 
             check_engine(self.engine, self.device)
         self.cifar10 = _cifar10(config.getoption("--cifar10"))
-        self.timeout = _seconds(config.getoption("--subject-timeout"))
+        self.timeout = _positive(config, "--subject-timeout", "seconds")
+        self.memory = _positive(config, "--subject-memory", "gigabytes")
         self.expected = read_expected(Path(p) for p in config.getoption("--expected-failures"))
         if self.expected:
             _check_expected(self.expected)
@@ -78,7 +85,9 @@ class Options:
         self.subjects: dict[str, Any] = {}
         self._read_subjects(config.getoption("--subject"))
         self.allow_inconclusive = config.getoption("--allow-inconclusive")
-        self.records: list[dict[str, Any]] = self._done(config.getoption("--resume"))
+        self.records: list[dict[str, Any]] = []
+        self.done: set[Key] = set()
+        self._resume(config)
         self.keeper = self._keeper(config)
 
     def _read_subjects(self, specs: list[str]) -> None:
@@ -93,37 +102,44 @@ class Options:
             if subject.role in self.subjects:
                 raise UsageError(f"--subject {spec}: the role {subject.role!r} is given twice")
             self.subject_specs[subject.role] = spec
-            self.subjects[subject.role] = subject.factory
+            self.subjects[subject.role] = partial(subject.factory, memory=self.memory)
 
     def _keeper(self, config: pytest.Config) -> Keeper | None:
-        path = config.getoption("--ledger")
+        path = config.getoption("--ledger") or config.getoption("--resume")
         if path is None or hasattr(config, "workerinput"):
             return None
         from limitpoint.ledger import Keeper, Ledger, environment
 
         if Path(path).is_dir():
             raise UsageError(f"--ledger {path}: is a folder; give a file name")
-        return Keeper(
-            Ledger(environment=environment(self.device), claims=list(self.records)), Path(path)
-        )
+        here = environment(self.device, self.cifar10)
+        return Keeper(Ledger(environment=here, claims=list(self.records)), Path(path))
 
-    def _done(self, path: str | None) -> list[dict[str, Any]]:
+    def _resume(self, config: pytest.Config) -> None:
+        path = config.getoption("--resume")
         if path is None:
-            return []
-        from limitpoint.ledger import Ledger, suite
+            return
+        if hasattr(config, "workerinput"):  # by now the controller may write to that file
+            self.done = {tuple(key) for key in config.workerinput[DONE]}
+            return
+        from limitpoint.ledger import STAND_INS, Ledger, images, key_of, suite
 
         ledger = Ledger.read(Path(path))
         if ledger.suite != suite():
             raise UsageError(f"--resume {path}: is of another version or commit, start afresh")
-        return ledger.claims
+        then, now = ledger.environment.get("images", STAND_INS), images(self.cifar10)
+        if then != now:
+            raise UsageError(f"--resume {path}: its images were {then}, now {now}: see --cifar10")
+        self.records = ledger.claims
+        self.done = {key_of(record) for record in self.records}
 
     def is_done(self, claim: Claim, seed: int) -> bool:
         """Whether the ledger that is resumed has this claim under this setting."""
-        if not self.records:
+        if not self.done:
             return False
-        from limitpoint.ledger import same_run
+        from limitpoint.ledger import key_for
 
-        return any(same_run(record, claim, self.setting(seed)) for record in self.records)
+        return key_for(claim, self.setting(seed)) in self.done
 
     def setting(self, seed: int) -> Setting:
         """The setting of one claim."""
@@ -150,14 +166,15 @@ def _cifar10(path: str | None) -> Path | None:
     return Path(path)
 
 
-def _seconds(text: str) -> float:
+def _positive(config: pytest.Config, option: str, unit: str) -> float:
+    text = config.getoption(option)
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise UsageError(f"--subject-timeout {text!r}: must be a number of seconds > 0")
-    return seconds
+        number = 0.0
+    if not number > 0:
+        raise UsageError(f"{option} {text!r}: must be a number of {unit} > 0")
+    return number
 
 
 def _check_expected(expected: dict[str, str]) -> None:
@@ -181,9 +198,10 @@ def _claim_of(item: object) -> Claim | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test a seed."""
-    if getattr(metafunc.function, "claim", None) is not None:
-        seeds = metafunc.config.stash[OPTIONS].seeds
+    """One test a seed; one in all of a claim that does not read it."""
+    claim: Claim | None = getattr(metafunc.function, "claim", None)
+    if claim is not None:
+        seeds = claim.seeds(metafunc.config.stash[OPTIONS].seeds)
         metafunc.parametrize("trial", seeds, indirect=True, ids=[f"seed{s}" for s in seeds])
 
 
@@ -274,7 +292,13 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and RECORD in item.stash:
         report.limitpoint = item.stash[RECORD]  # type: ignore[attr-defined]
+        report.sections = [(name, _end_of(text)) for name, text in report.sections]
     return report
+
+
+def _end_of(text: str) -> str:
+    """The end of what was printed: a subject that prints at each step must not bury the summary."""
+    return text if len(text) <= SHOWN else f"... {len(text) - SHOWN} characters\n{text[-SHOWN:]}"
 
 
 class _Collector:
@@ -305,6 +329,12 @@ class _Collector:
             publish(self.options.records)
             if self.options.keeper is not None:
                 terminalreporter.write_line(f"ledger: {self.options.keeper.path}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker what --resume has done."""
+    node.workerinput[DONE] = list(node.config.stash[OPTIONS].done)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -6,15 +6,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.progress import Progress, TimeRemainingColumn
+from rich.markup import escape
 from rich.table import Table
 
 from limitpoint.checking import Record, claims_about, setting_for
-from limitpoint.commands._options import add_json, console, print_json
+from limitpoint.commands._options import (
+    add_json,
+    add_limits,
+    console,
+    print_json,
+    progress,
+    silenced,
+)
 from limitpoint.errors import UsageError
 from limitpoint.ledger import Keeper, Ledger, make_record
 from limitpoint.seeds import parse_seeds
-from limitpoint.subjects import parse_subject
+from limitpoint.subjects import TIMEOUT, Subject, parse_subject
 from limitpoint.summary import COLOURS, tightest
 
 HELP = "run the claims of a role against an optimizer"
@@ -26,8 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", dest="keyword", default="", help="only ids that contain this text")
     parser.add_argument("--seeds", default="42", help="42, 0-19 or 1,5,7-9 (default 42)")
     parser.add_argument("--horizon", default="quick", choices=("quick", "full"))
-    parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS",
-                        help="what the optimizer may take in one run (default 120)")  # fmt: skip
+    add_limits(parser, TIMEOUT, "a run")
     parser.add_argument("--ledger", type=Path, default=None, help="write the JSON ledger here")
     add_json(parser)
 
@@ -35,38 +41,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print verdict, reason and slack of each claim; 1 if one is not supported."""
     sys.path.append(str(Path.cwd()))
-    subjects = [parse_subject(spec) for spec in args.subject]
-    seeds = parse_seeds(args.seeds)
-    claims = [c for c in claims_about(s.role for s in subjects) if args.keyword in c.id]
+    with silenced():
+        subjects = _subjects(args.subject)
+        seeds = parse_seeds(args.seeds)
+        claims = [c for c in claims_about(s.role for s in subjects) if args.keyword in c.id]
     if not claims:
         raise UsageError(f"no claim of this role has {args.keyword!r} in its id")
     keeper = Keeper(Ledger(), args.ledger) if args.ledger else None
     records: list[Record] = []
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=args.json) as bar:
-        task = bar.add_task("claims", total=len(claims) * len(seeds))
-        for claim in claims:
-            for seed in seeds:
-                bar.update(task, description=claim.id)
-                setting = setting_for(
-                    subjects, seed=seed, horizon=args.horizon, timeout=args.timeout
-                )
-                records.append(make_record(claim, setting, claim.evaluate(setting)))
-                bar.advance(task)
-                if keeper:
-                    keeper.add(records[-1])
+    with progress(hidden=args.json) as bar, silenced() as output:
+        runs = [(claim, seed) for claim in claims for seed in claim.seeds(seeds)]
+        task = bar.add_task("claims", total=len(runs))
+        for claim, seed in runs:
+            bar.update(task, description=claim.id)
+            setting = setting_for(
+                subjects, memory=args.memory, seed=seed, horizon=args.horizon, timeout=args.timeout
+            )
+            records.append(make_record(claim, setting, claim.evaluate(setting)))
+            bar.advance(task)
+            if keeper:
+                keeper.add(records[-1])
     if keeper:
         keeper.close()
     if args.json:
         print_json(records)
     else:
         _show(records, ", ".join(args.subject))
+    output.report()
     failed = any(record["verdict"] in ("refuted", "inconclusive") for record in records)
     return 1 if failed else 0
 
 
+def _subjects(specs: list[str]) -> list[Subject]:
+    subjects = [parse_subject(spec) for spec in specs]
+    for index, subject in enumerate(subjects):
+        if subject.role in [other.role for other in subjects[:index]]:
+            raise UsageError(f"{specs[index]}: the role {subject.role!r} is given twice")
+    return subjects
+
+
 def _show(records: list[Record], title: str) -> None:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     for column in ("claim", "seed", "verdict", "least slack", "why"):
         table.add_column(column, overflow="fold")
     for record in records:
@@ -77,7 +92,7 @@ def _show(records: list[Record], title: str) -> None:
             str(record["seed"]),
             f"[{colour}]{record['verdict']}[/]",
             "" if closest is None else f"{closest['slack']:.3g}",
-            record["reason"] or (closest["quantity"] if closest else ""),
+            escape(record["reason"] or (closest["quantity"] if closest else "")),
         )
     out = console()
     out.print(table)

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import torch
-from rich.progress import Progress, TimeRemainingColumn
+from rich.markup import escape
 from rich.table import Table
 
-from limitpoint.commands._options import add_json, console
+from limitpoint.commands._options import (
+    add_json,
+    add_limits,
+    console,
+    print_json,
+    progress,
+    silenced,
+)
 from limitpoint.errors import UsageError
 from limitpoint.identifying import (
     COURSES,
     NORMS,
     STEPS,
+    TIMEOUT,
     Course,
     Identification,
+    Verdict,
     draw,
     identify_subject,
     sparkline,
@@ -30,41 +38,48 @@ HELP = "which geometry does an optimizer maximise the margin in?"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `limitpoint identify`."""
-    parser.add_argument("optimizer", metavar="MODULE:ATTR[,key=value...]")
+    parser.add_argument("optimizers", nargs="+", metavar="MODULE:ATTR[,key=value...]")
     parser.add_argument("--steps", type=int, default=STEPS,
                         help=f"the horizon of each schedule (default {STEPS})")  # fmt: skip
-    parser.add_argument("--timeout", type=float, default=300.0, metavar="SECONDS",
-                        help="limit for each schedule (default 300)")  # fmt: skip
     parser.add_argument("--figure", type=Path, default=None, metavar="FILE",
-                        help="draw the trends into this file (.png, .svg, .pdf)")  # fmt: skip
+                        help="draw the trends of one optimizer (.png, .svg, .pdf)")  # fmt: skip
+    add_limits(parser, TIMEOUT, "the run on one schedule")
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the answer, its reasons and the trends; 1 if the optimizer failed."""
+    """Print the answers, their reasons and the trends; 1 if an optimizer failed."""
     sys.path.append(str(Path.cwd()))
-    if args.figure is not None and args.figure.suffix not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"--figure {args.figure}: name a .png, .svg or .pdf file")
+    _check_figure(args)
     torch.set_num_threads(1)  # small tensors
-    subject = _subject(args.optimizer)
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=args.json) as bar:
-        task = bar.add_task("steps", total=len(COURSES) * args.steps)
-        names = [course.name for course in COURSES]
+    with silenced():
+        subjects = [_subject(text) for text in args.optimizers]
+    names = [course.name for course in COURSES]
+    found: list[Identification] = []
+    with progress(hidden=args.json) as bar, silenced() as output:
+        task = bar.add_task("steps", total=len(subjects) * len(COURSES) * args.steps)
 
         def watch(course: Course, step: int) -> None:
-            done = names.index(course.name) * args.steps + step
-            bar.update(task, description=course.name, completed=done)
+            courses = len(found) * len(COURSES) + names.index(course.name)
+            name = f"{subjects[len(found)].target}, {course.name}"
+            bar.update(task, description=name, completed=courses * args.steps + step)
 
-        found = identify_subject(subject, steps=args.steps, timeout=args.timeout, watch=watch)
-    if args.json:
-        print(json.dumps(found.as_json(), indent=1))
-    else:
-        _show(found)
-    if args.figure is not None and found.curves:
-        args.figure.parent.mkdir(parents=True, exist_ok=True)
-        draw(found).savefig(args.figure, dpi=150)
-    return 0 if found.verdicts else 1
+        limits = {"steps": args.steps, "timeout": args.timeout, "memory": args.memory}
+        for subject in subjects:
+            # One by one: the bar counts them.
+            found.append(identify_subject(subject, watch=watch, **limits))  # noqa: PERF401
+    _print(found, args)
+    output.report()
+    return 0 if all(one.verdicts for one in found) else 1
+
+
+def _check_figure(args: argparse.Namespace) -> None:
+    if args.figure is None:
+        return
+    if args.figure.suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"--figure {args.figure}: name a .png, .svg or .pdf file")
+    if len(args.optimizers) > 1:
+        raise UsageError(f"--figure {args.figure}: draws one optimizer; name only one")
 
 
 def _subject(text: str) -> Subject:
@@ -77,23 +92,42 @@ def _subject(text: str) -> Subject:
         raise UsageError(str(wrong).replace("ROLE=", "")) from None
 
 
+def _print(found: list[Identification], args: argparse.Namespace) -> None:
+    if args.json:
+        print_json([one.as_json() for one in found])
+    elif len(found) == 1:
+        _show(found[0])
+    else:
+        console().print(_comparison(found))
+    if args.figure is not None and found[0].curves:
+        args.figure.parent.mkdir(parents=True, exist_ok=True)
+        draw(found[0]).savefig(args.figure, dpi=150)
+
+
 def _show(found: Identification) -> None:
     out = console()
     if found.verdicts:
         out.print(_table(found))
-    out.print(f"[bold]{found.target}: {found.answer.answer}{_how_near(found)}[/]", highlight=False)
-    for line in (*found.answer.why.split("; "), *found.notes):
+    out.print(f"[bold]{escape(found.target)}: {_answer(found)}[/]", highlight=False)
+    lines = [found.answer.why]
+    lines += [f"{name}: {_said(verdict)}" for name, verdict in found.verdicts.items()]
+    for line in lines + found.notes:
         out.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _how_near(found: Identification) -> str:
+def _said(verdict: Verdict) -> str:
+    return f"{verdict.norm} at {verdict.text}" if verdict.status == "holds" else verdict.text
+
+
+def _answer(found: Identification) -> str:
     missing = found.answer.shortfall
-    return "" if missing is None else f" ({1 - missing:.1%} of the certified optimum)"
+    how_near = "" if missing is None else f" ({1 - missing:.1%} of the certified optimum)"
+    return f"{found.answer.answer}{how_near}"
 
 
 def _table(found: Identification) -> Table:
     caption = f"margin / certified optimum after {found.steps} steps, lr {found.step_size:.3g}"
-    table = Table(title=f"{found.target}: {caption}", title_justify="left")
+    table = Table(title=escape(f"{found.target}: {caption}"), title_justify="left")
     table.add_column("schedule", overflow="fold")
     for name in NORMS:
         table.add_column(name, no_wrap=True)
@@ -107,3 +141,23 @@ def _table(found: Identification) -> Table:
         norm = f" {verdict.norm}" if verdict.norm else ""
         table.add_row(course.name, *cells, f"{verdict.status}{norm}")
     return table
+
+
+def _comparison(found: list[Identification]) -> Table:
+    """A row an optimizer: the answer, and what each schedule says."""
+    title = f"after {found[0].steps} steps of each schedule; the numbers are shares of the optimum"
+    table = Table(title=title, title_justify="left")
+    table.add_column("optimizer", overflow="fold", min_width=30)
+    for column in ("answer", *(course.name for course in COURSES)):
+        table.add_column(column, overflow="fold")
+    for one in found:
+        cells = [_in_short(one.verdicts[course.name]) for course in COURSES if one.verdicts]
+        near = "" if one.answer.shortfall is None else f" {1 - one.answer.shortfall:.2f}"
+        answer = f"{one.answer.answer}{near}" if one.verdicts else f"failed: {one.answer.why}"
+        table.add_row(escape(one.target), escape(answer), *cells)
+    return table
+
+
+def _in_short(verdict: Verdict) -> str:
+    at = f" {verdict.norm} {verdict.ratio:.2f}" if verdict.norm else ""
+    return f"{verdict.status}{at}"

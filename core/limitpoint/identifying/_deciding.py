@@ -18,8 +18,8 @@ the leader's position changed by less than RISE = 0.01 and no norm's heading is 
 0.02 above it: by 2. none then goes higher than the leader is (plain gradient descent, at 1 - c /
 log t, still rises by 0.02 at t = 2e4). Else it is *moving*. While the loss is above log(2) / n
 (SEPARATED), where a margin may still be negative (signgd_adam, Lemma 5.1), it is too *short* to
-say. A course on which the mean |gradient| falls under the optimizer's own epsilon is judged up to
-there.
+say. Where the mean |gradient| falls under the optimizer's own epsilon and the norm that led is lost
+after that, by more than SLACK, epsilon took over: the course is judged up to there.
 
 **All courses.** `decaying`, `per-loss` and `fading` decide; a constant step has no theorem, and is
 shown. The answer is N if N holds on one of them, none of them speaks against it (another norm
@@ -47,6 +47,12 @@ SEPARATED = math.log(2) / 7
 NAMES = tuple(NORMS)
 NONE, UNDECIDED, FAILED = "none of these", "undecided at this horizon", "failed"
 DECIDING = ("decaying", "per-loss", "fading")
+OPEN = {
+    "holds": "near",
+    "stalls": "at a standstill",
+    "moving": "still moving",
+    "short": "the loss is too large",
+}
 CONFIRMING = ("decaying", "fading")
 
 
@@ -60,7 +66,8 @@ class Verdict:
         ratio: of the certified optimum in that norm.
         text: in words.
         rising: the norm's heading is above its position by more than SLACK.
-        epsilon_step: the first recorded step with a mean |gradient| under epsilon, if any.
+        epsilon_step: where epsilon took over, if it did.
+        cut: why it ended before the horizon, such as "precision ran out", if it did.
     """
 
     status: str
@@ -69,6 +76,7 @@ class Verdict:
     text: str
     rising: bool = False
     epsilon_step: int | None = None
+    cut: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,14 +103,19 @@ def judge(curves: Curves, epsilon: float | None = None) -> Verdict:
         curves: of the course.
         epsilon: the optimizer's own, if it is known.
     """
+    return replace(_up_to_epsilon(curves, epsilon), cut=curves.ended.partition(" at ")[0])
+
+
+def _up_to_epsilon(curves: Curves, epsilon: float | None) -> Verdict:
     under = curves.gradient < math.log(epsilon) if epsilon else np.zeros(len(curves.times), bool)
     if not under[:-LAG].any():
         return _judge(curves)
     first = int(under.argmax())
-    before, step = _judge(_until(curves, first)), int(curves.times[first])
-    after = ", ".join(
-        f"{name} {curves.position[-1, j]:.2f}" for j, name in enumerate(NAMES[1:3], 1)
-    )
+    before, now = _judge(_until(curves, first)), dict(zip(NAMES, curves.position[-1], strict=True))
+    if before.norm is None or now[before.norm] > before.ratio - SLACK:
+        return _judge(curves)
+    step = int(curves.times[first])
+    after = ", ".join(f"{name} {now[name]:.2f}" for name in dict.fromkeys((before.norm, "l2")))
     text = f"{before.text} until epsilon = {epsilon:g} took over at step {step}; then {after}"
     return replace(before, text=text, epsilon_step=step)
 
@@ -178,7 +191,7 @@ def _stalls(curves: Curves, lead: int) -> bool:
 
 def _growth(curves: Curves) -> str:
     grown = curves.size[-1] / curves.size[-1 - LAG]
-    return "" if grown > 1.02 else f"; ||W|| stopped growing at {curves.size[-1]:.3g}"
+    return "" if grown > 1.02 else f", ||W|| stopped growing at {curves.size[-1]:.3g}"
 
 
 def conclude(verdicts: Mapping[str, Verdict]) -> Answer:
@@ -190,18 +203,33 @@ def conclude(verdicts: Mapping[str, Verdict]) -> Answer:
     deciding = {name: verdicts[name] for name in DECIDING}
     holding = {v.norm for v in deciding.values() if v.status == "holds"}
     if len(holding) > 1:
-        return Answer(NONE, None, None, f"it depends on the schedule: {_told(deciding)}")
+        return Answer(NONE, None, None, "it depends on the schedule")
     if holding:
-        (norm,) = holding
-        return _one(str(norm), deciding)
+        return _one(str(holding.pop()), deciding)
     if _near(deciding):
         best = max(deciding.values(), key=lambda v: v.ratio)
-        why = f"nearest to it on every schedule, but it comes no nearer: {_told(deciding)}"
+        left = f"it leaves {1 - best.ratio:.0%} and comes no nearer"
+        why = f"{best.norm} leads on every schedule that decides, but {left}"
         return Answer(str(best.norm), best.norm, 1 - best.ratio, why)
-    stalled = [v for v in deciding.values() if v.status == "stalls"]
-    if len(stalled) == len(deciding):
-        return Answer(NONE, None, None, f"nothing moves any more: {_told(deciding)}")
-    return Answer(UNDECIDED, None, None, _told(deciding))
+    if all(v.status == "stalls" for v in deciding.values()):
+        return Answer(NONE, None, None, "nothing moves any more, and no norm is near its optimum")
+    return Answer(UNDECIDED, None, None, f"no norm is near its optimum yet: {_open(deciding)}")
+
+
+def _open(deciding: Mapping[str, Verdict]) -> str:
+    """Why the courses say nothing, each reason with its courses."""
+    reasons: dict[str, list[str]] = {}
+    for name, verdict in deciding.items():
+        reasons.setdefault(_reason(verdict), []).append(name)
+    return "; ".join(f"{reason} on {', '.join(names)}" for reason, names in reasons.items())
+
+
+def _reason(verdict: Verdict) -> str:
+    if verdict.epsilon_step is not None:
+        return "epsilon took over"
+    if verdict.cut:
+        return verdict.cut
+    return f"left {verdict.norm}" if verdict.status == "left" else OPEN[verdict.status]
 
 
 def _near(deciding: Mapping[str, Verdict]) -> bool:
@@ -212,21 +240,26 @@ def _near(deciding: Mapping[str, Verdict]) -> bool:
 
 
 def _one(norm: str, deciding: Mapping[str, Verdict]) -> Answer:
-    against = {
-        name: v
-        for name, v in deciding.items()
-        if v.status == "left" or (v.status == "stalls" and (v.norm != norm or v.ratio < APART))
-    }
+    on = [name for name, v in deciding.items() if v.status == "holds"]
+    holds = f"{norm} holds on {', '.join(on)}"
+    against = [name for name, v in deciding.items() if _speaks_against(norm, v)]
     if against:
-        return Answer(NONE, None, None, f"it depends on the schedule: {_told(deciding)}")
+        why = f"it depends on the schedule: {holds}, but not on {', '.join(against)}"
+        return Answer(NONE, None, None, why)
     if not _confirmed(norm, [deciding[name] for name in CONFIRMING]):
-        return Answer(UNDECIDED, None, None, f"only lr / loss shows {norm}: {_told(deciding)}")
-    best = max(v.ratio for v in deciding.values() if v.status == "holds")
-    least = [v.ratio for v in deciding.values() if v.status == "stalls" and v.ratio < SURE]
-    left_over = (
-        f", but for the {1 - min(least):.0%} that it leaves where it stalls" if least else ""
-    )
-    return Answer(norm, norm, max(0.0, 1 - best), f"{_told(deciding)}{left_over}")
+        return Answer(UNDECIDED, None, None, f"{holds} alone")
+    others = [name for name in deciding if name not in on]
+    if others:
+        holds += f", and nothing on {', '.join(others)} speaks against it"
+    low = [v.ratio for v in deciding.values() if v.status == "stalls" and v.ratio < SURE]
+    left_over = f", but for the {1 - min(low):.0%} that it leaves where it stalls" if low else ""
+    best = max(deciding[name].ratio for name in on)
+    return Answer(norm, norm, max(0.0, 1 - best), holds + left_over)
+
+
+def _speaks_against(norm: str, verdict: Verdict) -> bool:
+    elsewhere = verdict.norm != norm or verdict.ratio < APART
+    return verdict.status == "left" or (verdict.status == "stalls" and elsewhere)
 
 
 def _confirmed(norm: str, courses: Sequence[Verdict]) -> bool:
@@ -234,11 +267,3 @@ def _confirmed(norm: str, courses: Sequence[Verdict]) -> bool:
     leads = [v.norm == norm for v in courses]
     near = [leading and v.ratio >= APART for leading, v in zip(leads, courses, strict=True)]
     return any(near) or all(leads)
-
-
-def _told(deciding: Mapping[str, Verdict]) -> str:
-    parts = []
-    for name, v in deciding.items():
-        text = f"{v.norm} holds, {v.text}" if v.status == "holds" else v.text
-        parts.append(f"{name}: {text}")
-    return "; ".join(parts)

@@ -56,6 +56,8 @@ def draw(found: Identification) -> Figure:
     for ax in axes[:, 0]:
         ax.set_ylabel("margin / certified optimum")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside lower center", ncols=len(NORMS), frameon=False)
+    handles += axes[0, 0].plot([], [], ".", color=INK, ms=5)
+    labels = [*labels, "heading"]
+    canvas.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     canvas.suptitle(f"{found.target}: {found.answer.answer}", color=INK)
     return canvas

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
-from limitpoint.identifying._courses import Course
+from limitpoint.identifying._courses import COURSES, Course
 from limitpoint.limits import Norm, max_margin
 from limitpoint.measures import log_dual_norm, normalised_margin
 from limitpoint.optimizers import Rule
@@ -30,7 +30,7 @@ NORMS: dict[str, Norm] = {
     "nuclear": "nuclear",
 }
 PER_DECADE, LAG = 8, 4
-FIRST_STEP, PROBE, PROBED = 1.0, 1e-6, 20
+FIRST_STEP, PROBE, PROBED = 0.5, 1e-6, 20
 SHORTEST = 100
 Array = NDArray[np.float64]
 Watch = Callable[[int], None]
@@ -71,8 +71,10 @@ def problems_and_optima() -> tuple[Problem, Tensor]:
     return stack(each), torch.tensor(optima, dtype=torch.float64)
 
 
-def first_step_size(subject: Subject) -> float:
-    """The lr with which one of the first steps moves a difference of two logits by at most 1.
+def first_step_size(
+    subject: Subject, *, timeout: float | None = None, memory: float | None = None
+) -> float:
+    """The lr with which one of the first steps moves a difference of two logits by at most 1/2.
 
     A probe of 20 steps at lr 1e-6, where every gradient is the first one: what momentum and warm-up
     make of it is counted. A step size of the user's own is left as it is.
@@ -81,7 +83,7 @@ def first_step_size(subject: Subject) -> float:
         SubjectFailed: the optimizer fails at that, or does not move.
     """
     problem, _ = problems_and_optima()
-    rule = subject.factory(StepSize(PROBE), decay=0.0)
+    rule = subject.factory(StepSize(PROBE), decay=0.0, timeout=timeout, memory=memory)
     initial = float(rule.step_size.initial)
     if initial != PROBE:
         return initial
@@ -102,15 +104,17 @@ def follow(
     steps: int,
     *,
     timeout: float | None = None,
+    memory: float | None = None,
     watch: Watch | None = None,
 ) -> Curves:
     """Run a subject along a course on all problems, and measure.
 
     Raises:
-        SubjectFailed: it raised, left the numbers, did not move or took too long.
+        SubjectFailed: it raised, left the numbers, did not move or took more than it may.
     """
     problem, optima = problems_and_optima()
-    rule = subject.factory(course.step_size(step_size), decay=0.0, timeout=timeout)
+    schedule = course.step_size(step_size)
+    rule = subject.factory(schedule, decay=0.0, timeout=timeout, memory=memory)
     times, w, ended = _iterate(problem, rule, course, log_grid(steps, PER_DECADE), watch)
     lag = min(LAG, len(times))
     heading = torch.full((len(times), len(NORMS)), torch.nan, dtype=torch.float64)
@@ -131,7 +135,7 @@ def _iterate(
 ) -> tuple[NDArray[np.int64], Tensor, str]:
     """Recorded steps and iterates (R, problems, k, d), and why there are no more of them."""
     w, kept, recorded, t = problem.start.clone(), [], set(grid.tolist()), 0
-    ended = ""
+    ended, where = "", f" (on {course.name})" if course in COURSES else ""
     with torch.no_grad():
         try:
             state = rule.init(course.oracle(problem, 0), w)
@@ -146,10 +150,10 @@ def _iterate(
         except Inconclusive as reason:
             ended = str(reason)
         except (SubjectFailed, NotApplicable) as reason:
-            raise SubjectFailed(f"{reason} ({course.name} schedule)") from reason
+            raise SubjectFailed(f"{reason}{where}") from reason
         except Exception as reason:
             what = " ".join(f"{type(reason).__name__} at step {t}: {reason}".split())
-            raise SubjectFailed(f"raised {what} ({course.name} schedule)") from reason
+            raise SubjectFailed(f"raised {what}{where}") from reason
     if not kept:
         raise SubjectFailed(ended)
     return grid[: len(kept)], torch.stack(kept), ended

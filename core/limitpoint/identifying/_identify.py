@@ -11,10 +11,10 @@ from limitpoint.errors import SubjectFailed, UsageError
 from limitpoint.identifying._courses import COURSES, Course
 from limitpoint.identifying._deciding import FAILED, Answer, Verdict, conclude, judge
 from limitpoint.identifying._following import NORMS, SHORTEST, Curves, first_step_size, follow
-from limitpoint.subjects import Subject
+from limitpoint.subjects import MEMORY, Subject
 from limitpoint.subjects._signature import Accepted
 
-STEPS = 20_000
+STEPS, TIMEOUT = 20_000, 300.0
 Watch = Callable[[Course, int], None]
 
 
@@ -86,7 +86,8 @@ def identify(
     optimizer: Callable[..., Any],
     *,
     steps: int = STEPS,
-    timeout: float | None = 300.0,
+    timeout: float | None = TIMEOUT,
+    memory: float | None = MEMORY,
     watch: Watch | None = None,
     **kwargs: Any,
 ) -> Identification:
@@ -97,9 +98,10 @@ def identify(
             object with `.step()`, or a limitpoint `Rule`.
         steps: the horizon of each of the four courses, >= 100.
         timeout: seconds that the optimizer may take on one course, or None.
+        memory: gigabytes that the process may gain on one course, or None.
         watch: called with the course and the step, for progress.
         kwargs: arguments of the optimizer. Its step size is chosen so that the first steps change a
-            difference of logits by at most 1, unless given; a weight decay is zero unless given.
+            difference of logits by at most 1/2, unless given; a weight decay is zero unless given.
 
     Raises:
         UsageError: arguments that the optimizer does not take, or a horizon out of range.
@@ -108,14 +110,15 @@ def identify(
     is that of `limitpoint.identifying._deciding`.
     """
     subject = Subject.from_object("identify", optimizer, **kwargs)
-    return identify_subject(subject, steps=steps, timeout=timeout, watch=watch)
+    return identify_subject(subject, steps=steps, timeout=timeout, memory=memory, watch=watch)
 
 
 def identify_subject(
     subject: Subject,
     *,
     steps: int = STEPS,
-    timeout: float | None = 300.0,
+    timeout: float | None = TIMEOUT,
+    memory: float | None = MEMORY,
     watch: Watch | None = None,
 ) -> Identification:
     """The same for a `Subject`; see `identify`."""
@@ -125,12 +128,12 @@ def identify_subject(
     verdicts: dict[str, Verdict] = {}
     curves: dict[str, Curves] = {}
     try:
-        step_size = first_step_size(subject)
+        step_size = first_step_size(subject, timeout=timeout, memory=memory)
         epsilon = _argument(subject, "eps", "epsilon")
         for course in COURSES:
             seen = None if watch is None else _on(watch, course)
             curves[course.name] = follow(
-                subject, course, step_size, steps, timeout=timeout, watch=seen
+                subject, course, step_size, steps, timeout=timeout, memory=memory, watch=seen
             )
             verdicts[course.name] = judge(curves[course.name], epsilon)
     except SubjectFailed as failure:

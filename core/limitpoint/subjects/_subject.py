@@ -14,7 +14,8 @@ from limitpoint.errors import SubjectFailed, UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.roles import ROLES
 from limitpoint.schedules import StepSize, as_step_size
-from limitpoint.subjects._guards import blamed, time_limit
+from limitpoint.subjects._meter import Meter
+from limitpoint.subjects._rule import guarded
 from limitpoint.subjects._signature import Accepted, field_names, makes_rule
 from limitpoint.subjects._spec import FORM, load, parse_options, split
 from limitpoint.subjects._torch import TorchOptimizer
@@ -77,6 +78,7 @@ class Subject:
         step_size: StepSize | Tensor | float = 1.0,
         *,
         timeout: float | None = None,
+        memory: float | None = None,
         log_loss_scale: float = 0.0,
         **settings: Any,
     ) -> Rule:
@@ -85,6 +87,7 @@ class Subject:
         Args:
             step_size: the claim's schedule; a step size of the user's own replaces its eta_0.
             timeout: seconds of wall time for one run.
+            memory: gigabytes that the process may gain in one run.
             log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones;
                 for optimizers whose theorem does not feel it.
             settings: by limitpoint's names: beta1, beta2, epsilon, rho, momentum, decay, p, ...
@@ -94,8 +97,9 @@ class Subject:
         """
         schedule = self._schedule(as_step_size(step_size))
         if self._is_rule:
-            own = {"timeout": timeout, "log_loss_scale": log_loss_scale}
-            return self._rule(schedule, self._accepted.filtered(own), settings, timeout)
+            own = self._accepted.filtered({"timeout": timeout, "log_loss_scale": log_loss_scale})
+            rule = self._rule(schedule, own, settings, Meter(timeout, memory))
+            return guarded(rule, timeout, memory)
         names = {"lr": schedule.initial, **field_names(settings)}
         arguments = {**self._base, **self._accepted.filtered(names), **self.kwargs}
         return TorchOptimizer(
@@ -104,6 +108,7 @@ class Subject:
             kwargs=arguments,
             log_loss_scale=log_loss_scale,
             timeout=timeout,
+            memory=memory,
             target=self.target,
         )
 
@@ -112,13 +117,12 @@ class Subject:
         schedule: StepSize,
         own: dict[str, Any],
         settings: dict[str, Any],
-        timeout: float | None,
+        meter: Meter,
     ) -> Rule:
         takes = self._accepted
         chosen = settings if takes.anything else takes.filtered(settings)
         arguments = {**own, **chosen, **self.kwargs, "step_size": schedule}
-        message = f"exceeded its time limit of {timeout or 0:g} s in its constructor"
-        with time_limit(timeout, message), blamed("in its constructor"):
+        with meter.watch("in its constructor"):
             rule = self.constructor(**arguments)
         if not isinstance(rule, Rule):
             raise SubjectFailed(f"{self.target} made a {type(rule).__name__}, not a Rule")

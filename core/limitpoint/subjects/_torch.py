@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,7 +14,8 @@ from limitpoint.errors import NotApplicable, SubjectFailed
 from limitpoint.optimizers import Rule
 from limitpoint.problem import Oracle
 from limitpoint.subjects._field import Field, entries, rows
-from limitpoint.subjects._guards import SubjectRaised, time_limit
+from limitpoint.subjects._guards import SubjectRaised
+from limitpoint.subjects._meter import Meter
 from limitpoint.subjects._seat import Seat, plays, seated
 from limitpoint.subjects._signature import Accepted
 
@@ -35,6 +34,7 @@ class TorchOptimizer(Rule):
         kwargs: its arguments; a tensor that broadcasts over the batch is given entry by entry.
         log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones.
         timeout: seconds of wall time from `init` on, or None.
+        memory: gigabytes that the process may gain from `init` on, or None.
         target: what the ledger calls it.
     """
 
@@ -42,6 +42,7 @@ class TorchOptimizer(Rule):
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     log_loss_scale: float = 0.0
     timeout: float | None = None
+    memory: float | None = None
     target: str = ""
 
     @property
@@ -58,8 +59,8 @@ class TorchOptimizer(Rule):
         """
         self._check_required()
         _warm_up()
-        deadline = time.monotonic() + (math.inf if self.timeout is None else self.timeout)
-        with time_limit(self.timeout, self._time_up("in its constructor")):
+        meter = Meter(self.timeout, self.memory)
+        with meter.limits("in its constructor"):
             seats = [
                 seated(self.constructor, self._arguments(k, oracle, w), row)
                 for k, row in enumerate(rows(w, oracle.ndim))
@@ -70,25 +71,22 @@ class TorchOptimizer(Rule):
                 "hypothesis not met: a decaying step size (the subject has no param_groups "
                 'with an "lr" to set)'
             )
-        return State(seats, deadline)
+        return State(seats, meter)
 
     def step(self, oracle: Oracle, w: Tensor, state: State, t: int) -> tuple[Tensor, State]:
         """One step of every optimizer from w; see `Rule.step`.
 
         Raises:
             SubjectFailed: it raised, left the numbers, changed its parameter's kind, did not move
-                or took too long.
+                or took too much time or memory.
             Inconclusive: the gradient to hand over is beyond float64's range, or its square is and
                 the iterate left the numbers.
         """
         field_at_w = Field(oracle, w, self.log_loss_scale, t)
         etas = entries(self.step_size.at(t), w, oracle.ndim)
-        late = self._time_up(f"at step {t}")
-        with time_limit(state.deadline - time.monotonic(), late):
+        with state.meter.limits(f"at step {t}"):
             for k, eta in enumerate(etas):
                 self._advance(state, k, field_at_w, eta)
-        if time.monotonic() > state.deadline:
-            raise SubjectFailed(late)
         iterates = [seat.iterate() for seat in state.seats]
         return torch.stack(iterates).reshape(w.shape), state
 
@@ -104,6 +102,7 @@ class TorchOptimizer(Rule):
             if matrix is None or not plays(matrix, around, k, eta):
                 raise
             state.seats[k] = seat = matrix
+        seat.iterate()
         gradient = around.gradient(k, row)
         seat.check_finite(gradient)
         seat.check_moving(row, gradient, eta)
@@ -126,19 +125,16 @@ class TorchOptimizer(Rule):
         missing = [name for name in required if name not in self.kwargs]
         if missing:
             raise SubjectFailed(
-                f"{self.name} needs the argument {missing[0]!r}: add {missing[0]}=... to --subject"
+                f"{self.name} needs the argument {missing[0]!r}: give it as {missing[0]}=..."
             )
-
-    def _time_up(self, where: str) -> str:
-        return f"exceeded its time limit of {self.timeout or 0:g} s {where}"
 
 
 @dataclass
 class State:
-    """The optimizers at work, which carry their own state, and when (monotonic) time is up."""
+    """The optimizers at work, which carry their own state, and what the run may still take."""
 
     seats: list[Seat]
-    deadline: float
+    meter: Meter
 
 
 @cache

@@ -1,0 +1,124 @@
+"""Somebody else's update rule, guarded: whatever it does is a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limitpoint.errors import SubjectFailed
+from limitpoint.optimizers import GD, Memoryless, Rule
+from limitpoint.problem import Oracle
+from limitpoint.scaled import Scaled, Value, tensor
+from limitpoint.subjects._meter import Meter
+from limitpoint.subjects._seat import PATIENCE
+
+
+@dataclass(frozen=True, eq=False)
+class GuardedRule(Rule):
+    """A rule around a foreign one, which may raise, loop, leave its shape or do nothing.
+
+    Args:
+        step_size: the foreign rule's own.
+        rule: the foreign rule.
+        timeout: seconds of wall time of one run, or None.
+        memory: gigabytes that the process may gain in one run, or None.
+    """
+
+    rule: Rule = field(default_factory=GD)
+    timeout: float | None = None
+    memory: float | None = None
+    _meter: Meter = field(init=False, repr=False)
+    _idle: int | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._start()
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+        return self.rule.name
+
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        """The foreign rule's state; time and memory count from here.
+
+        Raises:
+            SubjectFailed: it raised, or took more than it may.
+        """
+        self._start()
+        with self._meter.watch("before its first step"):
+            return self.rule.init(oracle, w)
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        """The foreign rule's step.
+
+        Raises:
+            SubjectFailed: it raised, returned no iterate, did not move or took more than it may.
+        """
+        where = f"at step {t}"
+        before = w.clone()
+        with self._meter.watch(where):
+            found: object = self.rule.step(oracle, w, state, t)
+        if not isinstance(found, tuple) or len(found) != 2:
+            kind = type(found).__name__
+            raise SubjectFailed(f"returned a {kind} {where}, not the pair of iterate and state")
+        moved, state = found
+        _check_like(before, moved, f"its iterate {where}")
+        self._check_moving(oracle, before, moved, t)
+        return moved, state
+
+    def _start(self) -> None:
+        # Rules are frozen; the count is of one run.
+        object.__setattr__(self, "_meter", Meter(self.timeout, self.memory))
+        object.__setattr__(self, "_idle", 0)
+
+    def _check_moving(self, oracle: Oracle, before: Tensor, after: Tensor, t: int) -> None:
+        """Raise SubjectFailed at the tenth step on which it should have moved, and did not once."""
+        if self._idle is None:
+            return
+        idle = None
+        if torch.equal(before, after):
+            descended = before - tensor(self.step_size.at(t) * oracle.grad(before))
+            idle = self._idle + (not torch.equal(descended, before))
+        object.__setattr__(self, "_idle", idle)
+        if idle == PATIENCE:
+            raise SubjectFailed(f"did not move in its first {PATIENCE} steps")
+
+
+class GuardedField(GuardedRule, Memoryless):
+    """The same of a memoryless rule: it has a flow."""
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        """The foreign rule's direction.
+
+        Raises:
+            SubjectFailed: it raised, returned no direction or took more than it may.
+        """
+        assert isinstance(self.rule, Memoryless)
+        with self._meter.watch("in its direction"):
+            found = self.rule.direction(oracle, w)
+        _check_like(w, found.mantissa if isinstance(found, Scaled) else found, "its direction")
+        return found
+
+
+def guarded(rule: Rule, timeout: float | None, memory: float | None) -> Rule:
+    """A rule as it is if it is limitpoint's own, else guarded."""
+    if type(rule).__module__.partition(".")[0] == "limitpoint":
+        return rule
+    kind = GuardedField if isinstance(rule, Memoryless) else GuardedRule
+    return kind(rule.step_size, rule, timeout, memory)
+
+
+def _check_like(w: Tensor, found: object, what: str) -> None:
+    if not isinstance(found, Tensor):
+        raise SubjectFailed(f"{what} is a {type(found).__name__}, not a tensor")
+    for name, wanted, got in (
+        ("dtype", w.dtype, found.dtype),
+        ("device", w.device, found.device),
+        ("shape", tuple(w.shape), tuple(found.shape)),
+    ):
+        if wanted != got:
+            raise SubjectFailed(f"{what} has {name} {got}, not {wanted}".replace("torch.", ""))
