@@ -4,10 +4,8 @@ import json
 
 import pytest
 
-from limitpoint import all_claims, mutants
+from limitpoint import all_claims
 from limitpoint.cli import COMMANDS, main
-from limitpoint.optimizers import USAM
-from limitpoint.rivals import RIVALS, Rival, build
 
 
 def test_list_shows_every_claim(capsys):
@@ -21,24 +19,6 @@ def test_list_selects(capsys):
     out = capsys.readouterr().out
     assert "usam/gd-min-distance" in out
     assert "exact-dynamics" not in out
-
-
-def test_mutants_prints_the_fault_and_the_verdict(capsys):
-    assert main(["mutants", "-k", "usam/exact-dynamics"]) == 0
-    out = capsys.readouterr().out
-    assert "0 survived" in out
-    assert "the perturbation dropped" in out
-
-
-def test_mutants_fails_when_a_rival_survives(capsys, monkeypatch):
-    harmless = Rival(
-        "rho-zero", "nothing", lambda step_size, **settings: build(USAM, step_size, settings)
-    )
-    monkeypatch.setattr(mutants, "RIVALS", RIVALS | {"rho-zero": harmless})
-    assert main(["mutants", "-k", "usam/exact-dynamics", "--json"]) == 1
-    verdicts = {row["rival"]: row["verdict"] for row in json.loads(capsys.readouterr().out)}
-    assert verdicts["rho-zero"] == "supported"
-    assert verdicts["rho-negative"] == "refuted"
 
 
 @pytest.mark.parametrize(

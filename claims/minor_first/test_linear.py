@@ -48,8 +48,8 @@ def small_step_run(
 ) -> tuple[Tensor, Tensor]:
     """w(t) - w_hat log S in the end, S the sum of the steps, and the tolerance of its margins."""
     norm = torch.linalg.matrix_norm(problem.X, 2).amax()
-    eta, steps = 2 / float(norm) ** 2, trial.steps(50_000, 500_000)
-    rule = trial.optimizer(role, eta, rho=rho)
+    rule = trial.optimizer(role, 2 / float(norm) ** 2, rho=rho)
+    eta, steps = float(rule.step_size.initial), trial.steps(50_000, 500_000)
     run = trial.run(problem, rule, steps, record=[steps], start=start)
     w_hat = torch.stack([svm.w_hat for svm in svms])
     t = torch.tensor([steps])

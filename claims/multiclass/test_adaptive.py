@@ -17,12 +17,12 @@ from limitpoint import (
     claim,
     limits,
     measures,
-    moments,
     problems,
     stack,
 )
 from limitpoint.optimizers import Rule
 from limitpoint.subjects import TorchOptimizer, own_setting
+from limitpoint.theory import moments
 from limitpoint.trajectory import log_grid
 
 # Adam of (3a)-(3c). With beta2 = .99 and more the loss may not fall faster than beta2^(t/2), and
@@ -264,7 +264,21 @@ def test_adam_epsilon_hand_over(trial: Trial) -> None:
     ),
     kind="inequality",
     roles=("adamw",),
-    rivals=("adam-coupled-decay", "adam-no-decay", "gd"),
+    rivals=(
+        "adam-coupled-decay",
+        "adam-no-decay",
+        "gd",
+        "adam-beta-swap",
+        "adam-squared-twice",
+        "adam-undamped",
+        "adam-root-lost",
+        "adam-half-corrected",
+        "adamw-decay-uphill",
+        "adamw-decay-unscaled",
+        "ascent",
+        "step-doubled",
+        "unnormalised",
+    ),
 )
 def test_adamw_box(trial: Trial) -> None:
     """AdamW's iterates are in the box at every step, and their KKT gap closes.

@@ -15,8 +15,8 @@ from limitpoint import (
     losses,
     measures,
     problems,
-    steepest,
 )
+from limitpoint.theory import steepest
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf)
 SUMS = "rounding of some thousand sums, each exact to 2^-53"
@@ -64,7 +64,18 @@ def margin_bounds(
     hypotheses=("none: at every step, for any step size",),
     kind="inequality",
     roles=("nsd", "signgd", "spectral"),
-    rivals=("ascent", "stale", "ngd", "signgd", "cd", "gd"),
+    rivals=(
+        "ascent",
+        "stale",
+        "ngd",
+        "signgd",
+        "cd",
+        "gd",
+        "schedule-late",
+        "step-doubled",
+        "accelerated",
+        "unnormalised",
+    ),
 )
 def test_nsd_signgd_spectral_descent(trial: Trial) -> None:
     r"""Constant, decaying and very long steps, from zero and from random starts, in six norms.
@@ -72,7 +83,7 @@ def test_nsd_signgd_spectral_descent(trial: Trial) -> None:
     The step's length and its inner product with the gradient are identities: they are what makes a
     step the steepest. The second-order term tested is G (e^x - 1 - x) with x = rho eta, rho the
     reach; it implies the printed one, where x = 2 B eta, and (8) follows by Lemma 4.1 [derived,
-    see `limitpoint.steepest`]. Both sides of C.1 are over L(W_t).
+    see `limitpoint.theory.steepest`]. Both sides of C.1 are over L(W_t).
 
     Tolerance: an entry of W_t - W_{t+1} has an error of 2^-53 |W|, with |W| / eta below 1e4 here
     1e-11 of the step; log L has 2^-53 |log L|, with |log L| below 1e3.
@@ -105,16 +116,28 @@ def test_nsd_signgd_spectral_descent(trial: Trial) -> None:
     hypotheses=("separable data", r"decreasing step sizes"),
     kind="bound",
     roles=("signgd",),
-    rivals=("ngd", "gd", "nsd-3", "ascent", "momentum"),
+    rivals=(
+        "ngd",
+        "gd",
+        "nsd-3",
+        "ascent",
+        "momentum",
+        "step-doubled",
+        "accelerated",
+        "unnormalised",
+        "sign-feedback",
+        "sign-epsilon",
+        "sign-majority",
+    ),
 )
 def test_signgd_unnormalised_margin(trial: Trial) -> None:
     r"""SignGD's margin and max-norm at every step, with explicit constants and measured G / L.
 
     A second bound holds at every t, without t_1: (8) bounds the loss, Lemma B.4 the margin by the
     loss [derived, `Replay.margin_floor`]. Both have (e^x - 1 - x) G / L with x = 2 B eta in place
-    of 2 B^2 e^{2 B eta_0} eta^2, which is more [derived, see `limitpoint.steepest`]; they imply
-    the printed one. Step sizes decay with exponents .3, .5 and .8; two of the starts are random.
-    The control is the bound with twice the margin, which the run falls short of.
+    of 2 B^2 e^{2 B eta_0} eta^2, which is more [derived, see `limitpoint.theory.steepest`]; they
+    imply the printed one. Step sizes decay with exponents .3, .5 and .8; two of the starts are
+    random. The control is the bound with twice the margin, which the run falls short of.
 
     Tolerance 1e-9: 2^-53 of sums up to 1e3, some thousand terms.
     """

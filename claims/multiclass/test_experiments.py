@@ -1,10 +1,9 @@
 """The paper's experiment: SignGD, Adam and NGD on Gaussian clusters."""
 
-from dataclasses import replace
-
 import torch
 
 from limitpoint import StepSize, Trial, claim, limits, measures, problems, stack
+from limitpoint.theory import steepest
 
 EPSILONS = (0.0, 1e-10, 1e-8)
 
@@ -39,12 +38,14 @@ def test_adam_signgd_ngd_experiment(trial: Trial) -> None:
     epsilon = torch.tensor(EPSILONS, dtype=torch.float64).reshape(-1, 1, 1)
     schedule, longer = StepSize(initial, 0.5), StepSize(10 * initial, 0.5)
     adam = trial.optimizer("adam", schedule, beta1=0.9, beta2=0.95, epsilon=epsilon, decay=0.0)
-    # The unit of W, which a user's own eta_0 sets, taken out: see multiclass/adam-max-norm.
-    paced = replace(problem, X=problem.X * initial / adam.step_size.initial)
+    signgd, ngd = trial.optimizer("signgd", schedule), trial.optimizer("ngd", longer)
     final = {
-        "Adam": trial.run(stack([paced] * 3), adam, steps).final,
-        "SignGD": trial.run(problem, trial.optimizer("signgd", schedule), steps).final,
-        "NGD": trial.run(problem, trial.optimizer("ngd", longer), steps).final,
+        name: steepest.paced(trial, data, rule, eta, steps).final
+        for name, data, rule, eta in (
+            ("Adam", stack([problem] * 3), adam, initial),
+            ("SignGD", problem, signgd, initial),
+            ("NGD", problem, ngd, 10 * initial),
+        )
     }
     reached = {
         (name, norm): measures.normalised_margin(problem, w, norm) / best[norm].value

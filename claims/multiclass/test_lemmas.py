@@ -17,9 +17,9 @@ from limitpoint import (
     optimizers,
     problems,
     run,
-    steepest,
 )
 from limitpoint.scaled import tensor
+from limitpoint.theory import steepest
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf, "spectral")
 ROUNDING = "rounding: some hundred sums of positive terms, each exact to 2^-53"
@@ -167,7 +167,7 @@ def test_softmax_curvature(trial: Trial) -> None:
     One-hot s with v = +-1 is nearly tight: the controls are constants 1% smaller, which some
     sample exceeds. The second-order term is compared with torch's own second derivative first. Its
     bound is tested with the reach, which gives 2 B^2 for the max-norm [derived, see
-    `limitpoint.steepest`].
+    `limitpoint.theory.steepest`].
 
     Tolerance 1e-12: variances are centred at the largest entry, so that nothing cancels.
     """

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from limitpoint import StepSize, Trial, claim, measures, moments, play, problems
+from limitpoint import StepSize, Trial, claim, measures, play, problems
+from limitpoint.theory import moments
 
 # beta1 <= beta2; for the second pair the bound is one.
 BETAS = ((0.9, 0.95), (0.9, 0.9), (0.9, 0.999), (0.1, 0.999))
@@ -74,7 +75,21 @@ def test_adam_moment_ratio(trial: Trial) -> None:
     hypotheses=("beta1 <= beta2, both moments start at zero", "no epsilon", "||h_i||_1 <= B"),
     kind="inequality",
     roles=("adam",),
-    rivals=("adam-beta-swap", "adam-undamped", "adam-squared-twice", "amsgrad", "ngd"),
+    rivals=(
+        "adam-beta-swap",
+        "adam-undamped",
+        "adam-squared-twice",
+        "amsgrad",
+        "ngd",
+        "adam-half-corrected",
+        "adam-late-moment",
+        "ascent",
+        "stale",
+        "schedule-late",
+        "step-doubled",
+        "accelerated",
+        "unnormalised",
+    ),
 )
 def test_adam_moments_track(trial: Trial) -> None:
     """Adam's moments follow the gradient within bounds of order eta_t and sqrt(eta_t), by class.

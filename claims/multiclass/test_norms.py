@@ -17,9 +17,9 @@ from limitpoint import (
     optimizers,
     problems,
     stack,
-    steepest,
 )
 from limitpoint.scaled import tensor
+from limitpoint.theory import steepest
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf)
 
@@ -59,8 +59,8 @@ def test_nsd_own_norm(trial: Trial) -> None:
 
     The bound at every step (clusters): the margin is at least the sum of (gamma eta - remainder)
     G / L less a constant, G / L measured and the remainder e^x - 1 - x with x = rho eta, and
-    ||W_t|| <= sum eta (Lemmas C.1 to C.3, see `limitpoint.steepest`; no fitted constant). It is .65
-    to .86 of the optimum at the horizon. The orderings are strict, without a gap.
+    ||W_t|| <= sum eta (Lemmas C.1 to C.3, see `limitpoint.theory.steepest`; no fitted constant). It
+    is .65 to .86 of the optimum at the horizon. The orderings are strict, without a gap.
     Step sizes are eta_0 / reach, which makes the norms comparable; eta_0 is larger for digits,
     whose margins are 3 to 12 times smaller, so that orderings show within the horizon.
     """
@@ -92,7 +92,14 @@ def test_nsd_own_norm(trial: Trial) -> None:
     hypotheses=("separable data", r"$\eta_t = \Theta(t^{-1/2})$"),
     kind="bound",
     roles=("spectral", "muon"),
-    rivals=("newton-schulz", "signgd", "ngd"),
+    rivals=(
+        "newton-schulz",
+        "signgd",
+        "ngd",
+        "ngd-rows",
+        "spectral-rank-one",
+        "spectral-stretched",
+    ),
 )
 def test_spectral_muon_max_margin(trial: Trial) -> None:
     r"""The finite-time bound for spectral descent, and what is left of both rules' gaps.
@@ -138,7 +145,24 @@ def test_spectral_muon_max_margin(trial: Trial) -> None:
     hypotheses=("separable data", "exact polar factor", "momentum from zero, without Nesterov's"),
     kind="identity",
     roles=("muon",),
-    rivals=("newton-schulz", "signgd", "ngd", "momentum"),
+    rivals=(
+        "newton-schulz",
+        "signgd",
+        "ngd",
+        "momentum",
+        "ascent",
+        "stale",
+        "schedule-late",
+        "step-doubled",
+        "accelerated",
+        "unnormalised",
+        "muon-rank-one",
+        "muon-stretched",
+        "muon-order",
+        "muon-nesterov",
+        "muon-scaled",
+        "muon-no-momentum",
+    ),
 )
 def test_muon_step(trial: Trial) -> None:
     r"""The momentum is rebuilt from the gradients along the run, and the step held against it.
@@ -147,7 +171,7 @@ def test_muon_step(trial: Trial) -> None:
     rows of the momentum differ by factors of up to 1e4 in size.
     """
     problem = problems.clusters(trial.seed, 4, 20, 5, 0.2)
-    best, steps, beta1 = float(optima(problem, ["spectral"])), trial.steps(300, 1000), 0.9
+    best, steps, beta1 = float(optima(problem, ["spectral"])), trial.steps(300, 600), 0.9
     schedule = StepSize(1 / float(measures.reach(problem, "spectral")), 0.5)
     rule = trial.optimizer("muon", schedule, beta1=beta1)
     run = trial.run(problem, rule, steps, record=range(steps + 1))

@@ -16,8 +16,8 @@ from limitpoint import (
     losses,
     measures,
     problems,
-    steepest,
 )
+from limitpoint.theory import steepest
 
 DECAYS = (0.3, 0.5, 0.7, 1.0)
 
@@ -172,7 +172,17 @@ def test_signgd_classes(trial: Trial) -> None:
     hypotheses=("separable data", r"margins scaled to $\|(e_y-e_c)x^\top\| \le 1$"),
     kind="bound",
     roles=("ngd",),
-    rivals=("gd", "signgd", "cd", "nsd-3"),
+    rivals=(
+        "gd",
+        "signgd",
+        "cd",
+        "nsd-3",
+        "ascent",
+        "ngd-squared",
+        "ngd-rows",
+        "ngd-clipped",
+        "ngd-epsilon",
+    ),
 )
 def test_ngd_fast(trial: Trial) -> None:
     r"""Constant steps of NGD, on clusters and on digits, binary theory over N = n (k - 1) margins.

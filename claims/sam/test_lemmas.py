@@ -7,7 +7,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from limitpoint import Objective, Trial, claim, descent, problems
+from limitpoint import Erratum, Objective, Trial, claim, problems
+from limitpoint.theory import descent
 
 BETA = 2.5
 ROUNDING = "rounding of a difference of values or iterates, 1e-16 of their size"
@@ -64,7 +65,7 @@ def families(seed: int, count: int = 10) -> Iterator[tuple[str, Objective, float
     hypotheses=("beta-smooth, convex or mu-strongly convex", "rho >= 0"),
     kind="inequality",
     roles=("n-sam",),
-    rivals=("n-sam-rho-doubled", "rho-negative", "rho-zero", "ascent-random"),
+    rivals=("rho-doubled", "rho-negative", "rho-zero", "ascent-random"),
 )
 def test_n_sam_alignment(trial: Trial) -> None:
     """n-SAM's step keeps at least its share of the gradient, and can have just that share.
@@ -116,7 +117,13 @@ def check_gain(
     ),
     kind="inequality",
     roles=("n-sam",),
-    rivals=("n-sam-step-tripled", "n-sam-rho-doubled", "rho-negative", "rho-zero"),
+    rivals=(
+        "n-sam-step-tripled",
+        "rho-doubled",
+        "rho-negative",
+        "rho-zero",
+        "step-doubled",
+    ),
 )
 def test_n_sam_descent(trial: Trial) -> None:
     """Every step gains what the lemma says, and on two functions exactly that.
@@ -169,6 +176,18 @@ def check_attained(
     r"$\gamma\beta(2-\rho\beta) \le 2$, and convexity, not the printed (A3).",
     hypotheses=("beta-smooth", "convex"),
     kind="erratum",
+    erratum=Erratum(
+        printed="the second bound holds under (A3), mu >= 0, for gamma beta (2 - rho beta) <= 2",
+        corrected="it holds for a mu-strongly convex L, mu >= 0, and gamma beta (2 + rho beta) <= "
+        "2",
+        where="Lemma 8, its second half (App. C.1)",
+        basis="proof",
+        sure="certain",
+        because="The proof multiplies Lemma 7 by 1 - gamma beta - gamma rho beta^2 / 2, which has "
+        "to be >= 0, and uses convexity twice. A minus that was a plus in the original is "
+        "excluded: the sentence after the lemma, that rho has to be below 2 / beta, goes with the "
+        "minus.",
+    ),
     roles=("n-sam",),
     rivals=("rho-zero", "rho-negative"),
 )
@@ -188,9 +207,9 @@ def test_n_sam_erratum_lemma_8(trial: Trial) -> None:
     bowl = problems.quadratic(torch.full((3,), BETA, dtype=torch.float64))
     gamma, rho = descent.pairs(BETA, (1.5,), (1.0,))
     before, after = bowl.value(w), bowl.value(one_step(trial, bowl, w, gamma, rho))
-    trial.identity("L(w_1) / L(w_0) in the counterexample", after / before, 4.0, 1e-13, "rounding")
     printed = before - descent.convex_gain(gamma, rho, BETA, 0.0).squeeze(-1) * (BETA * 2 * before)
-    trial.ordering("the bound under the printed condition", printed, after, "it fails everywhere")
+    trial.printed.ordering("the bound, then L(w_1)", printed, after, "it fails everywhere")
+    trial.printed.identity("L(w_1) / L(w_0)", after / before, 4.0, 1e-13, "rounding")
 
     valley = problems.sine_valley()
     beta, mu = valley.constants["beta"], valley.constants["pl"]
@@ -199,7 +218,9 @@ def test_n_sam_erratum_lemma_8(trial: Trial) -> None:
     after = valley.value(one_step(trial, valley, top, gamma, rho))
     gain = descent.convex_gain(gamma, rho, beta, mu).squeeze(-1)
     printed = valley.value(top) - gain * (valley.grad(top) ** 2).sum(-1)
-    trial.ordering("the bound under (A3) alone", printed, after, "it fails where L is concave")
+    trial.printed.ordering(
+        "the bound under (A3), then L(w_1)", printed, after, "it fails where L is concave"
+    )
 
     edge = descent.pairs(BETA, (2 / 2.1, 2 / 3, 2 / 6), (0.1, 1.0, 4.0), 3)
     allowed = (edge[0] * BETA * (2 + edge[1] * BETA)).flatten() <= 2 + 1e-12
@@ -208,4 +229,4 @@ def test_n_sam_erratum_lemma_8(trial: Trial) -> None:
         if alpha >= 0:
             gain = descent.convex_gain(*edge, BETA, alpha)
             cloud = points(trial.seed, 10, 20, 4)
-            check_gain(trial, f"{name}, corrected condition", objective, cloud, edge, gain)
+            check_gain(trial.corrected, name, objective, cloud, edge, gain)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from limitpoint import Inconclusive, Problem, Trial, claim, diagonal, limits, measures, problems
+from limitpoint import Inconclusive, Problem, Trial, claim, limits, measures, problems
+from limitpoint.theory import diagonal
 
 
 def starts(seed: int) -> Iterator[tuple[str, Problem]]:

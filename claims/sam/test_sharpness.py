@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from limitpoint import Problem, Trial, claim, losses, problems, sharpness
+from limitpoint import Problem, Trial, claim, losses, problems
 from limitpoint.models import DiagonalDifference, Linear
+from limitpoint.theory import sharpness
 
 N, D = 16, 40
 

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from limitpoint import Problem, Trial, claim, confidence, problems, stack
+from limitpoint import Erratum, Problem, Trial, claim, confidence, problems, stack
 from limitpoint.optimizers import Rule, Stochastic
 
 STEPS = 10_001  # the notebook's 10^4 + 1
@@ -30,7 +30,16 @@ test_loss.__test__ = False  # a helper: it is not for pytest to collect
     hypotheses=(),
     kind="identity",
     roles=("gd",),
-    rivals=("linear-model", "momentum", "usam"),
+    rivals=(
+        "linear-model",
+        "momentum",
+        "usam",
+        "ascent",
+        "stale",
+        "step-doubled",
+        "accelerated",
+    ),
+    seeded=False,
 )
 def test_gd_reproduces_the_authors_value(trial: Trial) -> None:
     """The printed 0.015056044189449159 (gamma = 5/d, u_0 = .1), to 1e-12 relative.
@@ -50,7 +59,8 @@ def test_gd_reproduces_the_authors_value(trial: Trial) -> None:
     hypotheses=(),
     kind="identity",
     roles=("1-sam", "n-sam"),
-    rivals=("n-sam", "gd", "1-sam-rho-doubled", "1-sam-rho-negative", "batches-swapped"),
+    rivals=("n-sam", "gd", "rho-doubled", "1-sam-rho-negative", "batches-swapped"),
+    seeded=False,
 )
 def test_one_sam_and_n_sam_reproduce_the_authors_values(trial: Trial) -> None:
     """Three printed cells, and the best of a grid of radii at the authors' steps.
@@ -88,8 +98,21 @@ def grid(trial: Trial, rule: Rule, radii: int) -> Tensor:
     "run with $10/d$ and ERM with $15/d$, and at equal steps no radius of a grid improves on ERM.",
     hypotheses=(),
     kind="erratum",
+    erratum=Erratum(
+        printed="gamma = 15/d for all methods; with its best radius n-SAM improves on ERM, "
+        "marginally",
+        corrected="n-SAM was run with gamma = 10/d; with one step size for both, no radius of a "
+        "grid improves on ERM",
+        where='caption of Figure 14, and App. B.3, "Grid search over rho"',
+        basis="values",
+        sure="likely",
+        because="The value that the authors' notebook prints for n-SAM, rho = .001, is reproduced "
+        "to its last digit with 10/d and missed with 15/d. That ERM was run with 15/d is our "
+        "reading of the notebook. The caption is legible in our copy.",
+    ),
     roles=("n-sam", "gd"),
     rivals=("1-sam", "gd", "rho-negative"),
+    seeded=False,
 )
 def test_n_sam_and_gd_erratum_figure_14(trial: Trial) -> None:
     """The caption says 15/d for all methods; n-SAM's printed cell is reproduced with 10/d only.
@@ -106,13 +129,18 @@ def test_n_sam_and_gd_erratum_figure_14(trial: Trial) -> None:
         rule = trial.optimizer("n-sam", step / D, rho=radii)
         losses[step] = grid(trial, rule, len(radii))
         erm[step] = test_loss(trial, 0.1, trial.optimizer("gd", step / D))
-        trial.ordering(f"ERM < n-SAM, both {step}/d", erm[step], losses[step], "measured")
+        trial.corrected.ordering(f"ERM < n-SAM, both {step}/d", erm[step], losses[step], "measured")
         grown = losses[step].diff()
-        trial.at_least(f"growth from radius to radius, {step}/d", grown, 0.0, 0.0, "measured")
-    trial.close("n-SAM, 10/d, rho .001", losses[10][0], 0.0157566771, 5e-11, NOTEBOOK)
+        trial.corrected.at_least(
+            f"growth from radius to radius, {step}/d", grown, 0.0, 0.0, "measured"
+        )
+    trial.corrected.close("n-SAM, 10/d, rho .001", losses[10][0], 0.0157566771, 5e-11, NOTEBOOK)
     miss = (losses[15][0] - 0.0157566771).abs()
-    trial.at_least("n-SAM, 15/d, against the printed value", miss, 1e-4, 0.0, "calibrated")
-    trial.ordering("n-SAM at 10/d < ERM at 15/d, as drawn", losses[10][0], erm[15], "Fig. 14")
+    trial.printed.at_least(
+        "n-SAM, 15/d, off the notebook's value by", miss, 1e-4, 0.0, "calibrated"
+    )
+    because = "a smaller step, and Fig. 14's order"
+    trial.corrected.ordering("n-SAM at 10/d < ERM at 15/d", losses[10][0], erm[15], because)
 
 
 @claim(
@@ -178,7 +206,8 @@ def expected_loss(trial: Trial, problem: Problem, target: Tensor, rule: Rule) ->
     hypotheses=(),
     kind="identity",
     roles=("1-sam", "gd"),
-    rivals=("n-sam", "gd", "1-sam-rho-doubled", "1-sam-rho-negative", "batches-swapped"),
+    rivals=("n-sam", "gd", "rho-doubled", "1-sam-rho-negative", "batches-swapped"),
+    seeded=False,
 )
 def test_one_sam_and_gd_switching(trial: Trial) -> None:
     """Five printed cells; and the loss on the line between the two minima.

@@ -7,18 +7,20 @@ import torch
 from torch import Tensor
 
 from limitpoint import (
+    Erratum,
     PolyakLojasiewiczStep,
     RootRadius,
     StepSize,
     Trial,
     claim,
     confidence,
-    descent,
     finite_sum,
     problems,
+    worst_case,
 )
 from limitpoint.finite_sum import FiniteSum
 from limitpoint.optimizers import Minibatch, Rule
+from limitpoint.theory import descent
 
 BATCH = 2
 RUNS = 256
@@ -36,15 +38,13 @@ def finite_sums(seed: int) -> Iterator[tuple[str, FiniteSum]]:
 
 
 def expected_step(
-    trial: Trial, role: str, terms: FiniteSum, pair: tuple[Tensor, Tensor], size: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """E <direction, grad L>, E L(w_1) and w_0, exactly, from many points with every pair.
+    trial: Trial, role: str, terms: FiniteSum, pair: tuple[Tensor, Tensor], size: int, w: Tensor
+) -> tuple[Tensor, Tensor]:
+    """E <direction, grad L> and E L(w_1), exactly, from points (points, d) with every pair.
 
-    The points are uniform in a cube, and near the maximum 0 of the parabola chain, where the
-    curvature is least. Shapes (pairs, points), (pairs, points), (points, d).
+    Shapes (pairs, points). gamma and rho are of shape (pairs, 1, 1, 1), or (1, 1, points, 1) where
+    each point has its own.
     """
-    cube = torch.rand(60, 3, generator=torch.Generator().manual_seed(trial.seed)).double()
-    w = torch.cat([4 * cube[:40] - 2, 0.3 * cube[40:]])
     calls = 2 if role == "n-sam" else 1
     batches = finite_sum.all_batches(terms.n, calls=calls, size=size)
     gamma, rho = pair
@@ -52,7 +52,13 @@ def expected_step(
     rule = stochastic(trial, role, gamma, rho, batches)
     after = trial.run(terms, rule, 1, start=start, record=(0, 1)).final
     aligned = ((w - after) / gamma * terms.grad(w)).sum(-1).mean(1)
-    return aligned, terms.value(after).mean(1), w
+    return aligned, terms.value(after).mean(1)
+
+
+def cloud(seed: int) -> Tensor:
+    """Points in a cube, and near the parabola chain's maximum 0, where the curvature is least."""
+    cube = torch.rand(60, 3, generator=torch.Generator().manual_seed(seed)).double()
+    return torch.cat([4 * cube[:40] - 2, 0.3 * cube[40:]])
 
 
 def stochastic(trial: Trial, role: str, gamma: Tensor, rho: Tensor, batches: Tensor) -> Rule:
@@ -70,10 +76,11 @@ def check_one_step(
     c: float,
 ) -> None:
     """Alignment in the form of the proof's remark; E L(w_1) <= L - share gamma |g|^2 + noise."""
+    w = cloud(trial.seed)
     for name, terms in finite_sums(trial.seed):
         for size in (1, BATCH):
             pair = descent.pairs(terms.beta, steps, radii, 3)
-            aligned, loss, w = expected_step(trial, role, terms, pair, size)
+            aligned, loss = expected_step(trial, role, terms, pair, size, w)
             gamma, rho = (x[:, 0, 0] for x in pair)
             square, variance = (terms.grad(w) ** 2).sum(-1), terms.variance / size
             reach = rho * terms.beta
@@ -85,6 +92,29 @@ def check_one_step(
             change = loss - terms.value(w)
             bound = noise - share * gamma * square
             trial.at_most(f"expected change of the loss, {title}", change, bound, rounding, EXACT)
+        box = [(0.02, steps[-1]), (0.02, radii[-1]), *[(-2.0, 2.0)] * 3]
+        labels = ("lost alignment", "noise in the loss")
+        # Where there is hardly any noise, only the very minima show it.
+        for k, label in enumerate(labels if terms.scales.any() else labels[:1]):
+            found = worst_case(
+                lambda x, k=k, terms=terms: shares_of_a_step(trial, role, terms, x, share, c)[k],
+                box, trial.seed, rounds=20, candidates=60,
+            )  # fmt: skip
+            title = f"{label} over what is allowed, worst case, {name}"
+            trial.at_most(title, found.ratio, 1.0, 1e-9, EXACT)
+
+
+def shares_of_a_step(
+    trial: Trial, role: str, terms: FiniteSum, x: Tensor, share: float, c: float
+) -> tuple[Tensor, Tensor]:
+    """What a step with b = 1 uses of the lemmas' two bounds; candidates (N, 5): gamma, rho, w."""
+    gamma, rho, w = x[:, 0] / terms.beta, x[:, 1] / terms.beta, x[:, 2:]
+    pair = (gamma[None, None, :, None], rho[None, None, :, None])
+    aligned, loss = expected_step(trial, role, terms, pair, 1, w)
+    square, reach = (terms.grad(w) ** 2).sum(-1), rho * terms.beta
+    lost = (square - aligned[0]) / (reach * (square + (terms.variance * square).sqrt()))
+    noise = gamma * terms.beta * terms.variance * (gamma + c * rho**2 * terms.beta)
+    return lost, (loss[0] - terms.value(w) + share * gamma * square) / noise
 
 
 @claim(
@@ -97,7 +127,7 @@ def check_one_step(
     hypotheses=("(A1), (A2')", "gamma <= 1 / (2 beta)", "rho <= 1 / (2 beta)"),
     kind="inequality",
     roles=("n-sam",),
-    rivals=("n-sam-rho-doubled", "step-tenfold"),
+    rivals=("rho-doubled", "step-tenfold"),
 )
 def test_n_sam_stochastic_step(trial: Trial) -> None:
     """Alignment and descent in expectation, over every pair of batches instead of a sample.
@@ -106,6 +136,9 @@ def test_n_sam_stochastic_step(trial: Trial) -> None:
     gives the printed (1/2 - rho beta)|g|^2 - beta^2 rho^2 sigma^2 / 2b. The printed lemmas lack the
     1/b of their proofs, and so say less. [derived]: the descent follows from the alignment with
     Young's weight 1/4.
+
+    A search over step, radius and point, b = 1, comes to .99 of the alignment's bound (at the edge
+    of the concave stretch, with little noise) and, with ripples, to .15 of the noise allowed.
 
     Tolerance: rounding.
     """
@@ -123,14 +156,15 @@ def test_n_sam_stochastic_step(trial: Trial) -> None:
     hypotheses=("(A1), (A2): each term is beta-smooth", "gamma <= 1 / beta", "rho <= 1 / (4 beta)"),
     kind="inequality",
     roles=("m-sam",),
-    rivals=("n-sam-rho-doubled", "step-tenfold"),
+    rivals=("rho-doubled", "step-tenfold"),
 )
 def test_m_sam_stochastic_step(trial: Trial) -> None:
     """Alignment and descent in expectation, over every batch instead of a sample.
 
     As for two batches; here each term has to be smooth, and the terms' curvatures differ. The last
     line of the printed proof of Lemma 17 gives gamma / 4 at rho = 1 / (4 beta); with the weight 3/8
-    in Young's inequality the lemma's 3 gamma / 8 follows [derived].
+    in Young's inequality the lemma's 3 gamma / 8 follows [derived]. The search comes to .99 and
+    .2 of the two bounds.
 
     Tolerance: rounding.
     """
@@ -165,7 +199,16 @@ def check_second_moment(trial: Trial, role: str, noise_factor: Callable[[Tensor]
     hypotheses=("quadratic mean, additive noise", "independent batches for ascent and descent"),
     kind="identity",
     roles=("n-sam",),
-    rivals=("gd", "n-sam-rho-doubled", "rho-negative", "n-sam-step-tripled"),
+    rivals=(
+        "gd",
+        "rho-doubled",
+        "rho-negative",
+        "n-sam-step-tripled",
+        "twice-uphill",
+        "averaged",
+        "perturbation-kept",
+        "sam-l2",
+    ),
 )
 def test_n_sam_stochastic_moment(trial: Trial) -> None:
     """Exactly, over every pair of batches: the two noises add as independent ones do.
@@ -185,7 +228,14 @@ def test_n_sam_stochastic_moment(trial: Trial) -> None:
     hypotheses=("quadratic mean, additive noise", "one batch for ascent and descent"),
     kind="identity",
     roles=("m-sam",),
-    rivals=("gd", "n-sam-rho-doubled", "rho-negative", "n-sam-step-tripled"),
+    rivals=(
+        "gd",
+        "rho-doubled",
+        "rho-negative",
+        "n-sam-step-tripled",
+        "averaged",
+        "sam-l2",
+    ),
 )
 def test_m_sam_stochastic_moment(trial: Trial) -> None:
     """Exactly, over every batch: the ascent's noise is the descent's, and they add up.
@@ -239,6 +289,39 @@ def check_constant_steps(trial: Trial, role: str, enough: int, first: float, sec
                 bound = second * noise * beta * (gamma + rho**2 * beta)
                 label = f"mean squared gradient less what the loss paid, {title}"
                 trial.at_most(label, confidence.upper_mean(spent), bound, 1e-12 * bound, CERTAIN)
+    for steps in (1, 4, 16, 64, 256):
+        labels = ("the gap's bound", "what the loss paid")
+        for k, label in enumerate(labels if steps >= enough else labels[:1]):
+            found = worst_case(
+                lambda x, k=k, steps=steps: shares_of_a_run(trial, role, x, steps, first)[k],
+                [(-2.0, 2.0)], trial.seed, rounds=5, candidates=40,
+            )  # fmt: skip
+            title = f"mean squared gradient over {label}, worst case without noise, T = {steps}"
+            trial.at_most(title, found.ratio, 1.0, 1e-9, "rounding of the losses")
+
+
+def shares_of_a_run(
+    trial: Trial, role: str, x: Tensor, steps: int, first: float
+) -> tuple[Tensor, Tensor]:
+    """What the parabola chain without noise uses of both bounds; candidates (N, 1): the start.
+
+    A start within 1e-3 of the minimum is left out.
+    """
+    chain, nothing = problems.parabola_chain(), torch.zeros(1, 1, dtype=torch.float64)
+    silent = FiniteSum(chain, nothing, nothing[0], chain)
+    calls = 2 if role == "n-sam" else 1
+    batches = torch.zeros(steps, calls, len(x), BATCH, dtype=torch.int64)
+    root = torch.full((1, 1), steps**0.5, dtype=torch.float64)
+    rule = stochastic(trial, role, 1 / root, 1 / root.sqrt(), batches)
+    run = trial.run(silent, rule, steps, start=x, record=range(steps + 1))
+    squares = (silent.grad(run.w[:-1]) ** 2).sum(-1).mean(0)
+    gap = silent.value(x) - chain.constants["minimum"]
+    # A loss that grows is a violation.
+    paid = first * (silent.value(x) - silent.value(run.final)).clamp(min=1e-12) / steps**0.5
+    keep = gap > 1e-6
+    return tuple(
+        torch.where(keep, squares / bound, torch.nan) for bound in (4 * gap / steps**0.5, paid)
+    )
 
 
 @claim(
@@ -257,7 +340,9 @@ def test_n_sam_stochastic(trial: Trial) -> None:
     """The bounds hold at T = 1, 4, 16, 64, 256 on non-convex finite sums.
 
     For T < 16 rho is above 1 / (2 beta) and the lemmas do not apply, although the theorem is stated
-    for any T; there only the first bound is tested, which is what the statement says.
+    for any T; there only the first bound is tested, which is what the statement says. A search over
+    starts on the parabola chain without noise comes to .57 of the first, at T = 4, and .48 of the
+    second, at T = 16.
 
     Tolerance: the one-sided confidence bound at 1e-6 has to be below.
     """
@@ -285,7 +370,8 @@ def test_m_sam_stochastic(trial: Trial) -> None:
     For T < 256 rho is above 1 / (4 beta) and Lemma 17 does not apply, although the theorem is
     stated for any T; there only the first bound is tested. In the second, Lemma 17 would give
     gamma + 2 rho^2 beta; for gamma <= 1 / (4 beta), as here, its proof with Young's weight 3/8
-    gives the printed gamma + rho^2 beta [derived].
+    gives the printed gamma + rho^2 beta [derived]. A search as for two batches comes to .57
+    and .42.
 
     Tolerance: the one-sided confidence bound at 1e-6 has to be below.
     """
@@ -383,6 +469,16 @@ def lower_mean(samples: Tensor) -> Tensor:
     r"Theorem 2, not the printed $\frac{4}{\beta\sqrt T}$.",
     hypotheses=("(A1), (A2')", "T >= 16"),
     kind="erratum",
+    erratum=Erratum(
+        printed="the first term is (4 / (beta sqrt T)) (L(w_0) - L_*)",
+        corrected="the first term is (4 beta / sqrt T) (L(w_0) - L_*)",
+        where="Theorem 12, its first bound (App. C.2.1)",
+        basis="contradiction",
+        sure="certain",
+        because="It is said to be the result of Theorem 2, which has 4 beta / sqrt T, and to "
+        "follow from Theorem 15, whose 4 / (T gamma) is 4 beta / sqrt T. No lost symbol explains "
+        "it: beta would have had to move below the bar.",
+    ),
     roles=("n-sam",),
     rivals=("step-tenfold",),
 )
@@ -403,11 +499,14 @@ def test_n_sam_erratum_theorem_12(trial: Trial) -> None:
         if steps >= 16:
             root = steps**0.5
             printed = (4 / terms.beta * gap + noise) / root
-            title = f"printed bound, T = {steps}"
-            trial.ordering(title, printed, lower_mean(squares), "below a lower confidence bound")
+            title = f"bound, then mean squared gradient, T = {steps}"
+            trial.printed.ordering(
+                title, printed, lower_mean(squares), "below a lower confidence bound"
+            )
             bound = (4 * terms.beta * gap + noise) / root
             label = f"mean squared gradient, T = {steps}"
-            trial.at_most(label, confidence.upper_mean(squares), bound, 0.0, CERTAIN)
+            upper = confidence.upper_mean(squares)
+            trial.corrected.at_most(label, upper, bound, 0.0, CERTAIN)
 
 
 @claim(
@@ -417,6 +516,17 @@ def test_n_sam_erratum_theorem_12(trial: Trial) -> None:
     r"the printed one has a factor $T$ more, and would not give Theorem 12.",
     hypotheses=("(A1), (A2')", "gamma, rho <= 1 / (2 beta)"),
     kind="erratum",
+    erratum=Erratum(
+        printed="the noise term is 4 T sigma^2 beta (gamma + rho^2 beta) / b",
+        corrected="the noise term is 4 sigma^2 beta (gamma + rho^2 beta) / b",
+        where="Theorem 15 (App. C.2.1)",
+        basis="contradiction",
+        sure="certain",
+        because='"This theorem gives the first part of Theorem 12": with the T its noise would '
+        "grow like sqrt T there, without it the two agree to the letter. Averaging Lemma 14 over "
+        "T steps gives no T. The printed bound is true and says less; a symbol too many is no "
+        "loss of our copy.",
+    ),
     roles=("n-sam",),
     rivals=("step-tenfold",),
 )
@@ -438,12 +548,14 @@ def test_n_sam_erratum_theorem_15(trial: Trial) -> None:
             corrected, printed = 4 * gap / (steps * gamma) + floor, steps * floor
             target = (4 * beta * gap + 8 * noise) / steps**0.5
             title = f"T = {steps}"
-            trial.identity(
-                f"Theorem 12 from the corrected one, {title}", corrected, target, 1e-12, ROUND
-            )
-            trial.ordering(f"Theorem 12, {title}", target, printed, "the printed noise term alone")
+            label = f"bound, to Theorem 12's, {title}"
+            trial.corrected.identity(label, corrected, target, 1e-12, ROUND)
+            label = f"Theorem 12's bound, then the noise term, {title}"
+            trial.printed.ordering(label, target, printed, "the noise term alone is above")
             upper = confidence.upper_mean(squares)
-            trial.at_most(f"mean squared gradient, {title}", upper, corrected, 0.0, CERTAIN)
+            trial.corrected.at_most(
+                f"mean squared gradient, {title}", upper, corrected, 0.0, CERTAIN
+            )
 
 
 def expected_iterates(

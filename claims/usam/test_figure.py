@@ -12,6 +12,7 @@ from limitpoint import Trial, claim, problems
     kind="limit",
     roles=("usam", "gd"),
     rivals=("signgd", "adam", "sam-linf"),
+    seeded=False,
 )
 def test_usam_and_gd_figure_1(trial: Trial) -> None:
     """Both end at w_0 + x (y - <x, w_0>) / ||x||^2 = (1, 1) - (1, 2) * 2/5.

@@ -83,7 +83,19 @@ def test_usam_same_limit_as_gd(trial: Trial) -> None:
     hypotheses=("squared loss, linear model",),
     kind="identity",
     roles=("usam",),
-    rivals=("rho-negative", "rho-zero", "bracket-lost", "perturbation-kept"),
+    rivals=(
+        "rho-negative",
+        "rho-zero",
+        "bracket-lost",
+        "perturbation-kept",
+        "ascent",
+        "stale",
+        "step-doubled",
+        "accelerated",
+        "rho-doubled",
+        "twice-uphill",
+        "averaged",
+    ),
 )
 def test_usam_exact_dynamics(trial: Trial) -> None:
     """The error shrinks by the exact factor on one side of the stability edge, and grows beyond it.

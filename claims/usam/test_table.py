@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from limitpoint import Problem, Trial, claim, problems
+from limitpoint import Erratum, Problem, Trial, claim, problems
 from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import ImageSet, spectral_images, upscaled_digits
 from limitpoint.table1 import RADII, STEP_SIZE, TRIALS, printed, table_1
@@ -80,6 +80,16 @@ def test_usam_and_gd_table_1(trial: Trial) -> None:
     "rows of Table 1 print two different numbers.",
     hypotheses=(),
     kind="erratum",
+    erratum=Erratum(
+        printed="from w_init = 0, norm and distance are 10.52 and 10.53, 10.47 and 10.48, 36.09 "
+        "and 36.10, 36.14 and 36.16, 36.08 and 36.11",
+        corrected="from w_init = 0 the norm is the distance",
+        where="Table 1, five of its six rows with w_init = 0",
+        basis="contradiction",
+        sure="certain",
+        because="w_sol - 0 is w_sol. Which column is right, or whether the start was not zero, "
+        "the table cannot tell. Our copy would have had to misread a digit in five rows.",
+    ),
 )
 def test_usam_and_gd_erratum_table_1(trial: Trial) -> None:
     """Norm and distance from a zero start are one number, to the last bit; printed they are two.
@@ -89,10 +99,10 @@ def test_usam_and_gd_erratum_table_1(trial: Trial) -> None:
     """
     rows = printed().xs("0", level="start")
     differ = (rows["norm"] != rows["distance"]).sum()
-    trial.close("printed rows with two numbers", differ, 5, 0, "counted")
+    trial.printed.close("rows with two numbers", differ, 5, 0, "counted")
     task = spectral_images(trial.seed, 2).task(2, 40, seed=trial.seed)
     rows = table_1({"binary": task}, seed=trial.seed, runner=trial.run).xs("0", level="start")
-    trial.close("norm, from a zero start", rows["norm"], rows["distance"], 0, "w - 0 is w")
+    trial.corrected.close("norm, to the distance", rows["norm"], rows["distance"], 0, "w - 0 is w")
 
 
 @claim(
@@ -103,6 +113,18 @@ def test_usam_and_gd_erratum_table_1(trial: Trial) -> None:
     "that USAM's is an order of magnitude below GD's says nothing of the two solutions.",
     hypotheses=("noise of Frobenius norm r, symmetric about zero, independent of the weights",),
     kind="erratum",
+    erratum=Erratum(
+        printed="USAM's perturbation sensitivity is an order of magnitude smaller than GD's: it "
+        "finds flatter minima",
+        corrected="the mean over 100 trials is noise: its expectation, r^2 tr(H) / 2kd, is a "
+        "thousandth of its standard error",
+        where="Table 1, column |grad L|, and Section 4",
+        basis="contradiction",
+        sure="likely",
+        because="The table's own traces and deviations give expectation and standard error. That "
+        'the noise is symmetric about zero is our reading of "small random noise"; GD\'s means '
+        "from a zero start say that theirs was not.",
+    ),
 )
 def test_usam_and_gd_erratum_sensitivity(trial: Trial) -> None:
     """The means of GD and USAM are within four standard errors of the expectation.
@@ -118,14 +140,14 @@ def test_usam_and_gd_erratum_sensitivity(trial: Trial) -> None:
     table = table_1({"binary": task}, seed=trial.seed, runner=trial.run)
     error = table["sensitivity_std"] / TRIALS**0.5
     off = (table["sensitivity"] - table["expected"]) / error
-    trial.close("mean, in standard errors from its expectation", off, 0.0, 4.0, "4 sigma")
-    trial.ordering(
+    trial.corrected.close("mean, in standard errors from its expectation", off, 0.0, 4.0, "4 sigma")
+    trial.corrected.ordering(
         "100 expectations, then a standard error", 100 * table["expected"], error, "2 kd"
     )
 
     rows = printed().xs("0", level="start").xs("GD", level="optimizer")
     off = rows["sensitivity"] / (rows["sensitivity_std"] / TRIALS**0.5)
-    trial.ordering("4, then GD's printed means in standard errors", 4.0, off, "control")
+    trial.printed.ordering("4, then GD's means in standard errors", 4.0, off, "control")
 
 
 def as_printed(problem: Problem, w: Tensor, step_size: float, rho: float) -> Tensor:
@@ -142,8 +164,19 @@ def as_printed(problem: Problem, w: Tensor, step_size: float, rho: float) -> Ten
     r"$w - \eta\nabla L(w + \rho\nabla L(w))$, it goes where Figure 1 shows.",
     hypotheses=("eta * 10 * (1 + rho * 10) < 2",),
     kind="erratum",
+    erratum=Erratum(
+        printed="w_(t+1) = w_t - eta grad L(w_t) + rho grad L(w_t)",
+        corrected="w_(t+1) = w_t - eta grad L(w_t + rho grad L(w_t))",
+        where="(3) in Section 3.1",
+        basis="contradiction",
+        sure="open",
+        because="Section 3.2 takes the gradient at the perturbed point, and Table 1 has USAM move "
+        "at eta = rho, where the printed form stands still. But our copy may have lost a bracket: "
+        "that of another paper did in just such a formula.",
+    ),
     roles=("usam",),
     rivals=("bracket-lost", "perturbation-kept", "rho-negative"),
+    seeded=False,
 )
 def test_usam_erratum_equation_3(trial: Trial) -> None:
     """As printed the update stands still at eta = rho and climbs beyond; bracketed, it converges.
@@ -156,16 +189,20 @@ def test_usam_erratum_equation_3(trial: Trial) -> None:
     problem = problems.one_equation()
     start, end = problem.start, torch.tensor([0.6, 0.2], dtype=torch.float64)
     still = as_printed(problem, start, STEP_SIZE, STEP_SIZE)
-    trial.close("(3) as printed, eta = rho: displacement", still - start, 0.0, 2**-52, "rounding")
+    trial.printed.close("displacement at eta = rho", still - start, 0.0, 2**-52, "rounding")
     row = printed().loc[("binary", "USAM(0.1)", "0")]
-    trial.ordering("distance: (3) as printed, then Table 1's", 0.0, row["distance"], "printed")
+    trial.printed.ordering("distance at eta = rho, then Table 1's", 0.0, row["distance"], "printed")
     uphill = as_printed(problem, start, 0.04, 0.05)
-    trial.ordering(
-        "loss: w, then (3) as printed", problem.value(start), problem.value(uphill), "up"
+    trial.printed.ordering(
+        "loss, then loss after a step with eta < rho",
+        problem.value(start),
+        problem.value(uphill),
+        "up",
     )
 
     usam = trial.optimizer("usam", 0.04, rho=0.04)
     run = trial.run(problem, usam, 200, record=(0, 1, 200))
     factor = 1 - 0.04 * 10 * (1 + 0.04 * 10)
-    trial.close("bracketed: first step", run.w[1] - end, factor * (start - end), 2**-51, "rounding")
-    trial.close("bracketed: end", run.final, end, 2**-51 / 0.4, "rounding")
+    moved = factor * (start - end)
+    trial.corrected.close("first step", run.w[1] - end, moved, 2**-51, "rounding")
+    trial.corrected.close("end, to (0.6, 0.2)", run.final, end, 2**-51 / 0.4, "rounding")

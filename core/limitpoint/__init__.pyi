@@ -1,18 +1,13 @@
-from . import amplification as amplification
 from . import confidence as confidence
-from . import descent as descent
-from . import diagonal as diagonal
 from . import evidence as evidence
 from . import finite_sum as finite_sum
 from . import limits as limits
 from . import losses as losses
 from . import measures as measures
 from . import models as models
-from . import moments as moments
 from . import optimizers as optimizers
 from . import problems as problems
-from . import sharpness as sharpness
-from . import steepest as steepest
+from . import theory as theory
 from .checking import check as check
 from .checking import parametrize_claims as parametrize_claims
 from .claiming import Claim as Claim
@@ -20,6 +15,7 @@ from .claiming import Outcome as Outcome
 from .claiming import Setting as Setting
 from .claiming import Trial as Trial
 from .claiming import claim as claim
+from .erratum import Erratum as Erratum
 from .errors import Inconclusive as Inconclusive
 from .errors import NotApplicable as NotApplicable
 from .errors import SubjectFailed as SubjectFailed
@@ -42,3 +38,5 @@ from .schedules import PolyakLojasiewiczStep as PolyakLojasiewiczStep
 from .schedules import RootRadius as RootRadius
 from .schedules import StepSize as StepSize
 from .trajectory import Trajectory as Trajectory
+from .worst_case import Worst as Worst
+from .worst_case import worst_case as worst_case

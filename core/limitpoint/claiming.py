@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import evidence as relations
+from limitpoint.erratum import SIDES, Erratum
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
 from limitpoint.evidence import Evidence, tightest
 from limitpoint.flowing import flow
@@ -71,6 +73,8 @@ class Claim:
         roles: the optimizers it is about; the first is the one a rival replaces.
         rivals: names of wrong implementations that it must refute (`limitpoint.rivals`).
         body: the test, a function of a `Trial`.
+        erratum: what is printed and what holds instead; for the kind "erratum", and for no other.
+        seeded: it reads the trial's seed. A claim on fixed data does not, and runs once.
     """
 
     id: str
@@ -81,12 +85,18 @@ class Claim:
     roles: tuple[str, ...]
     rivals: tuple[str, ...]
     body: Callable[[Trial], None]
+    erratum: Erratum | None = None
+    seeded: bool = True
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", self.id):
             raise UsageError(f"claim id {self.id!r}: must be paper/short-name in lower case")
         if self.kind not in KINDS:
             raise UsageError(f"{self.id}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+        if (self.kind == "erratum") != (self.erratum is not None):
+            raise UsageError(
+                f"{self.id}: the kind erratum goes with an Erratum, no other kind does"
+            )
         unknown = [role for role in self.roles if role not in ROLES]
         if unknown:
             raise UsageError(f"{self.id}: unknown role {unknown[0]!r}; roles: {', '.join(ROLES)}")
@@ -101,6 +111,10 @@ class Claim:
     def about(self, roles: Collection[str]) -> bool:
         """Whether a subject in one of these roles is judged by it; errata are about a paper."""
         return self.kind != "erratum" and any(role in roles for role in self.roles)
+
+    def seeds(self, seeds: Sequence[int]) -> Sequence[int]:
+        """Those of the seeds that tell something new: on fixed data, the first alone."""
+        return seeds if self.seeded else seeds[:1]
 
     @property
     def title(self) -> str:
@@ -122,12 +136,21 @@ class Claim:
         except SubjectFailed as exc:
             verdict, reason = "refuted", str(exc)
         else:
-            if not trial.evidence:
-                raise AssertionError(f"{self.id} gathered no evidence: it cannot fail")
+            self._check_complete(trial)
         violated = [e for e in trial.evidence if not e.holds]
         if violated:
             verdict, reason = "refuted", str(min(violated, key=lambda e: e.slack))
         return Outcome(verdict, reason, tuple(trial.evidence), time.perf_counter() - started)
+
+    def _check_complete(self, trial: Trial) -> None:
+        if not trial.evidence:
+            raise AssertionError(f"{self.id} gathered no evidence: it cannot fail")
+        if self.seeded != bool(trial.seeds_read):
+            does = "reads" if trial.seeds_read else "does not read"
+            raise AssertionError(f"{self.id}: seeded is {self.seeded}, but it {does} its seed")
+        for side in SIDES if self.erratum else ():
+            if not any(e.under == side for e in trial.evidence):
+                raise AssertionError(f"{self.id} measures nothing under the {side} statement")
 
 
 @contextmanager
@@ -163,10 +186,28 @@ class Trial:
         self.claim = claim
         self.setting = setting
         self.evidence: list[Evidence] = []
+        self.side = ""
+        self.seeds_read: set[int] = set()  # shared by the views of `printed` and `corrected`
+
+    @property
+    def printed(self) -> Trial:
+        """This trial, for what an erratum measures under the printed statement."""
+        return self._under("printed")
+
+    @property
+    def corrected(self) -> Trial:
+        """This trial, for what an erratum measures under the corrected statement."""
+        return self._under("corrected")
+
+    def _under(self, side: str) -> Trial:
+        same = copy.copy(self)  # one list of evidence for both
+        same.side = side
+        return same
 
     @property
     def seed(self) -> int:
         """Seed of the data."""
+        self.seeds_read.add(self.setting.seed)
         return self.setting.seed
 
     def steps(self, quick: int, full: int) -> int:
@@ -222,7 +263,7 @@ class Trial:
             raise NotApplicable(f"hypothesis not met: {hypothesis}")
 
     def _add(self, relation: Callable[..., Evidence], *args: Any, **options: Any) -> Evidence:
-        found = relation(*args, **options)
+        found = replace(relation(*args, **options), under=self.side)
         self.evidence.append(found)
         return found
 
@@ -266,11 +307,15 @@ def claim(
     kind: str,
     roles: tuple[str, ...] = (),
     rivals: tuple[str, ...] = (),
+    erratum: Erratum | None = None,
+    seeded: bool = True,
 ) -> Callable[[Callable[[Trial], None]], Callable[..., None]]:
     """Make a test a claim. See `Claim` for the arguments."""
 
     def decorate(body: Callable[[Trial], None]) -> Callable[..., None]:
-        record = Claim(id, source, statement, hypotheses, kind, roles, rivals, body)
+        record = Claim(
+            id, source, statement, hypotheses, kind, roles, rivals, body, erratum, seeded
+        )
 
         @wraps(body)
         def test(trial: Trial) -> None:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from limitpoint.errors import UsageError
 
-COMMANDS = ("list", "check", "identify", "mutants", "errata", "report", "gate", "figures")
+COMMANDS = ("list", "check", "identify", "mutants", "errata", "report", "gate", "figures", "table1")
 
 
 class _Parser(argparse.ArgumentParser):

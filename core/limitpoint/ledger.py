@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +26,11 @@ FIELDS = (
 )  # fmt: skip
 
 
-def environment(device: str = "cpu") -> dict[str, Any]:
-    """What the numbers may depend on: python, torch, numpy, cpu, threads, device."""
+STAND_INS = "stand-ins"
+
+
+def environment(device: str = "cpu", cifar10: Path | None = None) -> dict[str, Any]:
+    """What the numbers may depend on: python, torch, numpy, cpu, threads, device, images."""
     import torch
 
     return {
@@ -37,7 +40,13 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "cpu": _cpu_name(),
         "threads": 1,  # claims run single-threaded: see limitpoint.claiming.single_thread
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "images": images(cifar10),
     }
+
+
+def images(cifar10: Path | None) -> str:
+    """Which images the claims about images see: the user's CIFAR-10, by its path, or stand-ins."""
+    return STAND_INS if cifar10 is None else str(cifar10.resolve())
 
 
 def _cpu_name() -> str:
@@ -72,14 +81,14 @@ def _commit() -> str | None:
 
 def make_record(claim: Claim, setting: Setting, outcome: Outcome) -> dict[str, Any]:
     """The ledger's record of one claim under one setting."""
-    played = [spec for role, spec in setting.specs.items() if role in claim.roles]
     return {
         "id": claim.id,
         "source": claim.source,
         "statement": claim.statement,
         "kind": claim.kind,
+        "erratum": asdict(claim.erratum) if claim.erratum else None,
         "roles": list(claim.roles),
-        "subject": "; ".join(played) or None,
+        "subject": _played(claim, setting),
         "seed": setting.seed,
         "engine": setting.engine,
         "device": setting.device,
@@ -92,12 +101,30 @@ def make_record(claim: Claim, setting: Setting, outcome: Outcome) -> dict[str, A
     }
 
 
-def same_run(record: Mapping[str, Any], claim: Claim, setting: Setting) -> bool:
-    """Whether a record is of this claim under this setting."""
-    played = [spec for role, spec in setting.specs.items() if role in claim.roles]
-    here = (claim.id, setting.seed, setting.engine, setting.device, setting.horizon)
-    there = tuple(record[name] for name in ("id", "seed", "engine", "device", "horizon"))
-    return here == there and record["subject"] == ("; ".join(played) or None)
+Key = tuple[str, int, str, str, str, str | None]
+
+
+def key_of(record: Mapping[str, Any]) -> Key:
+    """What tells a record from those of other claims and settings."""
+    return (
+        record["id"],
+        record["seed"],
+        record["engine"],
+        record["device"],
+        record["horizon"],
+        record["subject"],
+    )
+
+
+def key_for(claim: Claim, setting: Setting) -> Key:
+    """The key of the record that a claim would have under a setting."""
+    here = setting
+    return (claim.id, here.seed, here.engine, here.device, here.horizon, _played(claim, setting))
+
+
+def _played(claim: Claim, setting: Setting) -> str | None:
+    specs = [spec for role, spec in setting.specs.items() if role in claim.roles]
+    return "; ".join(specs) or None
 
 
 def reproduce(claim: Claim, setting: Setting) -> str:
@@ -112,6 +139,14 @@ def reproduce(claim: Claim, setting: Setting) -> str:
     for role, spec in setting.specs.items():
         words += ["--subject", spec] if role in claim.roles else []
     return shlex.join(words)
+
+
+def write_json(document: Mapping[str, Any], path: Path) -> None:
+    """Replace a file in one step: an interruption leaves a whole document, old or new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + f".{os.getpid()}.part")
+    part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    part.replace(path)
 
 
 @dataclass
@@ -133,10 +168,7 @@ class Ledger:
 
     def write(self, path: Path) -> None:
         """Replace the file in one step: an interrupted run leaves a whole ledger, old or new."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + f".{os.getpid()}.part")
-        part.write_text(json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n")
-        part.replace(path)
+        write_json(self.as_dict(), path)
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
@@ -146,7 +178,7 @@ class Ledger:
             UsageError: no such file, no JSON, another schema, or a record without its fields.
         """
         try:
-            document = json.loads(path.read_text())
+            document = json.loads(path.read_text(encoding="utf-8"))
         except OSError as exc:
             raise UsageError(f"ledger {path}: cannot be read ({exc.strerror})") from None
         except ValueError:
@@ -157,29 +189,56 @@ class Ledger:
             if not isinstance(document.get(name), kind):
                 raise UsageError(f"ledger {path}: lacks {name!r}, or it is no {kind.__name__}")
         for number, record in enumerate(document["claims"]):
-            missing = [name for name in FIELDS if name not in record]
-            if missing:
-                raise UsageError(f"ledger {path}: record {number} lacks {missing[0]!r}")
+            wrong = _what_is_wrong(record)
+            if wrong:
+                raise UsageError(f"ledger {path}: record {number} {wrong}")
         return cls(document["suite"], document["environment"], document["claims"])
 
 
-class Keeper:
-    """Writes a ledger as it grows, at most once in `interval` seconds."""
+def _what_is_wrong(record: object) -> str:
+    from limitpoint.claiming import VERDICTS
 
-    def __init__(self, ledger: Ledger, path: Path, interval: float = 2.0) -> None:
-        self.ledger, self.path, self.interval = ledger, path, interval
-        self.written = -float("inf")
+    if not isinstance(record, dict):
+        return "is no object"
+    missing = [name for name in FIELDS if name not in record]
+    if missing:
+        return f"lacks {missing[0]!r}"
+    for name, kind in (("id", str), ("seed", int), ("evidence", list), ("reason", str)):
+        if not isinstance(record[name], kind):
+            return f"has a {name!r} that is no {kind.__name__}"
+    if record["verdict"] not in VERDICTS:
+        return f"has the verdict {record['verdict']!r}, not one of {', '.join(VERDICTS)}"
+    if not all(isinstance(e, dict) and {"quantity", "slack"} <= set(e) for e in record["evidence"]):
+        return "has evidence without 'quantity' or 'slack'"
+    return ""
+
+
+class Keeper:
+    """Writes a ledger as it grows, at most a twentieth of the time.
+
+    Args:
+        ledger: may have records already.
+        path: of the file.
+    """
+
+    SHARE = 1 / 20
+
+    def __init__(self, ledger: Ledger, path: Path) -> None:
+        self.ledger, self.path = ledger, path
+        self.due = -float("inf")
 
     def add(self, record: dict[str, Any]) -> None:
-        """Append a record; write if the last time is long enough ago."""
+        """Append a record; write unless the last time was a moment ago."""
         self.ledger.claims.append(record)
-        if time.monotonic() - self.written >= self.interval:
+        if time.monotonic() >= self.due:
             self.flush()
 
     def flush(self) -> None:
         """Write now."""
+        started = time.monotonic()
         self.ledger.write(self.path)
-        self.written = time.monotonic()
+        ended = time.monotonic()
+        self.due = ended + (ended - started) / self.SHARE
 
     def close(self) -> None:
         """Order the records by id and seed, whatever worker was faster, and write."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,14 @@ from limitpoint.measures import hessian_trace, matrix_norm
 from limitpoint.optimizers import GD, USAM, Rule
 from limitpoint.problem import Problem
 from limitpoint.problems._random import generator, tensor
+from limitpoint.problems.images import ImageSet
 from limitpoint.running import run
 from limitpoint.schedules import StepSize
 from limitpoint.trajectory import Trajectory
 
 INDEX = ("task", "optimizer", "start")
 COLUMNS = ("gap", "trace", "sensitivity", "sensitivity_std", "norm", "distance")
+CLASSES, PER_CLASS = {"binary": 2, "multiclass": 10}, 100
 STEPS, STEP_SIZE, RADII = 500, 0.1, (0.1, 0.01)
 NOISE, TRIALS = 1e-5, 100
 # The report does not say how the random start is drawn. With entries of this standard deviation
@@ -49,6 +52,22 @@ def printed() -> pd.DataFrame:
     rows = [line.split() for line in _PRINTED.strip().splitlines()]
     index = pd.MultiIndex.from_tuples([tuple(row[:3]) for row in rows], names=INDEX)
     return pd.DataFrame([list(map(float, row[3:])) for row in rows], index, list(COLUMNS))
+
+
+def tasks_of(
+    images: ImageSet, per_class: int = PER_CLASS, *, seed: int
+) -> dict[str, tuple[Problem, Problem]]:
+    """The table's tasks on images: training and test problem by name.
+
+    Args:
+        images: of at least ten classes.
+        per_class: images drawn of each class.
+        seed: of the sample.
+
+    Raises:
+        UsageError: a class has fewer images than that.
+    """
+    return {task: images.task(classes, per_class, seed=seed) for task, classes in CLASSES.items()}
 
 
 def rules() -> dict[str, Rule]:
@@ -94,6 +113,20 @@ def table_1(
         for name, (train, test) in tasks.items()
     ]
     return pd.concat(frames)
+
+
+def compared(tasks: Mapping[str, tuple[Problem, Problem]], **options: Any) -> pd.DataFrame:
+    """Both tables side by side: `printed` and `table_1`.
+
+    Args:
+        tasks: as `tasks_of` makes them.
+        options: of `table_1`.
+
+    Returns:
+        Index `INDEX`; columns of two levels, "printed" with `COLUMNS` and "measured" with those of
+        `table_1`.
+    """
+    return pd.concat({"printed": printed(), "measured": table_1(tasks, **options)}, axis=1)
 
 
 def _measured(

@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from limitpoint import amplification
 from limitpoint.figures._registry import figure
 from limitpoint.flowing import flow
 from limitpoint.models import DiagonalProduct
@@ -24,6 +23,7 @@ from limitpoint.problem import Problem, stack
 from limitpoint.problems import one_example
 from limitpoint.running import run
 from limitpoint.schedules import StepSize
+from limitpoint.theory import amplification
 
 INK, MUTED = "#1f2933", "#9aa5b1"
 # Okabe and Ito's colours and a grey, told apart by every common kind of colour vision.

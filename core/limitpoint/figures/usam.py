@@ -18,7 +18,7 @@ from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import ImageSet, spectral_images
 from limitpoint.running import run
 from limitpoint.schedules import StepSize
-from limitpoint.table1 import STEPS, printed, table_1
+from limitpoint.table1 import STEPS, printed, table_1, tasks_of
 
 INK, MUTED, ACCENT, START = "#1f2933", "#9aa5b1", "#2f6fb0", "#c8501e"
 
@@ -97,10 +97,7 @@ def printed_and_measured(
     images = (
         spectral_images(seed, per_class=per_class) if cifar10 is None else read_cifar10(cifar10)
     )
-    tasks = {
-        task: images.task(classes, per_class, seed=seed)
-        for task, classes in (("binary", 2), ("multiclass", 10))
-    }
+    tasks = tasks_of(images, per_class, seed=seed)
     tables = {
         "printed": (printed(), MUTED, "o"),
         f"measured, {_origin(images)}": (table_1(tasks, steps=steps, seed=seed), ACCENT, "D"),

@@ -2,6 +2,7 @@
 
 from limitpoint.problems.geometries import far_apart
 from limitpoint.problems.objectives import (
+    bent_valley,
     composed,
     conditioned_rows,
     leaning_ridges,
@@ -40,6 +41,7 @@ from limitpoint.problems.support import lopsided, support_simplex
 __all__ = [
     "authors_sparse_regression",
     "axes",
+    "bent_valley",
     "clusters",
     "composed",
     "conditioned_rows",

@@ -44,13 +44,14 @@ def read_cifar10(path: str | Path) -> ImageSet:
     """
     path = Path(path)
     files = _contents(path)
-    binary = all(f"{name}.bin" in files for name in [*_TRAIN, _TEST])
-    suffix, parse = (".bin", _binary_batch) if binary else ("", _pickled_batch)
+    held = {end: sum(name + end in files for name in [*_TRAIN, _TEST]) for end in (".bin", "")}
+    suffix = max(held, key=lambda end: held[end])
+    parse = _binary_batch if suffix else _pickled_batch
     missing = [name for name in [*_TRAIN, _TEST] if name + suffix not in files]
     if missing:
         raise UsageError(
-            f"{path}: no {missing[0]}.bin and no {missing[0]} here: give the folder or the tar.gz "
-            "of CIFAR-10's binary or Python version"
+            f"{path}: no {missing[0]}{suffix} here: give the folder or the tar.gz of CIFAR-10's "
+            "binary or Python version"
         )
     batches = {}
     for name in [*_TRAIN, _TEST]:

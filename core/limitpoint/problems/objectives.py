@@ -13,6 +13,8 @@ from limitpoint.finite_sum import FiniteSum
 from limitpoint.problem import Objective
 from limitpoint.problems._random import generator, tensor
 
+LEAN = math.acos(0.6)
+
 
 def quadratic(eigenvalues: Tensor) -> Objective:
     """L(w) = (1/2) sum_j lambda_j w_j^2; beta-smooth and mu-PL with its extreme eigenvalues."""
@@ -113,25 +115,68 @@ def parabola_chain(d: int = 1) -> Objective:
     return Objective("parabola-chain", value, gradient, constants)
 
 
-def leaning_ridges(beta: float, mu: float) -> Objective:
-    """L(w) = b/2 (max(<u, w>, 0)^2 + max(<v, w>, 0)^2) + mu/2 |w|^2 with u = (1, 0), v = (.6, .8).
+def bent_valley(least: Tensor, bend: Tensor) -> tuple[Objective, Tensor]:
+    """Even functions of one variable, beta = 1, not convex, with their best PL constants.
 
-    beta-smooth for b = (beta - mu) / 1.6, mu-strongly convex, least at 0. From where only u's ridge
-    rises, a long ascent meets v's, whose descent leads away from the minimiser: n-SAM's distance
-    can grow (sam/erratum-theorem-11).
+    L' rises with slope 1 to 1, falls with slope `bend` to `least`, and rises with slope 1 again.
+    L'^2 / 2L is 1 at first, falls while L' does and rises after it: its minimum is where L' is
+    `least`, q^2 / (1 + (1 - q^2) / s) in closed form, at |x| = 1 + (1 - q) / s.
+
+    Args:
+        least: q in (0, 1), shape (N, 1): one function a row.
+        bend: s in (0, 1], shape (N, 1).
+
+    Returns:
+        The functions side by side, over (*batch, N, 1), and their PL constants, shape (N,).
+    """
+    edge, top = 1 + (1 - least) / bend, (1 + (1 - least**2) / bend) / 2
+
+    def value(w: Tensor) -> Tensor:
+        x = w.abs()
+        bent = 0.5 + (x - 1) - bend * (x - 1) ** 2 / 2
+        last = top + least * (x - edge) + (x - edge) ** 2 / 2
+        return torch.where(x <= 1, x**2 / 2, torch.where(x <= edge, bent, last)).sum(-1)
+
+    def gradient(w: Tensor) -> Tensor:
+        x = w.abs()
+        later = torch.where(x <= edge, 1 - bend * (x - 1), least + x - edge)
+        return w.sign() * torch.where(x <= 1, x, later)
+
+    valley = Objective("bent-valley", value, gradient, {"beta": 1.0, "minimum": 0.0})
+    return valley, (least**2 / (2 * top)).squeeze(-1)
+
+
+def leaning_ridges(beta: float, mu: float | Tensor, angle: float | Tensor = LEAN) -> Objective:
+    """L(w) = b/2 (max(<u, w>, 0)^2 + max(<v, w>, 0)^2) + mu/2 |w|^2, u and v at an angle.
+
+    u = (1, 0) and v is (.6, .8) by default. beta-smooth for b = (beta - mu) / (1 + |<u, v>|),
+    mu-strongly convex, least at 0. From where only u's ridge rises, a long ascent meets v's, whose
+    descent leads away from the minimiser: n-SAM's distance can grow (sam/erratum-theorem-11).
 
     Args:
         beta: smoothness.
-        mu: in [0, beta).
+        mu: in [0, beta); a number, or shape (N,): one function for each w of (*batch, N, 2).
+        angle: from u to v, likewise.
     """
-    normals = torch.tensor([[1.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
-    b = (beta - mu) / 1.6
-    return Objective(
-        "leaning-ridges",
-        lambda w: (b * (w @ normals.mT).clamp(min=0) ** 2).sum(-1) / 2 + mu / 2 * (w**2).sum(-1),
-        lambda w: b * (w @ normals.mT).clamp(min=0) @ normals + mu * w,
-        {"beta": beta, "mu": mu, "minimum": 0.0},
-    )
+    mu, angle = (torch.as_tensor(x, dtype=torch.float64).unsqueeze(-1) for x in (mu, angle))
+    v = torch.cat([angle.cos(), angle.sin()], dim=-1)
+    u = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    b = (beta - mu) / (1 + angle.cos().abs())
+
+    def heights(w: Tensor) -> tuple[Tensor, Tensor]:
+        """How far up each ridge, shape (*batch, 1)."""
+        return w[..., :1].clamp(min=0), (w * v).sum(-1, keepdim=True).clamp(min=0)
+
+    def value(w: Tensor) -> Tensor:
+        first, second = heights(w)
+        return (b * (first**2 + second**2) + mu * (w**2).sum(-1, keepdim=True)).squeeze(-1) / 2
+
+    def gradient(w: Tensor) -> Tensor:
+        first, second = heights(w)
+        return b * (first * u + second * v) + mu * w
+
+    constants = {"beta": beta, "mu": float(mu.min()), "minimum": 0.0}
+    return Objective("leaning-ridges", value, gradient, constants)
 
 
 def noisy_terms(mean: Objective, seed: int, d: int, noise: float, ripple: float) -> FiniteSum:

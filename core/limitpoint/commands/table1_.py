@@ -1,0 +1,146 @@
+"""Table 1 of usam_report, as printed and as measured on CIFAR-10 or on images that stand in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from limitpoint.commands._options import add_json, console
+from limitpoint.errors import UsageError
+from limitpoint.problems.image_files import read_cifar10
+from limitpoint.problems.images import ImageSet, spectral_images
+from limitpoint.running import run as run_rule
+from limitpoint.table1 import CLASSES, COLUMNS, INDEX, STEPS, compared, rules, tasks_of
+from limitpoint.trajectory import Trajectory
+
+HELP = "measure Table 1 of the USAM report beside the printed one"
+TITLES = {
+    "gap": "gap", "trace": "trace of H", "sensitivity": "sensitivity", "sensitivity_std": "its std",
+    "norm": "norm", "distance": "distance", "from_first": "from GD",
+}  # fmt: skip
+SMALL = ("sensitivity", "sensitivity_std", "from_first")
+SIDES = ("printed", "measured")
+PRINTED, MEASURED = "yellow", "cyan"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `limitpoint table1`."""
+    parser.add_argument("--cifar10", type=Path, metavar="PATH",
+                        help="your copy of CIFAR-10: the folder or the tar.gz of its binary or "
+                        "Python version (default: random images with a 1/f spectrum)")  # fmt: skip
+    parser.add_argument("--per-class", type=_positive, default=100, metavar="N",
+                        help="images of each class (default 100, the report's)")  # fmt: skip
+    parser.add_argument("--steps", type=_positive, default=STEPS, metavar="N",
+                        help=f"of each run (default {STEPS}, the report's)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=42,
+                        help="of the sample, the start and the noise (default 42)")  # fmt: skip
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write both tables there, too")
+    add_json(parser)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number > 0")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure the table and print it beside the printed one."""
+    if args.csv and not args.csv.parent.is_dir():
+        raise UsageError(f"--csv {args.csv}: no folder {args.csv.parent}")
+    images = _images(args)
+    table = _measured(images, args)
+    origin = _origin(images, args)
+    if args.csv:
+        _write_csv(args.csv, table, origin)
+    if args.json:
+        print(json.dumps({"images": origin, "rows": _rows(table)}, indent=1))
+    else:
+        shown = _rendered(table, origin, stand_in=args.cifar10 is None)
+        shown.caption = (
+            f"{args.per_class} images of each class, {args.steps} steps. from GD: distance to GD's "
+            "solution from the same start, over its norm."
+        )
+        console().print(shown)
+    return 0
+
+
+def _images(args: argparse.Namespace) -> ImageSet:
+    if args.cifar10 is None:
+        return spectral_images(args.seed, per_class=args.per_class)
+    return read_cifar10(args.cifar10)
+
+
+def _origin(images: ImageSet, args: argparse.Namespace) -> str:
+    name = images.train.name.partition(",")[0]
+    return f"{name} ({args.cifar10})" if args.cifar10 else f"{name}, a stand-in for CIFAR-10"
+
+
+def _measured(images: ImageSet, args: argparse.Namespace) -> pd.DataFrame:
+    tasks = tasks_of(images, args.per_class, seed=args.seed)
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        runs = bar.add_task("table 1", total=len(tasks) * len(rules()))
+
+        def runner(*given: Any, **options: Any) -> Trajectory:
+            found = run_rule(*given, **options)
+            bar.advance(runs)
+            return found
+
+        return compared(tasks, steps=args.steps, seed=args.seed, runner=runner)
+
+
+def _write_csv(path: Path, table: pd.DataFrame, origin: str) -> None:
+    flat = table.set_axis(table.columns.map("_".join), axis=1)
+    try:
+        flat.assign(images=origin).to_csv(path)
+    except OSError as exc:
+        raise UsageError(f"--csv {path}: cannot be written ({exc.strerror or exc})") from None
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        dict(zip(INDEX, index, strict=True))
+        | {side: table.loc[index, side].to_dict() for side in SIDES}
+        for index in table.index.to_list()
+    ]
+
+
+def _rendered(table: pd.DataFrame, origin: str, *, stand_in: bool) -> Table:
+    """A row of the report's table has two lines: as printed, and as measured."""
+    title = Text.assemble(
+        "Table 1 of usam_report, ", ("as printed", PRINTED), " and ", ("as measured", MEASURED),
+        " on ", (origin, "bold red" if stand_in else "bold"),
+    )  # fmt: skip
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE)
+    shown.add_column("optimizer, start", no_wrap=True)
+    shown.add_column("")
+    for name in (*COLUMNS, "from_first"):
+        shown.add_column(TITLES[name], justify="right")
+    for task in CLASSES:
+        shown.add_row(Text(task, "bold"))
+        for index in table.loc[[task]].index.to_list():
+            cells = [_cell(table.loc[index], name) for name in (*COLUMNS, "from_first")]
+            shown.add_row(", ".join(index[1:]), _stacked(*SIDES), *cells)
+        shown.add_section()
+    return shown
+
+
+def _cell(row: pd.Series, name: str) -> Text:
+    above = _number(row["printed"][name], name) if name in COLUMNS else ""
+    return _stacked(above, _number(row["measured"][name], name))
+
+
+def _stacked(above: str, below: str) -> Text:
+    return Text.assemble((above, PRINTED), "\n", (below, MEASURED))
+
+
+def _number(value: float, name: str) -> str:
+    return format(value, ".2e" if name in SMALL else ".2f")
