@@ -6,7 +6,7 @@ import pytest
 
 from limitpoint import Ledger, github
 from limitpoint.cli import main
-from limitpoint.gating import compare, expected_failures
+from limitpoint.gating import as_baseline, compare, expected_failures
 from limitpoint.ledger import FIELDS
 
 
@@ -40,6 +40,24 @@ def test_worse(before, after, what):
     (change,) = compare(ledger(*before), ledger(*after))
     assert change.worse
     assert what in change.what
+
+
+def test_the_slack_of_an_attained_bound_may_shrink_by_rounding():
+    assert compare(ledger(record(slack=2e-13)), ledger(record(slack=3e-14))) == []
+    (change,) = compare(ledger(record(slack=1e-3)), ledger(record(slack=3e-14)))
+    assert change.worse
+
+
+def test_a_baseline_is_the_ledger_without_what_changes_from_run_to_run(tmp_path):
+    slow = record(slack=0.123456) | {"seconds": 12.5}
+    slow["evidence"].append({"quantity": "distance", "slack": 0.9})
+    ledger(slow).write(tmp_path / "ledger.json")
+    base = tmp_path / "reports" / "baseline.json"
+    assert main(["gate", str(tmp_path / "ledger.json"), "--write-baseline", str(base)]) == 0
+    assert Ledger.read(base) == as_baseline(ledger(slow))
+    (kept,) = Ledger.read(base).claims
+    assert (kept["seconds"], [e["slack"] for e in kept["evidence"]]) == (0.0, [0.123])
+    assert main(["gate", str(tmp_path / "ledger.json"), "--baseline", str(base)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from limitpoint import StepSize, SubjectFailed, moments, optimizers, play
+from limitpoint import StepSize, SubjectFailed, optimizers, play
+from limitpoint.theory import moments
 
 BETAS = [(0.9, 0.95), (0.9, 0.9), (0.5, 0.999)]
 

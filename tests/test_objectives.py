@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from limitpoint import LinearStep, PolyakLojasiewiczStep, RootRadius, StepSize, finite_sum, problems
-from limitpoint import sharpness as sharp
 from limitpoint.errors import NotApplicable
 from limitpoint.losses import Logistic
 from limitpoint.models import Linear
@@ -12,6 +11,7 @@ from limitpoint.optimizers import MSAM, NSAM, Adam, Minibatch
 from limitpoint.problem import Problem
 from limitpoint.problems import objectives
 from limitpoint.running import run
+from limitpoint.theory import sharpness as sharp
 
 SHIFT = torch.linspace(-1, 1, 3, dtype=torch.float64)
 BOWL = problems.quadratic(torch.tensor([1.0, 1.5, 2.0], dtype=torch.float64))

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from limitpoint import StepSize, limits, measures, problems, run, steepest
+from limitpoint import StepSize, limits, measures, problems, run
 from limitpoint.figures import FIGURES
 from limitpoint.optimizers import Muon, SignGD, SpectralDescent
 from limitpoint.optimizers.muon import newton_schulz
 from limitpoint.scaled import tensor
+from limitpoint.theory import steepest
 
 NORMS = (1.0, 1.5, 2.0, math.inf, "spectral", "nuclear")
 

@@ -15,6 +15,9 @@ Record = dict[str, Any]
 Key = tuple[str, int, str | None]
 #: From best to worst. A claim that no longer applies has lost its test: worse than supported.
 RANK = {"supported": 0, "not-applicable": 1, "inconclusive": 2, "refuted": 3}
+#: A least slack below this belongs to a bound that is attained: what it shrinks by is rounding,
+#: which differs between machines.
+ATTAINED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ def compare(baseline: Ledger, ledger: Ledger, *, slack_factor: float = 2.0) -> l
     Args:
         baseline: the ledger to hold the new one against.
         ledger: the new one.
-        slack_factor: > 1; a claim's least slack may shrink by it, and no further.
+        slack_factor: > 1; a claim's least slack may shrink by it, and no further, unless it was
+            below `ATTAINED`.
     """
     before, after = _by_key(baseline.claims), _by_key(ledger.claims)
     changes = [*_vanished(before, after), *_new(before, after)]
@@ -78,9 +82,22 @@ def _changed(old: Record, new: Record, slack_factor: float) -> Iterator[Change]:
     then, now = tightest(old), tightest(new)
     if new["verdict"] != "supported" or then is None or now is None:
         return
-    if now["slack"] < then["slack"] / slack_factor:
+    if then["slack"] > ATTAINED and now["slack"] < then["slack"] / slack_factor:
         text = f"{name}: least slack {then['slack']:.3g} -> {now['slack']:.3g} ({now['quantity']})"
         yield Change(new["id"], text, True)
+
+
+def as_baseline(ledger: Ledger) -> Ledger:
+    """A ledger to hold others against, and to commit: what `compare` reads, and no timings.
+
+    Of the evidence the tightest comparison is kept, its slack to three digits.
+    """
+    kept = []
+    for record in ledger.claims:
+        closest = tightest(record)
+        evidence = [closest | {"slack": float(f"{closest['slack']:.3g}")}] if closest else []
+        kept.append(record | {"evidence": evidence, "seconds": 0.0})
+    return Ledger(ledger.suite, ledger.environment, kept)
 
 
 def expected_failures(ledger: Ledger) -> str:

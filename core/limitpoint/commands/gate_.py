@@ -9,7 +9,7 @@ from rich.table import Table
 
 from limitpoint.commands._options import add_json, console, print_json
 from limitpoint.errors import UsageError
-from limitpoint.gating import Change, compare, write_expected
+from limitpoint.gating import Change, as_baseline, compare, write_expected
 from limitpoint.ledger import Ledger
 
 HELP = "compare a ledger with a baseline"
@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="fail if fewer claims ran (default 1)")  # fmt: skip
     parser.add_argument("--write-expected", type=Path, default=None, metavar="FILE",
                         help="list the claims that failed, for --expected-failures")  # fmt: skip
+    parser.add_argument("--write-baseline", type=Path, default=None, metavar="FILE",
+                        help="keep what later ledgers are held against, no timings")  # fmt: skip
     add_json(parser)
 
 
@@ -32,14 +34,16 @@ def run(args: argparse.Namespace) -> int:
     """Print what changed; 1 if something got worse."""
     if not args.slack_factor > 1:
         raise UsageError(f"--slack-factor {args.slack_factor}: must be > 1")
-    if args.baseline is None and args.write_expected is None:
-        raise UsageError("give --baseline LEDGER, --write-expected FILE, or both")
+    if not (args.baseline or args.write_expected or args.write_baseline):
+        raise UsageError("give --baseline LEDGER, --write-baseline FILE or --write-expected FILE")
     ledger = Ledger.read(args.ledger)
     if args.write_expected:
         write_expected(ledger, args.write_expected)
     changes = _guard(ledger, args.at_least)
     if args.baseline:
         changes += compare(Ledger.read(args.baseline), ledger, slack_factor=args.slack_factor)
+    if args.write_baseline:
+        as_baseline(ledger).write(args.write_baseline)
     if args.json:
         print_json([vars(change) for change in changes])
     else:
