@@ -26,6 +26,7 @@ from limitpoint.fused._pack import (
     pad,
     padded,
     per_problem,
+    room,
     spread,
 )
 from limitpoint.optimizers import Rule
@@ -141,6 +142,29 @@ class Plan:
             shapes[name] = (fitted * value).shape
         return shapes
 
+    def stream(self) -> np.random.Generator | None:
+        """The stream of examples, from its start; None for a rule that sees all."""
+        if not isinstance(self.rule, Stochastic):
+            return None
+        return np.random.Generator(np.random.PCG64(self.rule.seed))
+
+    def draws(self, stream: np.random.Generator | None, steps: int) -> Integers:
+        """The examples of the next steps, shape (steps, B); empty for a rule that sees all."""
+        if stream is None:
+            return np.zeros((0, 0), dtype=np.int64)
+        own = self.problem.y.shape[:-1]
+        drawn = torch.from_numpy(stream.integers(self.problem.n, size=(steps, *own)))
+        return drawn.broadcast_to(steps, *self.batch).reshape(steps, -1).numpy().copy()
+
+    def step_sizes(self, sums: Tensor) -> Tensor:
+        """S (records, *batch) with the dimensions of the step size, as far as it differs."""
+        shape = self.totals["step_size"]
+        whole = (*[1] * (self.start.ndim - len(shape)), *shape)
+        for dim in range(len(self.batch)):
+            if whole[dim] == 1:
+                sums = sums.narrow(dim + 1, 0, 1)
+        return sums.reshape(len(sums), *shape).clone()
+
 
 def plan(
     oracle: Oracle, rule: Rule, start: Tensor, integrals: Mapping[str, Any], device: str
@@ -208,8 +232,8 @@ class Run:
         width = padded(self.d)
         self.X = examples(problem.X, found.batch, transposed=found.model.transposed)
         self.y = indexed(problem.y, found.batch, 1)
-        self.w = pad(found.start.reshape(count, rows, self.d).numpy().copy())
-        self.memory = np.zeros((count, max(unit.memory, 1), rows, width))
+        self.w = pad(found.start.reshape(count, rows, self.d).numpy())
+        self.memory = room(count, max(unit.memory, 1), rows, width)
         self.memory_scale = np.zeros(self.memory.shape[:-1])
         self.widths = np.array([self._numbers(name) for name in found.integrals], dtype=np.int64)
         self.sums = np.zeros((count, 1 + int(self.widths.sum())))
@@ -217,11 +241,7 @@ class Run:
         self.kept_sums = np.empty((len(grid), *self.sums.shape))
         self.slots = unit.work(found.inner, problem)
         self.room = max(self.slots, -(-problem.n // (rows * width)))
-        self.stream = (
-            np.random.Generator(np.random.PCG64(found.rule.seed))
-            if isinstance(found.rule, Stochastic)
-            else None
-        )
+        self.stream = found.stream()
         self.call = _build.trajectory()
         self.units = self._units()
         self.integrands, self.integrand_settings = self._integrand_units()
@@ -262,7 +282,7 @@ class Run:
 
     def advance(self, pool: ThreadPoolExecutor | None, parts: int, begin: int, end: int) -> None:
         """Take all problems from step `begin` to step `end`."""
-        draws = self._draws(end - begin)
+        draws = self.plan.draws(self.stream, end - begin)
         edges = np.linspace(0, self.plan.count, parts + 1).astype(int).tolist()
         bounds = list(pairwise(edges))
         if pool is None:
@@ -272,28 +292,20 @@ class Run:
         for future in [pool.submit(self._part, draws, begin, end, lo, hi) for lo, hi in bounds]:
             future.result()
 
-    def _draws(self, steps: int) -> Integers:
-        """The examples of the next steps, shape (steps, B); empty for a rule that sees all."""
-        if self.stream is None:
-            return np.zeros((0, 0), dtype=np.int64)
-        own = self.plan.problem.y.shape[:-1]
-        drawn = torch.from_numpy(self.stream.integers(self.plan.problem.n, size=(steps, *own)))
-        return drawn.broadcast_to(steps, *self.plan.batch).reshape(steps, -1).numpy().copy()
-
     def _part(self, draws: Integers, begin: int, end: int, lo: int, hi: int) -> None:
         problem, loss = self.plan.problem, self.plan.problem.loss
         classes = self.plan.rows if self.plan.model.transposed else 1
         on_all = isinstance(self.plan.rule, Stochastic) and self.plan.rule.ascent_on_all
         counts = np.array([problem.n, loss.mean, on_all, self.slots], dtype=np.int64)
         shape = np.array([self.plan.loss.shape(loss), loss.factor])
-        z = np.zeros((2 * classes + 2, padded(problem.n)))
-        work = np.zeros((self.room, *self.w.shape[1:]))
+        z = room(2 * classes + 3, padded(problem.n))
+        work = room(self.room, *self.w.shape[1:])
         eta, decay = self.plan.schedule
         self.call(
             self.X.data, self.X.of, self.y.data, self.y.of, counts, shape, self.units, eta, decay,
             self.plan.settings, self.integrands, self.integrand_settings, self.widths,
             self.w, self.memory, self.memory_scale, self.sums,
-            z, np.zeros((2, self.X.data.shape[-1])), np.zeros((problem.n, classes)),
+            z, room(2, self.X.data.shape[-1]), np.zeros((problem.n, classes)),
             work, np.zeros(work.shape[:-1]), np.zeros(self.sums.shape[1]), draws,
             self.grid, self.kept, self.kept_sums,
             int(np.searchsorted(self.grid, begin, side="left" if begin == 0 else "right")),
@@ -302,28 +314,19 @@ class Run:
 
     def iterates(self, records: slice) -> Tensor:
         """Recorded iterates, shape (records, *batch, *parameter)."""
-        kept = torch.from_numpy(self.kept[records][..., : self.d])
-        return kept.reshape(kept.shape[0], *self.plan.start.shape)
+        kept = self.kept[records][..., : self.d]
+        return torch.from_numpy(kept.reshape(len(kept), *self.plan.start.shape))
 
     def integrals(self) -> dict[str, Tensor]:
         """Recorded integrals, as the torch engine shapes them."""
         sums = torch.from_numpy(self.kept_sums).reshape(len(self.grid), *self.plan.batch, -1)
-        found, column = {"step_size": self._step_sizes(sums[..., 0])}, 1
+        found, column = {"step_size": self.plan.step_sizes(sums[..., 0])}, 1
         for name in self.plan.integrals:
             width = self._numbers(name)
             own = sums[..., column : column + width]
             found[name] = own.reshape(len(self.grid), *self.plan.totals[name]).clone()
             column += width
         return found
-
-    def _step_sizes(self, sums: Tensor) -> Tensor:
-        """S with the dimensions of the step size, as far as it differs over the batch."""
-        shape = self.plan.totals["step_size"]
-        whole = (*[1] * (self.plan.start.ndim - len(shape)), *shape)
-        for dim in range(len(self.plan.batch)):
-            if whole[dim] == 1:
-                sums = sums.narrow(dim + 1, 0, 1)
-        return sums.reshape(len(self.grid), *shape).clone()
 
 
 def slices(last: int) -> Iterator[tuple[int, int]]:

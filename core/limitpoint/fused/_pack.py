@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor
 
 #: Rows are padded with zeros to a multiple of this; padded entries of w stay zero.
 LANES = 8
+#: Bytes of a cache line.
+LINE = 64
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -30,6 +33,14 @@ class Indexed(NamedTuple):
 def padded(size: int) -> int:
     """Size up to whole lanes."""
     return -(-size // LANES) * LANES
+
+
+def room(*shape: int) -> Floats:
+    """Zeros that begin at a cache line, so that no lanes straddle two."""
+    count = math.prod(shape)
+    bytes_ = np.zeros(8 * count + LINE, dtype=np.uint8)
+    skipped = -bytes_.ctypes.data % LINE
+    return bytes_[skipped : skipped + 8 * count].view(np.float64).reshape(shape)
 
 
 def spread(name: str, own: torch.Size, batch: torch.Size) -> Tensor:
@@ -60,21 +71,23 @@ def per_problem(name: str, value: float | Tensor, batch: torch.Size, ndim: int) 
 def indexed(tensor: Tensor, batch: torch.Size, ndim: int) -> Indexed:
     """The distinct arrays (their last `ndim` dimensions) behind a batch, float64."""
     own = tensor.shape[: tensor.ndim - ndim]
-    flat = tensor.reshape(own.numel(), *tensor.shape[tensor.ndim - ndim :])
-    of = spread("data", own, batch).contiguous()
-    return Indexed(flat.to(torch.float64).contiguous().numpy(), of.numpy())
+    # numpy makes the copy: torch's threads would wait for one another longer than it takes.
+    flat = tensor.numpy().reshape(own.numel(), *tensor.shape[tensor.ndim - ndim :])
+    of = np.ascontiguousarray(spread("data", own, batch).numpy())
+    return Indexed(np.ascontiguousarray(flat, dtype=np.float64), of)
 
 
 def examples(X: Tensor, batch: torch.Size, *, transposed: bool) -> Indexed:
     """X as (data sets, n, padded d), or (data sets, d, padded n) if transposed."""
-    data, of = indexed(X.mT if transposed else X, batch, 2)
-    return Indexed(pad(data), of)
+    data, of = indexed(X, batch, 2)
+    if transposed:
+        return Indexed(pad(data.swapaxes(1, 2)), of)
+    whole = data.shape[-1] % LANES == 0 and data.ctypes.data % LINE == 0
+    return Indexed(data if whole else pad(data), of)
 
 
 def pad(data: Floats) -> Floats:
-    """The last dimension filled up with zeros to whole lanes; the data themselves if it is so."""
-    if data.shape[-1] % LANES == 0:
-        return np.ascontiguousarray(data)
-    wide = np.zeros((*data.shape[:-1], padded(data.shape[-1])))
+    """A copy with the last dimension filled up with zeros to whole lanes."""
+    wide = room(*data.shape[:-1], padded(data.shape[-1]))
     wide[..., : data.shape[-1]] = data
     return wide

@@ -35,7 +35,7 @@ class Task(NamedTuple):
         X: examples, shape (n, d) padded to whole lanes; for multiclass (d, n).
         y: targets or labels, shape (n).
         z: predictions, then slopes, shape (classes, n), n padded; and room for
-            classes + 2 rows more.
+            classes + 3 rows more.
         scratch: room for a model, two rows of inputs.
         top: log-scale of the slopes, shape (groups, classes).
         predict, pullback: addresses of the model's units.

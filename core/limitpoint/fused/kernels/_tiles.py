@@ -4,12 +4,13 @@
     combine:  out[r, i] += sum_j W[r, j] A[j, i]        weighted sums of rows
 
 A compiler keeps neither's sums in registers by itself: it can't know that `out` is none of the
-inputs. So a tile's inner loop is written as LLVM vectors. Rows are whole lanes (`_pack.LANES`), so
-there is no remainder.
+inputs. So a tile's inner loop is written as LLVM vectors; and so are maxima, whose order a compiler
+has to keep for the sake of NaN. Rows are whole lanes (`_pack.LANES`), so there is no remainder.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -64,19 +65,23 @@ def _add_product(builder: Any, total: Any, a: Any, b: Any) -> None:
     builder.store(builder.call(function, [a, b, builder.load(total)]), total)
 
 
-def _sum(builder: Any, vector: Any) -> Any:
-    """Sum over the lanes, by halves."""
+def _over_lanes(builder: Any, vector: Any, combine: Callable[..., Any]) -> Any:
+    """Sum, or what else combines two, over the lanes, by halves."""
     width = LANES
     while width > 1:
         width //= 2
         picked = [*range(width, 2 * width), *[0] * (LANES - width)]
         mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), picked)
-        vector = builder.fadd(vector, builder.shuffle_vector(vector, vector, mask))
+        vector = combine(builder, builder.shuffle_vector(vector, vector, mask), vector)
     return builder.extract_element(vector, ir.IntType(32)(0))
 
 
+def _added(builder: Any, new: Any, old: Any) -> Any:
+    return builder.fadd(old, new)
+
+
 def _places(builder: Any, rows: int, columns: int) -> list[list[Any]]:
-    zero = ir.Constant(_VECTOR, [0.0] * LANES)
+    zero = _everywhere(0.0)
     return [[cgutils.alloca_once_value(builder, zero) for _ in range(columns)] for _ in range(rows)]
 
 
@@ -89,7 +94,7 @@ def _dots_tile(rows: int, columns: int) -> Callable[..., None]:
             a, b, target = (_Rows(context, builder, args[i]) for i in (0, 2, 6))
             sums = _places(builder, rows, columns)
             for place in (place for line in sums for place in line):
-                builder.store(ir.Constant(_VECTOR, [0.0] * LANES), place)
+                builder.store(_everywhere(0.0), place)
             a_rows = [a.row(args[1], i) for i in range(rows)]
             b_rows = [b.row(args[3], i) for i in range(columns)]
             step = _INT(LANES)
@@ -103,7 +108,7 @@ def _dots_tile(rows: int, columns: int) -> Callable[..., None]:
                 row = target.row(args[1], offset)
                 for column, place in enumerate(line):
                     at = builder.gep(row, [builder.add(args[3], _INT(column))])
-                    total = _sum(builder, builder.load(place))
+                    total = _over_lanes(builder, builder.load(place), _added)
                     builder.store(builder.fadd(builder.load(at), total), at)
             return context.get_dummy_value()
 
@@ -145,10 +150,75 @@ def _combine_tile(rows: int, vectors: int) -> Callable[..., None]:
     return tile
 
 
-_dots_4_3, _dots_2_3, _dots_1_3 = _dots_tile(4, 3), _dots_tile(2, 3), _dots_tile(1, 3)
-_dots_1_8, _dots_1_4, _dots_1_1 = _dots_tile(1, 8), _dots_tile(1, 4), _dots_tile(1, 1)
-_combine_4_2, _combine_1_4 = _combine_tile(4, 2), _combine_tile(1, 4)
-_combine_1_1 = _combine_tile(1, 1)
+def _gather_tile(rows: int) -> Callable[..., None]:
+    @intrinsic
+    def tile(typingctx: Any, W: Any, r: Any, j: Any, A: Any, out: Any) -> Any:
+        """Out[r] += the sum of W[r, j..] A[j..] over `rows` rows of A."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            w, a, target = (_Rows(context, builder, args[i]) for i in (0, 3, 4))
+            at = [builder.add(args[2], _INT(offset)) for offset in range(rows)]
+            line = w.row(args[1])
+            weights = [_spread(builder, builder.load(builder.gep(line, [j]))) for j in at]
+            sources = [a.row(j) for j in at]
+            total, step = target.row(args[1]), _INT(LANES)
+            place = cgutils.alloca_once(builder, _VECTOR)
+            with cgutils.for_range_slice(builder, _INT(0), a.width, step, intp=_INT) as (i, _):
+                builder.store(_load(builder, total, i), place)
+                for weight, row in zip(weights, sources, strict=True):
+                    _add_product(builder, place, weight, _load(builder, row, i))
+                _store(builder, builder.load(place), total, i)
+            return context.get_dummy_value()
+
+        integer = types.int64
+        return types.void(_MATRIX, integer, integer, _MATRIX, _MATRIX), codegen
+
+    return tile
+
+
+def _largest(absolute: bool) -> Callable[..., float]:
+    @intrinsic
+    def largest(typingctx: Any, A: Any, r: Any) -> Any:
+        """Largest entry of row r, or largest absolute value; NaN is passed over."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            a = _Rows(context, builder, args[0])
+            row, place = a.row(args[1]), cgutils.alloca_once(builder, _VECTOR)
+            builder.store(_everywhere(0.0 if absolute else -math.inf), place)
+            step = _INT(LANES)
+            with cgutils.for_range_slice(builder, _INT(0), a.width, step, intp=_INT) as (i, _):
+                value = _load(builder, row, i)
+                if absolute:
+                    value = _absolute(builder, value)
+                builder.store(_maximum(builder, value, builder.load(place)), place)
+            return _over_lanes(builder, builder.load(place), _maximum)
+
+        return types.float64(_MATRIX, types.int64), codegen
+
+    return largest
+
+
+def _everywhere(value: float) -> Any:
+    return ir.Constant(_VECTOR, [value] * LANES)
+
+
+def _absolute(builder: Any, vector: Any) -> Any:
+    kind = ir.FunctionType(_VECTOR, [_VECTOR])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fabs.v{LANES}f64")
+    return builder.call(function, [vector])
+
+
+def _maximum(builder: Any, new: Any, old: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", new, old), new, old)
+
+
+_dots_5_5, _dots_2_5, _dots_1_5 = _dots_tile(5, 5), _dots_tile(2, 5), _dots_tile(1, 5)
+_dots_5_1, _dots_2_1, _dots_1_1 = _dots_tile(5, 1), _dots_tile(2, 1), _dots_tile(1, 1)
+_dots_1_8, _dots_1_4 = _dots_tile(1, 8), _dots_tile(1, 4)
+_combine_5_3, _combine_2_3, _combine_1_3 = (_combine_tile(rows, 3) for rows in (5, 2, 1))
+_combine_5_1, _combine_2_1, _combine_1_1 = (_combine_tile(rows, 1) for rows in (5, 2, 1))
+_gather_8 = _gather_tile(8)
+largest, largest_absolute = _largest(absolute=False), _largest(absolute=True)
 
 
 @kernel
@@ -169,39 +239,69 @@ def dots_of_one(A, B, first, last, width, out):
 @kernel
 def dots(A, rows, B, columns, width, out):
     """out[r, c] += <A[r], B[c]>, `width` entries each."""
-    c = 0
-    while c + 3 <= columns:
-        r = 0
-        while r + 4 <= rows:
-            _dots_4_3(A, r, B, c, 0, width, out)
-            r += 4
-        if r + 2 <= rows:
-            _dots_2_3(A, r, B, c, 0, width, out)
-            r += 2
-        if r < rows:
-            _dots_1_3(A, r, B, c, 0, width, out)
-        c += 3
-    while c < columns:
-        for r in range(rows):
+    r = 0
+    while r + 5 <= rows:
+        c = 0
+        while c + 5 <= columns:
+            _dots_5_5(A, r, B, c, 0, width, out)
+            c += 5
+        while c < columns:
+            _dots_5_1(A, r, B, c, 0, width, out)
+            c += 1
+        r += 5
+    while r + 2 <= rows:
+        c = 0
+        while c + 5 <= columns:
+            _dots_2_5(A, r, B, c, 0, width, out)
+            c += 5
+        while c < columns:
+            _dots_2_1(A, r, B, c, 0, width, out)
+            c += 1
+        r += 2
+    if r < rows:
+        c = 0
+        while c + 5 <= columns:
+            _dots_1_5(A, r, B, c, 0, width, out)
+            c += 5
+        while c < columns:
             _dots_1_1(A, r, B, c, 0, width, out)
-        c += 1
+            c += 1
 
 
 @kernel
 def combine(W, rows, lo, hi, A, out):
     """out[r] += sum over lo <= j < hi of W[r, j] A[j], whole rows of A."""
+    if rows == 1:
+        _combine_one(W, lo, hi, A, out)
+        return
     width = A.shape[1]
+    whole = width // 24 * 24
     r = 0
-    while r + 4 <= rows:
-        for i in range(0, width - 8, 16):
-            _combine_4_2(W, r, lo, hi, A, i, out)
-        for i in range(width // 16 * 16, width, 8):
-            for row in range(r, r + 4):
-                _combine_1_1(W, row, lo, hi, A, i, out)
-        r += 4
-    while r < rows:
-        for i in range(0, width - 24, 32):
-            _combine_1_4(W, r, lo, hi, A, i, out)
-        for i in range(width // 32 * 32, width, 8):
+    while r + 5 <= rows:
+        for i in range(0, whole, 24):
+            _combine_5_3(W, r, lo, hi, A, i, out)
+        for i in range(whole, width, 8):
+            _combine_5_1(W, r, lo, hi, A, i, out)
+        r += 5
+    while r + 2 <= rows:
+        for i in range(0, whole, 24):
+            _combine_2_3(W, r, lo, hi, A, i, out)
+        for i in range(whole, width, 8):
+            _combine_2_1(W, r, lo, hi, A, i, out)
+        r += 2
+    if r < rows:
+        for i in range(0, whole, 24):
+            _combine_1_3(W, r, lo, hi, A, i, out)
+        for i in range(whole, width, 8):
             _combine_1_1(W, r, lo, hi, A, i, out)
-        r += 1
+
+
+@kernel
+def _combine_one(W, lo, hi, A, out):
+    """out[0] += sum over lo <= j < hi of W[0, j] A[j]."""
+    j = lo
+    while j + 8 <= hi:
+        _gather_8(W, 0, j, A, out)
+        j += 8
+    for i in range(0, A.shape[1] if j < hi else 0, 8):
+        _combine_1_1(W, 0, j, hi, A, i, out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from limitpoint.fused.kernels._link import Task, inline, invoke, kernel
+from limitpoint.fused.kernels._tiles import largest_absolute
 
 #: A mantissa beyond these is brought back to one.
 SMALL = 2.0**-100
@@ -170,15 +171,6 @@ def moved(point, w, factor, x, scale):
 
 
 @kernel
-def peak_of(x, r):
-    """Largest absolute value in row r; NaN is left to the row itself."""
-    peak = 0.0
-    for j in range(x.shape[1]):
-        peak = max(peak, abs(x[r, j]))
-    return peak
-
-
-@kernel
 def blend(old, old_scale, a, new, new_scale, b):
     """Old = a * old + b * new, its mantissa kept near one where it has a scale."""
     for r in range(old.shape[0]):
@@ -195,7 +187,7 @@ def blend(old, old_scale, a, new, new_scale, b):
 
 @kernel
 def _renormalise(x, scale, r):
-    peak = peak_of(x, r)
+    peak = largest_absolute(x, r)
     if peak != 0.0 and (peak < SMALL or peak > LARGE):
         for j in range(x.shape[1]):
             x[r, j] /= peak
@@ -219,7 +211,7 @@ def align(x, scale):
     """
     top = -math.inf
     for r in range(x.shape[0]):
-        peak = peak_of(x, r)
+        peak = largest_absolute(x, r)
         if peak > 0.0:
             top = max(top, scale[r] + math.log(peak))
     if top > -math.inf:

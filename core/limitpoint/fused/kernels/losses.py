@@ -17,6 +17,7 @@ from limitpoint.fused.kernels._maths import (
     log_softplus,
     softplus,
 )
+from limitpoint.fused.kernels._tiles import largest
 
 # --------------------------------------------------------------------------- losses of a residual
 
@@ -184,8 +185,8 @@ probit_values = margin_values(_probit_log_value)
 
 @inline
 def _classes(z):
-    """Rows of z: the classes, two of room, and the classes again to start over from."""
-    return (z.shape[0] - 2) // 2
+    """Rows of z: the classes, three of room, and room for the classes again."""
+    return (z.shape[0] - 3) // 2
 
 
 @kernel
@@ -251,46 +252,40 @@ def multiclass_slopes(log_residual, lift, shift_of, mantissa, divisor):
                 z[label, i] = -z[label, i]
 
     @kernel
-    def lanes(z, y, n, classes, top):
-        """All examples at one scale; leaves the sums in row `classes`."""
-        total, lifted = z[classes], z[classes + 1]
-        width = z.shape[1]
-        shift = _gaps_in_lanes(z, y, n, classes)
+    def in_lanes(z, y, n, classes, top):
+        """All examples at one scale; False, and z as it was, where one scale does not do."""
+        total, lifted, width = z[classes + 1], z[classes + 2], z.shape[1]
+        shift = shift_of(_gaps_in_lanes(z, y, n, classes))
+        growth = exp(shift)
         for i in range(width):
             total[i] = 0.0
             lifted[i] = lift(lifted[i])
-        shift = shift_of(shift)
-        growth = exp(shift)
         for c in range(classes):
-            row = z[c]
+            row = z[classes + 3 + c]
             for i in range(width):
                 row[i] = mantissa(row[i] - lifted[i], shift, growth)
                 total[i] += row[i]
         for i in range(width):
             lifted[i] = 1 / divisor(lifted[i], total[i], growth)
             total[i] *= lifted[i]
+        if not _all_near(z, y, n, classes):
+            for i in range(n):
+                z[int(y[i]), i] = z[classes, i]
+            return False
         for c in range(classes):
-            row = z[c]
+            row, mantissas = z[c], z[classes + 3 + c]
             for i in range(width):
-                row[i] *= lifted[i]
+                row[i] = mantissas[i] * lifted[i]
             top[0, c] = shift
+        for i in range(n):
+            z[int(y[i]), i] = -total[i]
+        return True
 
     @kernel
     def slopes(z, y, lo, hi, size, shape, top):
-        n, classes = y.shape[0], top.shape[1]
-        if lo > 0 or hi < n or size < n:
-            by_logarithms(z, y, lo, hi, size, top)
-            return
-        for c in range(classes):
-            for i in range(n):
-                z[classes + 2 + c, i] = z[c, i]
-        lanes(z, y, n, classes, top)
-        for i in range(n):
-            z[int(y[i]), i] = -z[classes, i]
-        if _least_peak(z, n, classes) < 1e-100:
-            for c in range(classes):
-                for i in range(n):
-                    z[c, i] = z[classes + 2 + c, i]
+        n = y.shape[0]
+        whole = lo == 0 and hi == n and size >= n
+        if not (whole and in_lanes(z, y, n, top.shape[1], top)):
             by_logarithms(z, y, lo, hi, size, top)
 
     return slopes
@@ -298,38 +293,43 @@ def multiclass_slopes(log_residual, lift, shift_of, mantissa, divisor):
 
 @kernel
 def _gaps_in_lanes(z, y, n, classes):
-    """Gaps, with their largest in row classes + 1; the largest of all is returned."""
-    own, peak = z[classes], z[classes + 1]
-    width = z.shape[1]
+    """Gaps into the upper rows, their largest into row classes + 2; returns the largest of all.
+
+    Row `classes` keeps the logits of the true classes, whose places in z become -inf. In the lanes
+    beyond the examples every gap is -inf, of which each loss makes a slope of zero.
+    """
+    own, peak, width = z[classes], z[classes + 2], z.shape[1]
     for i in range(n):
         label = int(y[i])
         own[i] = z[label, i]
         z[label, i] = -math.inf
+    for i in range(n, width):
+        own[i] = math.inf
     for i in range(width):
         peak[i] = -math.inf
     for c in range(classes):
-        row = z[c]
+        row, gaps = z[c], z[classes + 3 + c]
         for i in range(width):
-            row[i] -= own[i]
-            peak[i] = max(peak[i], row[i])
-    top = -math.inf
-    for i in range(n):
-        top = max(top, peak[i])
-    return top
+            gaps[i] = row[i] - own[i]
+            peak[i] = max(peak[i], gaps[i])
+    return largest(z, classes + 2)
 
 
 @kernel
-def _least_peak(z, n, classes):
-    """The smallest of the classes' largest slopes; clears the lanes beyond the examples."""
-    least = math.inf
+def _all_near(z, y, n, classes):
+    """Whether each class has a slope that is 1e-100 of the scale; one of the first, as a rule."""
     for c in range(classes):
-        row, peak = z[c], 0.0
+        near = False
         for i in range(n):
-            peak = max(peak, abs(row[i]))
-        least = min(least, peak)
-        for i in range(n, z.shape[1]):
-            row[i] = 0.0
-    return least
+            slope = z[classes + 1, i]
+            if int(y[i]) != c:
+                slope = z[classes + 3 + c, i] * z[classes + 2, i]
+            if slope >= 1e-100:
+                near = True
+                break
+        if not near:
+            return False
+    return True
 
 
 def multiclass_values(log_term, log_value):
