@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from limitpoint.devices import Move, check_device
 from limitpoint.errors import SubjectFailed, UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.problem import Objective, Oracle, Problem
 from limitpoint.trajectory import Trajectory, log_grid
 
 ENGINES = ("auto", "torch", "fused")
-DEVICES = ("cpu", "cuda")
 Integrand = Callable[[Tensor], Tensor]
 Watcher = Callable[[int, int], None]
 
@@ -40,9 +41,10 @@ def run(
         start: w_0, shape (*batch, *parameter), float64; a `Problem` knows its own.
         record: which steps to keep, within 0..steps; a log-spaced grid with both ends by default.
         integrals: functions of the iterate, summed with weight eta_t before each step.
-        engine: "torch" runs the definition of the rule; "fused" its compiled form; "auto" the
-            compiled form where there is one.
-        device: "cpu" or "cuda".
+        engine: "torch" runs the definition of the rule; "fused" its compiled form (CPU threads, or
+            one Triton program a problem); "auto" the compiled form where there is one.
+        device: "cpu" or "cuda": where the steps are taken. What is recorded comes back to where the
+            start was.
         watch: called with (step, steps) at each recorded step, for progress.
 
     Raises:
@@ -55,15 +57,32 @@ def run(
         if not isinstance(oracle, Problem):
             raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
         start = oracle.start
-    if device != "cpu":
-        start = start.to(device)
-        oracle = oracle.to(device) if isinstance(oracle, Problem) else oracle
     grid = log_grid(steps) if record is None else np.unique(np.fromiter(record, dtype=np.int64))
     if grid.size == 0 or grid[0] < 0 or grid[-1] > steps:
         raise UsageError(f"recorded steps must lie in 0..{steps}")
+    work = _Work(oracle, rule, start, dict(integrals or {}))
     with torch.no_grad():
-        fused = _run_fused(oracle, rule, start, grid, dict(integrals or {}), engine, device, watch)
-        return fused or _run_torch(oracle, rule, start, grid, dict(integrals or {}), watch)
+        found = _run_fused(work.on("cpu"), grid, engine, device, watch)
+        found = found or _run_torch(work.on(device), grid, watch)
+        return found.to(start.device)
+
+
+class _Work(NamedTuple):
+    """What is run."""
+
+    oracle: Oracle
+    rule: Rule
+    start: Tensor
+    integrands: dict[str, Integrand]
+
+    def on(self, device: str) -> _Work:
+        """The same on a device; itself if it is there."""
+        home = self.start.device
+        if home.type == device:
+            return self
+        move = Move(home, torch.device(device))
+        integrands = {name: move.integrand(f) for name, f in self.integrands.items()}
+        return _Work(move(self.oracle), move(self.rule), move(self.start), integrands)
 
 
 def play(rule: Rule, gradients: Tensor) -> Trajectory:
@@ -97,36 +116,30 @@ def check_engine(engine: str, device: str) -> None:
     """Raise UsageError unless the engine and the device exist here."""
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)}")
-    if engine == "fused" and device != "cpu":
-        raise UsageError(f"the fused engine runs on cpu, not on {device}: use --engine torch")
-    if device not in DEVICES:
-        raise UsageError(f"unknown device {device!r}: one of {', '.join(DEVICES)}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("no CUDA device is available here: use --device cpu")
+    check_device(device)
 
 
 def _run_fused(
-    oracle: Oracle,
-    rule: Rule,
-    start: Tensor,
-    grid: np.ndarray,
-    integrands: dict[str, Integrand],
-    engine: str,
-    device: str,
-    watch: Watcher | None,
+    work: _Work, grid: np.ndarray, engine: str, device: str, watch: Watcher | None
 ) -> Trajectory | None:
     """The run in compiled form, or None where torch is asked for or is all there is."""
-    if engine == "torch" or (engine == "auto" and _is_large(oracle)):
+    if engine == "torch" or (engine == "auto" and _is_large(work.oracle)):
         return None
-    from limitpoint import fused  # numba is loaded when it is first used
+    from limitpoint import cuda, fused  # numba is loaded when it is first used
 
     try:
-        found = fused.plan(oracle, rule, start, integrands, device)
+        if device == "cuda":
+            there = torch.device(device)
+            return Trajectory(
+                grid, *cuda.execute(cuda.plan(*work), grid, _check_finite, watch, there)
+            )
+        return Trajectory(
+            grid, *fused.execute(fused.plan(*work, device), grid, _check_finite, watch)
+        )
     except fused.NotCovered as missing:
         if engine == "fused":
             raise UsageError(f"the fused engine does not cover {missing}") from None
         return None
-    return Trajectory(grid, *fused.execute(found, grid, _check_finite, watch))
 
 
 def _is_large(oracle: Oracle) -> bool:
@@ -134,14 +147,8 @@ def _is_large(oracle: Oracle) -> bool:
     return isinstance(oracle, Problem) and oracle.X.shape[-2:].numel() > 2**16
 
 
-def _run_torch(
-    oracle: Oracle,
-    rule: Rule,
-    start: Tensor,
-    grid: np.ndarray,
-    integrands: dict[str, Integrand],
-    watch: Watcher | None,
-) -> Trajectory:
+def _run_torch(work: _Work, grid: np.ndarray, watch: Watcher | None) -> Trajectory:
+    oracle, rule, start, integrands = work
     integrands = {"step_size": lambda _: torch.ones((), dtype=torch.float64)} | integrands
     w, state = start.clone(), rule.init(oracle, start)
     totals = {n: 0 * _weighted(rule.step_size.at(0), f(w)) for n, f in integrands.items()}
@@ -173,6 +180,8 @@ def _weighted(eta: float | Tensor, value: Tensor) -> Tensor:
 
 
 def _check_finite(w: Tensor, t: int) -> None:
-    if not bool(torch.isfinite(w).all()):
+    # On a processor numpy looks: torch's threads would wait for one another longer than it takes.
+    finite = np.isfinite(w.detach().numpy()) if w.device.type == "cpu" else torch.isfinite(w)
+    if not bool(finite.all()):
         kind = "NaN" if bool(torch.isnan(w).any()) else "infinite"
         raise SubjectFailed(f"an iterate is {kind} at step {t} or just before")

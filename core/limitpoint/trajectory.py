@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -43,3 +44,8 @@ class Trajectory:
         if self.times[index] != time:
             raise KeyError(f"time {time} was not recorded; the nearest is {self.times[index]}")
         return self.w[index]
+
+    def to(self, device: torch.device | str) -> Trajectory:
+        """The same trajectory on another device."""
+        integrals = {name: total.to(device) for name, total in self.integrals.items()}
+        return Trajectory(self.times, self.w.to(device), integrals)

@@ -68,7 +68,8 @@ class Adam(Rule):
             return root
         if not isinstance(root, Scaled):
             return root + self.epsilon
-        epsilon = torch.as_tensor(self.epsilon, dtype=root.mantissa.dtype)
+        x = root.mantissa
+        epsilon = torch.as_tensor(self.epsilon, dtype=x.dtype, device=x.device)
         present = epsilon > 0
         scale = torch.where(present, epsilon.log(), root.log_scale)
         return root + Scaled(present.to(epsilon.dtype).expand_as(scale), scale)

@@ -95,7 +95,8 @@ class Stochastic(Rule):
         if not isinstance(oracle, Problem) or not oracle.loss.mean:
             raise TypeError(f"{type(oracle).__name__}: a stochastic step needs a mean loss of data")
         stream, inner = state
-        index = torch.as_tensor(stream.integers(oracle.n, size=oracle.y.shape[:-1]))
+        drawn = torch.as_tensor(stream.integers(oracle.n, size=oracle.y.shape[:-1]))
+        index = drawn.to(oracle.y.device)
         seen = OneExample(oracle, _example(oracle, index), self.ascent_on_all)
         w, inner = self.rule.step(seen, w, inner, t)
         return w, (stream, inner)

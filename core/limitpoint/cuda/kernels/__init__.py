@@ -1,0 +1,1 @@
+"""Triton functions. Importing them needs Triton, which comes with torch's builds for CUDA."""
