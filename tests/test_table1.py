@@ -13,7 +13,7 @@ from limitpoint import measures, problems
 from limitpoint.cli import main
 from limitpoint.figures import FIGURES
 from limitpoint.problems.images import spectral_images
-from limitpoint.table1 import COLUMNS, INDEX, NOISE, printed, table_1
+from limitpoint.tables.table1 import COLUMNS, INDEX, NOISE, printed, table_1
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,18 @@ from typing import NoReturn
 
 from limitpoint.errors import UsageError
 
-COMMANDS = ("list", "check", "identify", "mutants", "errata", "report", "gate", "figures", "table1")
+COMMANDS = (
+    "list",
+    "check",
+    "identify",
+    "mutants",
+    "errata",
+    "report",
+    "gate",
+    "figures",
+    "margins",
+    "table1",
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -54,6 +54,13 @@ def _positive(text: str) -> float:
     return number
 
 
+def positive_integer(text: str) -> int:
+    """The type of an option that counts."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number > 0")
+    return int(text)
+
+
 def selected(args: argparse.Namespace) -> list[Claim]:
     """The claims that the options select.
 

@@ -199,5 +199,7 @@ def _listing(matrix: Matrix) -> Table:
     for duel in sorted(matrix.duels, key=lambda d: order[d.claim]):
         claim, last = duel.claim if duel.claim != last else "", duel.claim
         fault = matrix.rivals[duel.rival]["fault"]
-        table.add_row(claim, duel.rival, fault, Text(duel.result, _mark(duel).style), Text(duel.reason))
+        table.add_row(
+            claim, duel.rival, fault, Text(duel.result, _mark(duel).style), Text(duel.reason)
+        )
     return table

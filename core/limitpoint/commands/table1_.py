@@ -13,12 +13,12 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from limitpoint.commands._options import add_json, console
+from limitpoint.commands._options import add_json, console, positive_integer
 from limitpoint.errors import UsageError
 from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import ImageSet, spectral_images
 from limitpoint.running import run as run_rule
-from limitpoint.table1 import CLASSES, COLUMNS, INDEX, STEPS, compared, rules, tasks_of
+from limitpoint.tables.table1 import CLASSES, COLUMNS, INDEX, STEPS, compared, rules, tasks_of
 from limitpoint.trajectory import Trajectory
 
 HELP = "measure Table 1 of the USAM report beside the printed one"
@@ -36,20 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cifar10", type=Path, metavar="PATH",
                         help="your copy of CIFAR-10: the folder or the tar.gz of its binary or "
                         "Python version (default: random images with a 1/f spectrum)")  # fmt: skip
-    parser.add_argument("--per-class", type=_positive, default=100, metavar="N",
+    parser.add_argument("--per-class", type=positive_integer, default=100, metavar="N",
                         help="images of each class (default 100, the report's)")  # fmt: skip
-    parser.add_argument("--steps", type=_positive, default=STEPS, metavar="N",
+    parser.add_argument("--steps", type=positive_integer, default=STEPS, metavar="N",
                         help=f"of each run (default {STEPS}, the report's)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=42,
                         help="of the sample, the start and the noise (default 42)")  # fmt: skip
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write both tables there, too")
     add_json(parser)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number > 0")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import ImageSet, spectral_images
 from limitpoint.running import run
 from limitpoint.schedules import StepSize
-from limitpoint.table1 import STEPS, printed, table_1, tasks_of
+from limitpoint.tables.table1 import STEPS, printed, table_1, tasks_of
 
 INK, MUTED, ACCENT, START = "#1f2933", "#9aa5b1", "#2f6fb0", "#c8501e"
 

@@ -48,6 +48,8 @@ class Task(NamedTuple):
         n: examples.
         lo, hi: the examples that a step sees.
         ascent_on_all: whether its first gradient is that of all examples all the same.
+        backwards: whether pieces are done from the last to the first, as in every other step: what
+            the step before has read last is still in the cache.
     """
 
     X: Any
@@ -68,6 +70,7 @@ class Task(NamedTuple):
     lo: Any
     hi: Any
     ascent_on_all: Any
+    backwards: Any
 
 
 class Slots(NamedTuple):
@@ -87,7 +90,7 @@ def _array(ndim: int) -> Any:
 TASK = types.NamedTuple(
     (
         *(_array(2), _array(1), _array(2), _array(2), _array(2)),
-        *(_i, _i, _i, _i, _i, _i, _f, _f, _b, _i, _i, _i, _b),
+        *(_i, _i, _i, _i, _i, _i, _f, _f, _b, _i, _i, _i, _b, _b),
     ),
     Task,
 )

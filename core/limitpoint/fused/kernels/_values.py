@@ -89,11 +89,13 @@ def gradient(task, w, slots):
 def _in_pieces(task, w, lo, hi, size, out):
     """Sum of the pieces' gradients, at the largest scale so far; leaves that in `top`."""
     scale = -math.inf
-    for start in range(lo, hi, size):
+    pieces = -(-(hi - lo) // size)
+    for number in range(pieces):
+        start = lo + size * (pieces - 1 - number if task.backwards else number)
         stop = min(start + size, hi)
         _slopes(task, w, start, stop, stop - start)
         own = task.top[0, 0]
-        if start == lo:
+        if number == 0:
             scale = own
         elif own > scale:
             ratio, scale = math.exp(scale - own), own
@@ -123,7 +125,17 @@ def with_examples(task, lo, hi, ascent_on_all):
     return Task(
         task.X, task.y, task.z, task.scratch, task.top,
         task.predict, task.pullback, task.ascended, task.descended, task.slopes, task.values,
-        task.shape, task.factor, task.mean, task.n, lo, hi, ascent_on_all,
+        task.shape, task.factor, task.mean, task.n, lo, hi, ascent_on_all, task.backwards,
+    )  # fmt: skip
+
+
+@inline
+def with_order(task, backwards):
+    """The task with its pieces in this order."""
+    return Task(
+        task.X, task.y, task.z, task.scratch, task.top,
+        task.predict, task.pullback, task.ascended, task.descended, task.slopes, task.values,
+        task.shape, task.factor, task.mean, task.n, task.lo, task.hi, task.ascent_on_all, backwards,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limitpoint.fused.kernels._link import Slots, Task, invoke, kernel
-from limitpoint.fused.kernels._values import copy, with_examples
+from limitpoint.fused.kernels._values import copy, with_examples, with_order
 
 
 @kernel
@@ -33,7 +33,7 @@ def trajectory(
         task = Task(
             X[x_of[b]], y[y_of[b]], z, scratch, top,
             units[0], units[1], units[2], units[3], units[4], units[5],
-            loss[0], loss[1], counts[1] != 0, counts[0], 0, counts[0], False,
+            loss[0], loss[1], counts[1] != 0, counts[0], 0, counts[0], False, False,
         )  # fmt: skip
         room, slots = Slots(work, work_scale), Slots(memory[b], memory_scale[b])
         own = Slots(work[: counts[3]], work_scale[: counts[3]])
@@ -55,8 +55,8 @@ def trajectory(
                 for i in range(widths[k]):
                     sums[b, 1 + column + i] += step * out[i]
                 column += widths[k]
-            seen = task
+            seen = with_order(task, t % 2 == 1)
             if draws.shape[0] > 0:
                 example = draws[t - begin, b]
-                seen = with_examples(task, example, example + 1, counts[2] != 0)
+                seen = with_examples(seen, example, example + 1, counts[2] != 0)
             invoke(units[6], (seen, here, t, step, settings[b], slots, own))

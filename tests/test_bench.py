@@ -1,0 +1,139 @@
+"""The benchmarks' workloads, peers and counts are right, whatever they cost."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from bench import engines, growth, table
+from bench.contest import difference
+from bench.counting import COSTS
+from bench.peers import PEERS, Unavailable
+from bench.workloads import WORKLOADS
+
+from limitpoint import run
+
+#: torch.compile is left to ./ci/bench, which compares it before it times it: compiling takes long.
+QUICK = [peer for peer in PEERS if peer != "torch.compile"]
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("peer", QUICK)
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_peer_ends_where_the_definition_does(name, peer, batch):
+    workload = WORKLOADS[name]
+    problem = workload.batch(batch) if batch > 1 else workload.problem(0)
+    try:
+        runner = PEERS[peer](workload, problem)
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+    end = run(problem, workload.rule, 10, engine="torch").final.numpy()
+    assert difference(runner(10), end) <= workload.tolerance
+    assert difference(runner(11), end) > workload.tolerance
+
+
+def test_a_difference_of_nan_is_noticed():
+    assert difference(np.array([1.0, np.nan]), np.ones(2)) == float("inf")
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_step_reads_its_data_and_multiplies_them(name):
+    """The leading terms, from the shapes: X is read, and multiplied with twice or more."""
+    workload = WORKLOADS[name]
+    problem, cost = workload.problem(0), COSTS[name]()
+    products = problem.X.numel() * (problem.start.numel() // problem.X.shape[-1])
+    assert cost.bytes >= 8 * problem.X.numel()
+    assert cost.flops >= 4 * products / (2 if name == "1-SAM" else 1)
+    assert cost.flops <= 20 * products
+
+
+# ------------------------------------------------------------------------------------- memory
+
+
+PEAK = """
+import resource, sys
+from limitpoint import problems, run, optimizers
+from limitpoint.optimizers import Stochastic
+from limitpoint.trajectory import log_grid
+
+problem = problems.sparse_regression(0)
+rule = optimizers.OneSAM(1e-3, rho=0.01)
+rule = Stochastic(rule, seed=0) if sys.argv[1] == "stochastic" else rule
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+run(problem, rule, 2_000, engine="fused")
+before = peak()
+found = run(problem, rule, 1_000_000, engine="fused")
+print(peak() - before, found.w.numel() * 8)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource module")
+@pytest.mark.parametrize("kind", ["all", "stochastic"])
+def test_memory_does_not_grow_with_the_steps(kind):
+    """A million steps need their records (a few kB), not their iterates (480 MB).
+
+    The bound: the records, kept and once more as they are handed out, and 32 MB for allocators and
+    for the examples that are drawn ahead, at most 16 * SLICE seconds of steps, 8 bytes each.
+    """
+    script = textwrap.dedent(PEAK)
+    shown = subprocess.run(
+        [sys.executable, "-c", script, kind], capture_output=True, text=True, check=True
+    )
+    grown, records = (int(word) for word in shown.stdout.split())
+    assert grown <= 2 * records + 32e6
+    assert records < 1e6
+
+
+# ------------------------------------------------------------------------- tables and comparisons
+
+
+def record(peer: str, turn: int, seconds: float, steps: int) -> dict:
+    info = {"workload": "GD", "batch": 1, "peer": peer, "turn": turn, "steps": steps}
+    return {"extra_info": info, "stats": {"median": seconds}, "options": {"timer": "perf_counter"}}
+
+
+def test_a_ratio_is_taken_within_a_round_and_per_step(tmp_path, capsys):
+    """The machine is ten times as slow in the second round: the ratios are the same in all."""
+    slow = {0: 1.0, 1: 10.0, 2: 1.0}
+    records = [
+        record(peer, turn, factor * seconds, steps)
+        for peer, seconds, steps in (("fused", 2.0, 100), ("jax jit", 3.0, 10))
+        for turn, factor in slow.items()
+    ]
+    assert table.ratios(records)["GD", 1]["jax jit"] == pytest.approx((15.0, 15.0, 15.0))
+    path = tmp_path / "peers.json"
+    path.write_text(json.dumps({"benchmarks": records}), encoding="utf-8")
+    table.main([str(path), "--figure", str(tmp_path / "peers.png")])
+    assert "15" in capsys.readouterr().out
+    assert (tmp_path / "peers.png").stat().st_size > 0
+
+
+def test_a_bar_that_is_missed_is_shown():
+    shown = table._cell(("GD", 32), "jax jit", (1.5, 1.4, 1.6))
+    assert shown == "[red]1.5 < 2[/]"
+    assert table._cell(("GD", 32), "jax jit", (2.5, 2.4, 2.6)) == "[green]2.5[/]"
+
+
+def test_an_exponent_is_that_of_the_power_law():
+    points = [(size, 3.0 * size**1.5) for size in (1, 2, 4, 8, 16)]
+    assert growth.exponent(points) == pytest.approx(1.5)
+
+
+def ledger(verdict: str = "supported", measured: float = 1.0) -> dict:
+    evidence = [{"quantity": "gap", "measured": measured, "tolerance": 1e-9}]
+    claim = {"id": "a/b", "subject": None, "seed": 42, "verdict": verdict, "evidence": evidence}
+    return {"claims": [{**claim, "seconds": 1.0}]}
+
+
+def test_engines_that_differ_are_told_apart():
+    assert engines.compare(ledger(), ledger(measured=1 + 1e-7)) == []
+    (verdict,) = engines.compare(ledger(), ledger(verdict="refuted"))
+    assert (verdict.what, verdict.here, verdict.there) == ("verdict", "supported", "refuted")
+    (gap,) = engines.compare(ledger(), ledger(measured=1.1))
+    assert gap.what == "gap"
+    with pytest.raises(ValueError, match="one ledger only"):
+        engines.compare(ledger(), {"claims": []})
