@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from limitpoint.figures._registry import figure
+from limitpoint.figures.style import ACCENT, INK, MUTED, WARM
 from limitpoint.limits import MaxMargin, max_margin
 from limitpoint.measures import normalised_margin
 from limitpoint.optimizers import NGD, Adam, SignGD
@@ -20,8 +21,6 @@ from limitpoint.problems import clusters
 from limitpoint.running import run
 from limitpoint.schedules import StepSize
 from limitpoint.trajectory import Trajectory, log_grid
-
-INK, MUTED, ACCENT, WARM = "#1f2933", "#9aa5b1", "#2f6fb0", "#c8501e"
 
 
 @figure(

@@ -11,9 +11,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from limitpoint.figures.style import INK
 from limitpoint.mutants import Duel, Matrix, strength
 
-INK, MUTED, FAINT = "#1f2933", "#7b8794", "#e4e7eb"
+GREY, FAINT = "#7b8794", "#e4e7eb"  # grey text is darker than grey lines
 LABELS = {
     0: "not run",
     1: "refuted, outside the bound by less than 0.1 of it",
@@ -129,11 +130,11 @@ def _groups(ax: Axes, papers: Sequence[str], roles: Sequence[str]) -> None:
     """Names of the papers at the left and of the roles on top, with lines between groups."""
     left, top = -2.3 / CELL, -1.45 / CELL
     for name, low, high in _spans(papers):
-        ax.axhline(high, color=MUTED, lw=0.6, clip_on=False, xmin=left / len(roles))
+        ax.axhline(high, color=GREY, lw=0.6, clip_on=False, xmin=left / len(roles))
         ax.text(left - 0.6, (low + high) / 2, name, rotation=90, ha="right", va="center",
                 fontsize=9, weight="bold", color=INK)  # fmt: skip
     for name, low, high in _spans(roles):
-        ax.plot([high, high], [top, len(papers)], color=MUTED, lw=0.6, clip_on=False)
+        ax.plot([high, high], [top, len(papers)], color=GREY, lw=0.6, clip_on=False)
         ax.text((low + high) / 2, top - 0.3, name, rotation=0 if high - low > 3 else 90,
                 ha="center", va="bottom", fontsize=8, weight="bold", color=INK)  # fmt: skip
 
@@ -152,8 +153,8 @@ def _counts(ax: Axes, matrix: Matrix, claims: Sequence[str], rivals: Sequence[st
     for i, claim in enumerate(claims):
         fought = [duel for duel in matrix.duels if duel.claim == claim]
         text = f"{sum(duel.killed for duel in fought)}/{len(fought)}"
-        ax.text(len(rivals) + 0.4, i + 0.5, text, fontsize=6.5, va="center", color=MUTED)
+        ax.text(len(rivals) + 0.4, i + 0.5, text, fontsize=6.5, va="center", color=GREY)
     for j, rival in enumerate(rivals):
         kills = sum(duel.killed for duel in matrix.duels if duel.rival == rival)
         ax.text(j + 0.5, len(claims) + 0.4, str(kills), fontsize=6.5, ha="center", va="top",
-                color=MUTED)  # fmt: skip
+                color=GREY)  # fmt: skip

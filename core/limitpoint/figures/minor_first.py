@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from limitpoint.figures._registry import figure
+from limitpoint.figures.style import INK, MUTED, clean
 from limitpoint.flowing import flow
 from limitpoint.models import DiagonalProduct
 from limitpoint.optimizers import GD, L2SAM, LinfSAM, Memoryless
@@ -25,7 +26,6 @@ from limitpoint.running import run
 from limitpoint.schedules import StepSize
 from limitpoint.theory import amplification
 
-INK, MUTED = "#1f2933", "#9aa5b1"
 # Okabe and Ito's colours and a grey, told apart by every common kind of colour vision.
 COORDINATES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#4d4d4d")
 ZERO = "#6b7280"
@@ -34,13 +34,6 @@ PAIR = (1.0, 2.0)
 
 def _color(winner: int | None) -> str:
     return ZERO if winner is None else COORDINATES[winner]
-
-
-def _clean(ax: Axes, x: str, y: str, title: str) -> None:
-    ax.set_xlabel(x)
-    ax.set_ylabel(y)
-    ax.set_title(title, fontsize=10)
-    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _starts(values: Sequence[float]) -> list[tuple[float, float]]:
@@ -81,7 +74,7 @@ def predictors(
             ax.plot(*path[0], "o", color="white", mec=INK, ms=5, zorder=3)
         ax.axline((0, 0), slope=1, color=MUTED, lw=0.7, ls=":")
         ax.set_aspect("equal")
-        _clean(ax, "$\\beta_1$", "$\\beta_2$", title)
+        clean(ax, "$\\beta_1$", "$\\beta_2$", title)
     panels[0].set_xlim(-0.3, 8)
     panels[0].set_ylim(-0.3, 8)
     _winners_legend(canvas, "after the last step: ")
@@ -129,9 +122,9 @@ def flows(rho: float = 1.0, alphas: Sequence[float] = (), end: float = 1.6) -> F
     right.set_ylim(-0.1 * rho**2, 5 * rho**2)
     for ax in (left, right):
         ax.set_aspect("equal")
-    _clean(left, "$\\beta_1$", "$\\beta_2$", "gradient flow")
+    clean(left, "$\\beta_1$", "$\\beta_2$", "gradient flow")
     title = f"$\\ell_\\infty$-SAM flow, $\\rho = {rho:g}$ (dashed: $\\beta_j = \\rho^2$)"
-    _clean(right, "$\\beta_1$", "$\\beta_2$", title)
+    clean(right, "$\\beta_1$", "$\\beta_2$", title)
     _winners_legend(canvas, "in the limit: ")
     canvas.suptitle("$\\mu = (1, 2)$, from the circles", fontsize=11)
     return canvas
@@ -180,10 +173,8 @@ def amplified(
     right.set_ylim(min(entries) - 1, max(entries) + 2)
     left.legend(frameon=False, fontsize=9)
     right.legend(frameon=False, fontsize=9, loc="upper left")
-    _clean(left, "rescaled time $\\tau$", "$\\beta_j$", "predictor; shade: its largest coordinate")
-    _clean(
-        right, "rescaled time $\\tau$", "$\\mu_j$", "the nearest $\\mu_j$ to $\\bar c / 2$ leads"
-    )
+    clean(left, "rescaled time $\\tau$", "$\\beta_j$", "predictor; shade: its largest coordinate")
+    clean(right, "rescaled time $\\tau$", "$\\mu_j$", "the nearest $\\mu_j$ to $\\bar c / 2$ leads")
     canvas.suptitle(f"$\\ell_2$-SAM flow, $\\rho = {rho:g}$, $\\alpha = {alpha:g}$", fontsize=11)
     return canvas
 
@@ -224,7 +215,7 @@ def losses(
     panels = np.atleast_1d(canvas.subplots(1, len(rules), sharex=True, sharey=True))
     for ax, (title, (rule, rho)) in zip(panels, rules.items(), strict=True):
         _loss_panel(ax, problem, rule, rho)
-        _clean(ax, "time $t$", "loss", title)
+        clean(ax, "time $t$", "loss", title)
     handles = [
         panels[0].plot(
             [], [], color=COORDINATES[j], alpha=0.5, lw=7, label=f"$\\mu_{j + 1} = {m:g}$"

@@ -7,9 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from limitpoint.figures._registry import figure
+from limitpoint.figures.style import INK, WARM
 from limitpoint.tables.margins import contenders, data, margins
-
-INK = "#1f2933"
 
 
 @figure(
@@ -39,7 +38,7 @@ def own_norms(steps: int = 10_000, seed: int = 42) -> Figure:
         ax.text(column, row, f"{share:.3f}", ha="center", va="center", color=color)
     for row, (_, own) in enumerate(contenders(data(seed)).values()):
         corner = (list(frame.columns).index(own) - 0.47, row - 0.46)
-        ax.add_patch(Rectangle(corner, 0.94, 0.92, fill=False, edgecolor="#c8501e", lw=2.2))
+        ax.add_patch(Rectangle(corner, 0.94, 0.92, fill=False, edgecolor=WARM, lw=2.2))
     canvas.colorbar(image, ax=ax, label="margin / largest margin, in the column's norm")
     ax.set_xlabel(f"after {steps} steps; framed: the norm whose margin theory says is maximised")
     return canvas

@@ -17,6 +17,7 @@ from torch import Tensor
 from limitpoint import problems
 from limitpoint.errors import SubjectFailed
 from limitpoint.figures._registry import figure
+from limitpoint.figures.style import INK, MUTED, clean
 from limitpoint.limits import (
     hyperbolic_entropy,
     min_distance_interpolator,
@@ -30,19 +31,11 @@ from limitpoint.running import run
 from limitpoint.schedules import LinearStep, StepSize
 from limitpoint.trajectory import Trajectory
 
-INK, MUTED = "#1f2933", "#9aa5b1"
 # Okabe and Ito's colours and a grey, told apart by every common kind of colour vision.
 ERM, N_SAM, ONE_SAM = "#4d4d4d", "#e69f00", "#0072b2"
 SCALES = ("#0072b2", "#56b4e9", "#e69f00", "#d55e00")
 STEPS = 10_001  # a stage of the notebook
 D = 30
-
-
-def _clean(ax: Axes, x: str, y: str, title: str) -> None:
-    ax.set_xlabel(x)
-    ax.set_ylabel(y)
-    ax.set_title(title, fontsize=10)
-    ax.spines[["top", "right"]].set_visible(False)
 
 
 def _legend(canvas: Figure, ax: Axes, columns: int) -> None:
@@ -94,7 +87,7 @@ def potential(
     left.set_xticks([-1, 0, 1])
     left.set_yticks([-1, 0, 1])
     title = "level lines $\\phi_\\alpha(\\beta) = \\phi_\\alpha(1, 0)$"
-    _clean(left, "$\\beta_1$", "$\\beta_2$", title)
+    clean(left, "$\\beta_1$", "$\\beta_2$", title)
     _norms(right, seed, np.geomspace(1e-6, 30, count))
     return canvas
 
@@ -112,7 +105,7 @@ def _norms(ax: Axes, seed: int, alphas: np.ndarray) -> None:
         ax.semilogx(alphas, ratio, color=color, lw=1.8, label=label)
     ax.axhline(1, color=INK, lw=0.8, ls=":")
     ax.legend(frameon=False, fontsize=9)
-    _clean(
+    clean(
         ax,
         "$\\alpha$",
         "ratio",
@@ -151,7 +144,7 @@ def sparse_regression(step: float = 10, rho: float = 0.1, u: float = 0.1) -> Fig
     for ax, kind in ((left, "test"), (right, "training")):
         ax.set_xscale("log")
         ax.set_xlim(1, STEPS)
-        _clean(ax, "step", f"{kind} loss", kind)
+        clean(ax, "step", f"{kind} loss", kind)
     _legend(canvas, left, 3)
     title = f"$\\alpha = {u / 2:g}$, $\\gamma = {step:g}/d$, $\\rho = {rho:g}$ (ours)"
     canvas.suptitle(title, fontsize=11)
@@ -195,7 +188,7 @@ def relu_functions(steps: int = 100_000, rho: float = 0.3, seed: int = 42) -> Fi
         for f, color in zip(functions, (*SCALES, "#009e73"), strict=True):
             ax.plot(x, f, color=color, lw=1.2)
         ax.plot(problems.relu.INPUTS, problems.relu.TARGETS, "o", color=INK, ms=5, zorder=3)
-        _clean(ax, "$x$", "", f"{name}: mean total variation of $f'$ {float(total):.0f}")
+        clean(ax, "$x$", "", f"{name}: mean total variation of $f'$ {float(total):.0f}")
     canvas.axes[0].set_ylabel("$f(x)$")
     canvas.axes[0].set_ylim(-4, 5)
     canvas.suptitle(f"five starts, {steps:,} steps", fontsize=11)
@@ -248,7 +241,7 @@ def stochastic(
     for ax, label in zip(panels, names, strict=True):
         ax.set_xscale("log")
         ax.set_xlim(100, steps)
-        _clean(ax, "step", label, f"{label}, median of 20 problems")
+        clean(ax, "step", label, f"{label}, median of 20 problems")
     panels[1].set_yscale("linear")
     panels[1].set_ylim(0.5, 1.5)
     _legend(canvas, panels[0], 6)
@@ -290,8 +283,8 @@ def radius_search(count: int = 25, u: float = 0.1) -> Figure:
     left.set_yscale("log")
     right.set_xlim(right=0.4)
     right.set_ylim(0.0155, 0.0185)
-    _clean(left, "radius $\\rho$", "test loss after the last step", "all methods")
-    _clean(right, "radius $\\rho$", "", "n-SAM and ERM, enlarged")
+    clean(left, "radius $\\rho$", "test loss after the last step", "all methods")
+    clean(right, "radius $\\rho$", "", "n-SAM and ERM, enlarged")
     _legend(canvas, left, 5)
     return canvas
 
@@ -338,7 +331,7 @@ def switching(step: float = 1.0, rho: float = 0.175, late_rho: float = 10.0) -> 
             _losses(ax, times, problem.value(w), color, name, style)
     for ax, kind in zip(panels, ("test", "training"), strict=False):
         ax.axvline(STEPS, color=MUTED, lw=0.8, ls=":")
-        _clean(ax, "step", f"{kind} loss", f"{kind}; dotted: the switch")
+        clean(ax, "step", f"{kind} loss", f"{kind}; dotted: the switch")
     _line(panels[2], train, test, runs["ERM"][0][0].final, runs["ERM, then 1-SAM"][0][1].final)
     _legend(canvas, panels[0], 3)
     title = f"$\\alpha = 0.05$, $\\gamma = {step:g}/d$, $\\rho = {rho:g}$, after ERM ${late_rho:g}$"
@@ -363,4 +356,4 @@ def _line(ax: Axes, train: Problem, test: Problem, erm: Tensor, end: Tensor) -> 
         ax.axvline(at, color=MUTED, lw=0.8, ls=":")
     ax.set_ylim(bottom=2e-7)
     ax.legend(frameon=False, fontsize=9, loc="lower left")
-    _clean(ax, "position on the line", "loss", "from ERM (0) to ERM, then 1-SAM (1)")
+    clean(ax, "position on the line", "loss", "from ERM (0) to ERM, then 1-SAM (1)")

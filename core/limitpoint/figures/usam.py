@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from limitpoint.figures._registry import figure
+from limitpoint.figures.style import ACCENT, INK, MUTED, WARM
 from limitpoint.optimizers import GD, USAM, Rule
 from limitpoint.problem import Problem
 from limitpoint.problems import one_equation
@@ -19,8 +20,6 @@ from limitpoint.problems.images import ImageSet, spectral_images
 from limitpoint.running import run
 from limitpoint.schedules import StepSize
 from limitpoint.tables.table1 import STEPS, printed, table_1, tasks_of
-
-INK, MUTED, ACCENT, START = "#1f2933", "#9aa5b1", "#2f6fb0", "#c8501e"
 
 
 @figure(
@@ -72,9 +71,9 @@ def _landscape(ax: Axes, problem: Problem) -> None:
 def _path(ax: Axes, problem: Problem, rule: Rule, steps: int) -> None:
     w = run(problem, rule, steps, record=range(steps + 1)).w.numpy()
     ax.plot(w[:, 0], w[:, 1], "o-", color=INK, ms=3.5, lw=1, label="iterates")
-    ax.plot(*w[0], "s", color=START, ms=8, label="$w_{init} = (1, 1)$")
+    ax.plot(*w[0], "s", color=WARM, ms=8, label="$w_{init} = (1, 1)$")
     end = f"$w_{{sol}} = ({w[-1, 0]:.1f}, {w[-1, 1]:.1f})$"
-    ax.plot(*w[-1], "*", color=START, ms=14, mec="white", mew=0.8, label=end)
+    ax.plot(*w[-1], "*", color=WARM, ms=14, mec="white", mew=0.8, label=end)
 
 
 @figure(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from limitpoint.figures.style import INK, MUTED
 from limitpoint.identifying._courses import COURSES
 from limitpoint.identifying._deciding import HOLDS
 from limitpoint.identifying._following import NORMS
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 BARS = "▁▂▃▄▅▆▇█"
 COLOURS = ("#8c6d1f", "#2f6fb0", "#c8501e", "#2e7d4f", "#7b4fa3")
-INK, MUTED = "#1f2933", "#9aa5b1"
 
 
 def sparkline(values: ArrayLike, width: int = 12) -> str:
