@@ -154,19 +154,19 @@ def test_n_sam_and_gd_erratum_figure_14(trial: Trial) -> None:
     rivals=("n-sam", "gd", "1-sam-rho-negative"),
 )
 def test_one_sam_n_sam_gd_generalisation_over_seeds(trial: Trial) -> None:
-    """Exact sign tests over 20 problems, one radius for all methods.
+    """Exact sign tests over 60 problems, one radius for all methods.
 
-    alpha = .05 and gamma = rho = 2/d; the loss is the expected one. The methods are compared
-    problem by problem: p <= 1e-3 takes 18 wins of 20, and the worst of twenty seeds had 18. n-SAM
-    stays within .15 of ERM at the median (calibrated), which is the paper's "approximately the
-    same"; it is the worse of the two nearly always.
+    alpha = .05 and gamma = rho = 1/d; the loss is the expected one. The methods are compared
+    problem by problem: p <= 1e-6 takes 49 wins of 60. Twice the step and radius are too long for
+    stochastic 1-SAM on one problem in a thousand, where it diverges. n-SAM stays within .15 of ERM
+    at the median (calibrated), which is the paper's "approximately the same".
     """
-    seeds = range(20 * trial.seed, 20 * trial.seed + 20)
+    seeds = range(60 * trial.seed, 60 * trial.seed + 60)
     problem = stack([problems.sparse_regression(seed, alpha=0.05) for seed in seeds])
     target = torch.stack([problems.sparse_target(seed) for seed in seeds])
-    gd = trial.optimizer("gd", 2 / D)
-    n_sam = trial.optimizer("n-sam", 2 / D, rho=2 / D)
-    one_sam = trial.optimizer("1-sam", 2 / D, rho=2 / D)
+    gd = trial.optimizer("gd", 1 / D)
+    n_sam = trial.optimizer("n-sam", 1 / D, rho=1 / D)
+    one_sam = trial.optimizer("1-sam", 1 / D, rho=1 / D)
     rules = {
         "ERM": gd,
         "n-SAM": n_sam,
@@ -186,14 +186,14 @@ def test_one_sam_n_sam_gd_generalisation_over_seeds(trial: Trial) -> None:
         ("stochastic n-SAM", "n-SAM"),
     ):
         p = confidence.sign_test(error[better], error[worse])
-        trial.at_most(f"sign test, {better} < {worse}", p, 1e-3, 0.0, "one in a thousand")
+        trial.at_most(f"sign test, {better} < {worse}", p, 1e-6, 0.0, "one in a million")
     apart = (error["n-SAM"] / error["ERM"] - 1).abs().median()
     trial.at_most("median of |n-SAM / ERM - 1|", apart, 0.15, 0.0, "calibrated")
 
 
 def expected_loss(trial: Trial, problem: Problem, target: Tensor, rule: Rule) -> Tensor:
-    """|beta - target|^2 / 4 after 5000 steps: the expected loss, shape (*batch)."""
-    steps = trial.steps(5000, 10_000)
+    """|beta - target|^2 / 4 after 10 000 steps: the expected loss, shape (*batch)."""
+    steps = trial.steps(10_000, 20_000)
     w = trial.run(problem, rule, steps, record=[steps]).final
     return ((problem.model.predictor(w) - target) ** 2).sum(-1) / 4
 
