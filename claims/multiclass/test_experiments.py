@@ -23,7 +23,8 @@ def test_adam_signgd_ngd_experiment(trial: Trial) -> None:
     """Figure 1: margins and correlations with the two certified separators, and epsilon.
 
     k = 10, d = 25, 50 examples a class, sigma = .1. The numbers of the paper's first version are
-    not legible, so eta_0 is ours: SignGD and Adam end with S = 25, gamma S = 13 < ln(1e8), which is
+    not legible: eta_0 is ours, and so is the exponent 1/2 for all three (its theorems suggest 2/3
+    for Adam). SignGD and Adam end with S = 25, gamma S = 13 < ln(1e8), which is
     what "at that horizon" means (multiclass/epsilon-hand-over has what comes after); NGD's steps
     are ten times as long, as its norm is that much smaller in the max-norm. The gaps asked of the
     orderings are calibrated: on seeds 0-2 each is at least twice as wide. The max-norm separator is

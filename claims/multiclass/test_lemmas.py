@@ -218,8 +218,9 @@ def test_proxy_loss(trial: Trial) -> None:
     G <= 1/(2n) implies L <= log 2 / n, and under either L <= 2 log(2) G [both derived: log(1/(1-u))
     is convex, and x / (1 - e^-x) grows]. The factor 2 log 2 is attained, where one example has
     margin 0 and no other any loss; so is the slope 1/2 of the lower bound, to first order. The
-    controls are constants 1% sharper. The paper's chain L <= 2G <= log 2/n takes the first
-    implication for granted.
+    controls are constants 1% sharper. The chain L <= 2G <= log 2/n alone would need G <=
+    log 2/(2n); the first implication makes 1/(2n) enough. Which threshold the paper takes is not
+    legible in our copy.
 
     Tolerance 1e-11: exponents of up to 1e4, exact to 2^-53 of that.
     """

@@ -98,6 +98,9 @@ def test_adam_moments_track(trial: Trial) -> None:
     s steps stay within alpha H_s of each other, each softmax residual changes by a factor within
     e^(+-2B alpha H_s) (D.10), and |g_t[c, j]| <= B T_c; then |sqrt(a) - sqrt(b)| <= sqrt|a - b|.
 
+    The sums come down to their leading orders, 2 B alpha eta_t beta1 / (1 - beta1) and the root of
+    4 B alpha eta_t beta2 / (1 - beta2): over them they are 1.2 and 1.8 at step 300, and fall.
+
     The moments are those of (3a), (3b) at the subject's own iterates; that it moves by
     m_t / sqrt(v_t), an entry wherever v_t is not zero, is tested first. Tolerances: a displacement
     carries a rounding of 2^-53 |w| / eta_t, below 1e-11; in the second bound a root turns a
@@ -129,3 +132,12 @@ def test_adam_moments_track(trial: Trial) -> None:
         trial.at_most(f"k = {k}: first moment", first.amax((1, 2)), bound, 1e-12, "rounding")
         bound = moments.discounted_growth(4 * drift, beta2).sqrt()
         trial.at_most(f"k = {k}: second moment", second.amax((1, 2)), bound, 1e-8, "rounding")
+
+        pace = B * alpha * run.integrals["step_size"].flatten().diff()
+        for name, found, order in (
+            ("first", first, 2 * pace * beta1 / (1 - beta1)),
+            ("second", second, (4 * pace * beta2 / (1 - beta2)).sqrt()),
+        ):
+            late = (found.amax((1, 2)) / order)[300:]
+            because = "twice the leading order of its bound"
+            trial.at_most(f"k = {k}: {name} moment over its order", late, 2.0, 0.0, because)

@@ -137,8 +137,8 @@ def squared_steps(a: float, times: Tensor) -> Tensor:
     "multiclass/classes-do-not-matter",
     source="signgd_adam, Corollary 5.4 and Section 1 (no factor k); FACTS 6.2",
     statement="SignGD's rate has no factor k: gap times the sum of the step sizes hardly grows "
-    "between 5 and 50 classes of the same data.",
-    hypotheses=("separable data", "same n, d and generator"),
+    "between 5 and 50 classes from the same generator.",
+    hypotheses=("separable data", "same n, d, B eta_0 and generator"),
     kind="rate",
     roles=("signgd",),
     rivals=("ngd", "gd"),
