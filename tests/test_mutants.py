@@ -264,8 +264,14 @@ def test_wrong_usage_is_one_line(capsys, words, message):
 def test_an_interruption_keeps_what_was_done(tmp_path, jobs):
     kept = tmp_path / "m.json"
     command = [sys.executable, "-m", "limitpoint", "mutants", "--paper", "usam", "--jobs", jobs]
-    started = subprocess.Popen([*command, "--json", str(kept)], stderr=subprocess.PIPE, text=True,
-                               stdout=subprocess.DEVNULL)  # fmt: skip
+    started = subprocess.Popen(
+        [*command, "--json", str(kept)],
+        stderr=subprocess.PIPE,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        # A shell's background jobs, and so these tests in one, are told to ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not (kept.exists() and json.loads(kept.read_text())["duels"]):
         assert time.monotonic() < deadline
