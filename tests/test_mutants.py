@@ -183,7 +183,7 @@ def test_a_matrix_survives_the_way_to_disk_and_back(tmp_path):
     ("text", "message"),
     [
         ("{", "not a JSON document"),
-        ("[]", "not a kill matrix of schema 1"),
+        ("[]", "not a limitpoint kill matrix of schema 1"),
         ('{"schema": 2}', "schema 1"),
         ('{"schema": 1, "duels": []}', "lacks 'claims'"),
         ('{"schema": 1, "duels": [{}]}', "lacks 'claim'"),

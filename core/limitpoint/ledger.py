@@ -149,6 +149,23 @@ def write_json(document: Mapping[str, Any], path: Path) -> None:
     part.replace(path)
 
 
+def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
+    """The document that `write_json` wrote.
+
+    Raises:
+        UsageError: no such file, no JSON, or another schema.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise UsageError(f"{kind} {path}: cannot be read ({exc.strerror})") from None
+    except ValueError:
+        raise UsageError(f"{kind} {path}: not a JSON document") from None
+    if not isinstance(document, dict) or document.get("schema") != schema:
+        raise UsageError(f"{kind} {path}: not a limitpoint {kind} of schema {schema}")
+    return document
+
+
 @dataclass
 class Ledger:
     """Records of claims, and where to keep them."""
@@ -177,14 +194,7 @@ class Ledger:
         Raises:
             UsageError: no such file, no JSON, another schema, or a record without its fields.
         """
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as exc:
-            raise UsageError(f"ledger {path}: cannot be read ({exc.strerror})") from None
-        except ValueError:
-            raise UsageError(f"ledger {path}: not a JSON document") from None
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise UsageError(f"ledger {path}: not a limitpoint ledger of schema {SCHEMA}")
+        document = read_json(path, "ledger", SCHEMA)
         for name, kind in (("suite", dict), ("environment", dict), ("claims", list)):
             if not isinstance(document.get(name), kind):
                 raise UsageError(f"ledger {path}: lacks {name!r}, or it is no {kind.__name__}")

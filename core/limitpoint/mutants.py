@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import multiprocessing
 import os
@@ -16,7 +15,7 @@ from typing import Any
 
 from limitpoint.claiming import Claim, Outcome, Setting
 from limitpoint.errors import UsageError
-from limitpoint.ledger import suite, write_json
+from limitpoint.ledger import read_json, suite, write_json
 from limitpoint.registry import all_claims
 from limitpoint.rivals import RIVALS
 
@@ -155,14 +154,7 @@ class Matrix:
         Raises:
             UsageError: no such file, no JSON, another schema, or a field that is missing.
         """
-        try:
-            document = json.loads(path.read_text())
-        except OSError as exc:
-            raise UsageError(f"kill matrix {path}: cannot be read ({exc.strerror})") from None
-        except ValueError:
-            raise UsageError(f"kill matrix {path}: not a JSON document") from None
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise UsageError(f"kill matrix {path}: not a kill matrix of schema {SCHEMA}")
+        document = read_json(path, "kill matrix", SCHEMA)
         try:
             duels = [Duel(**{f.name: d[f.name] for f in fields(Duel)}) for d in document["duels"]]
             rest = {f.name: document[f.name] for f in fields(cls) if f.name != "duels"}
