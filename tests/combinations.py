@@ -51,11 +51,13 @@ LOSSES = {
     losses.MulticlassExponential: {},
     losses.PairLogLoss: {},
 }
+#: The rows of a parameter, given d.
 MODELS = {
-    models.Linear: (),
-    models.MulticlassLinear: (K,),
-    models.DiagonalDifference: (2,),
-    models.DiagonalProduct: (3,),
+    models.Linear: lambda d: (),
+    models.MulticlassLinear: lambda d: (K,),
+    models.DiagonalDifference: lambda d: (2,),
+    models.DiagonalProduct: lambda d: (3,),
+    models.ReluNetwork: lambda d: (d + 2,),
 }
 #: Rules whose step keeps its length however small the gradient is.
 UNIT_STEPS = (
@@ -72,7 +74,8 @@ UNIT_STEPS = (
 )
 
 
-#: Rules of a matrix. A diagonal net's layers become parallel if their steps are long.
+#: Rules of a matrix. A diagonal net's layers become parallel if their steps are long. Hidden units
+#: that are all above zero have a gradient of rank two, whose other singular vectors are rounding's.
 MATRIX_RULES = (optimizers.SpectralDescent, optimizers.Muon)
 
 
@@ -111,13 +114,13 @@ def problem_of(
         X = X * y.unsqueeze(-1)
     if issubclass(loss, losses.MulticlassLoss):
         y = labels.expand(BATCH, n)
-    start = size * (0.4 + 0.1 * normal(BATCH, *MODELS[model], d))
+    start = size * (0.4 + 0.1 * normal(BATCH, *MODELS[model](d), d))
     return Problem("parity", model(), loss(**{**LOSSES[loss], **settings}), X, y, start)
 
 
 def fits(model: type, loss: type, rule: type) -> bool:
     """Whether the three make sense together."""
-    if rule in MATRIX_RULES and model is models.Linear:
+    if rule in MATRIX_RULES and model in (models.Linear, models.ReluNetwork):
         return False
     return issubclass(loss, losses.MulticlassLoss) == (model is models.MulticlassLinear)
 

@@ -13,6 +13,7 @@ import torch
 from combinations import BATCH, FEWER, LOSSES, MODELS, RULES, TRIPLES, problem_of, rule_for
 
 from limitpoint import (
+    LinearStep,
     Problem,
     StepSize,
     SubjectFailed,
@@ -74,6 +75,15 @@ def test_stochastic_forms_of_a_multiclass_problem():
     problem = problem_of(models.MulticlassLinear, losses.CrossEntropy)
     for name in ("gd", "1-sam"):
         assert gap(problem, Stochastic(rule_for(name, 2), seed=3), 300) <= 1e-12
+
+
+def test_a_step_that_falls_linearly():
+    """To exactly zero, each problem from its own first step."""
+    problem, initial = problem_of(models.ReluNetwork, losses.Squared), [[[0.01]], [[0.02]]]
+    step = LinearStep(torch.tensor(initial, dtype=torch.float64), total=300)
+    assert gap(problem, optimizers.L2SAM(step, rho=0.1), 300) <= 1e-12
+    taken = [run(problem, optimizers.GD(step), 300, engine=e) for e in ("fused", "torch")]
+    torch.testing.assert_close(*(r.integrals["step_size"] for r in taken), rtol=1e-13, atol=0)
 
 
 def test_losses_far_below_the_range_of_a_float():

@@ -58,16 +58,17 @@ def test_pl_certificate_accepts_the_constant_and_no_larger_one():
 
 
 def test_relu_gradient_is_autograds():
-    objective, w = problems.relu_regression(), problems.relu_starts(0)
+    problem = problems.relu_regression(0)
+    w = problem.start
     leaf = w.clone().requires_grad_()
     x, y = problems.relu.INPUTS, problems.relu.TARGETS
     loss = ((problems.relu_function(leaf, x) - y) ** 2).sum(-1) / 2
-    torch.testing.assert_close(objective.value(w), loss.detach())
-    torch.testing.assert_close(objective.grad(w), torch.autograd.grad(loss.sum(), leaf)[0])
+    torch.testing.assert_close(problem.value(w), loss.detach())
+    torch.testing.assert_close(problem.grad(w), torch.autograd.grad(loss.sum(), leaf)[0])
 
 
 def test_slope_variation_is_that_of_the_function():
-    w = problems.relu_starts(0)
+    w = problems.relu_regression(0).start
     x = torch.linspace(-1.305, 1.445, 200_001, dtype=torch.float64)
     slopes = problems.relu_function(w, x).diff() / x.diff()
     measured = slopes.diff().abs().sum(-1)

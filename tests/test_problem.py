@@ -92,6 +92,7 @@ PINNED = {
     "lopsided": (lambda: problems.lopsided(), "86fe315b6368388c"),
     "spectral-images": (lambda: spectral_images(42).task(2, seed=42)[0], "1cc9731c5c5ccc61"),
     "upscaled-digits": (lambda: upscaled_digits(42).task(10, 40, seed=42)[1], "6f32f79ab5d51ded"),
+    "relu-regression": (lambda: problems.relu_regression(42), "178c53ec73ce097b"),
     "authors-train": (lambda: problems.authors_sparse_regression()[0], "c12bf99028990d24"),
     "authors-test": (lambda: problems.authors_sparse_regression()[1], "80854e064276b29f"),
 }

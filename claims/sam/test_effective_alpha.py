@@ -1,6 +1,7 @@
 """Diagonal networks: the effective scale alpha that sharpness-aware flows end with."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -37,12 +38,13 @@ def flow_to_rest(trial: Trial, problem: Problem, rule: Rule, field: FieldOf) -> 
     end = 35 * diagonal.relaxation_time(problem)
     times = np.concatenate([[0], np.geomspace(1e-4 * end, end, 60)])
     integrals = {
-        "pull": lambda w: field(w).pull,
-        "shrink": lambda w: field(w).shrink,
-        "n-sam": lambda w: diagonal.leading_integrands(problem, w)[0],
-        "1-sam": lambda w: diagonal.leading_integrands(problem, w)[1],
+        "field": lambda w: torch.stack(field(w)),
+        "leading": lambda w: torch.stack(diagonal.leading_integrands(problem, w)),
     }
-    return trial.flow(problem, rule, times, integrals=integrals)
+    path = trial.flow(problem, rule, times, integrals=integrals)
+    parts = torch.cat([path.integrals["field"], path.integrals["leading"]], dim=1).unbind(1)
+    names = ("pull", "shrink", "n-sam", "1-sam")
+    return replace(path, integrals=dict(zip(names, parts, strict=True)))
 
 
 def scales_of_the_flow(trial: Trial, name: str, problem: Problem, path: Trajectory) -> Tensor:

@@ -131,6 +131,34 @@ class DiagonalProduct(Model):
         return _through_layers(torch.stack(others, dim=-2), X, slope)
 
 
+@dataclass(frozen=True)
+class ReluNetwork(Model):
+    """f(x) = sum_j v_j max(<u_j, x> + b_j, 0): one hidden layer.
+
+    w = (U, b, v) of shape (*batch, d + 2, hidden), a hidden unit a column.
+    """
+
+    ndim = 2
+
+    def predict(self, w: Tensor, X: Tensor) -> Tensor:
+        """f(x_i)."""
+        return _columns(self._hidden(w, X).clamp(min=0), w[..., -1, :])
+
+    def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
+        """Slopes through the units that are above zero."""
+        before = self._hidden(w, X)
+        mantissa = slope.mantissa if isinstance(slope, Scaled) else slope
+        active = (before > 0) * mantissa.unsqueeze(-1) * w[..., -1:, :]
+        outer = _rows(mantissa, before.clamp(min=0))
+        found = torch.cat([X.mT @ active, active.sum(-2, keepdim=True), outer.unsqueeze(-2)], -2)
+        return Scaled(found, slope.log_scale.unsqueeze(-1)) if isinstance(slope, Scaled) else found
+
+    @staticmethod
+    def _hidden(w: Tensor, X: Tensor) -> Tensor:
+        """<u_j, x_i> + b_j, shape (*batch, n, hidden)."""
+        return X @ w[..., :-2, :] + w[..., -2:-1, :]
+
+
 def _through_layers(jacobian: Tensor, X: Tensor, slope: Value) -> Value:
     """Jacobian (*batch, L, d) of the predictor times X^T slope (*batch, d)."""
     if isinstance(slope, Scaled):

@@ -21,6 +21,7 @@ from limitpoint.fused._pack import indexed
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.stochastic import Stochastic
 from limitpoint.problem import Oracle
+from limitpoint.schedules import StepSize
 
 #: Numbers of X that a program works on at a time: they have to fit its registers.
 TILE = 2048
@@ -115,6 +116,8 @@ def plan(oracle: Oracle, rule: Rule, start: Tensor, integrals: Mapping[str, Any]
             reason = _registry.TORCH_ONLY.get(type(part), "")
             name = f"{what} {type(part).__name__} on CUDA"
             raise NotCovered(name + (f" ({reason})" if reason else ""))
+    if type(rule.step_size) is not StepSize:
+        raise NotCovered(f"the schedule {type(rule.step_size).__name__} on CUDA")
     if len(integrals) > 1:
         raise NotCovered("more than one integrand on CUDA")
     if max(found.run.rows, found.run.start.shape[-1]) > WIDEST:
@@ -145,7 +148,7 @@ class Run:
             self.kept[0] = self.w
         self.given = [
             *map(self._there, (X.data, X.of, y.data, y.of, np.array([shape, *weights]))),
-            *map(self._there, (*run.schedule, run.settings)),
+            *map(self._there, (*run.schedule[:2], run.settings)),
         ]
         self.times = self._there(grid)
         self.counts = [problem.n, run.start.shape[-1], run.rows, group, len(grid)]

@@ -54,6 +54,7 @@ RULES: Mapping[type, Callable[[Any], str]] = {
 
 #: What is fused on the CPU and stays with torch on CUDA, and why.
 TORCH_ONLY: Mapping[type, str] = {
+    models.ReluNetwork: "one claim has it, with three hundred numbers: batched torch will do",
     losses.Probit: "Triton has no complementary error function",
     optimizers.SpectralDescent: "a singular value decomposition is torch's",
     optimizers.Muon: "a singular value decomposition is torch's",

@@ -173,11 +173,12 @@ def relu_functions(steps: int = 100_000, rho: float = 0.3, seed: int = 42) -> Fi
         rho: radius of SAM.
         seed: of the five starts.
     """
-    objective, starts = problems.relu_regression(), problems.relu_starts(seed)
-    radii = torch.tensor([0.0, rho], dtype=torch.float64).reshape(2, 1, 1)
+    problem = problems.relu_regression(seed)
+    radii = torch.tensor([0.0, rho], dtype=torch.float64).reshape(2, 1, 1, 1)
+    start = problem.start.expand(2, -1, -1, -1)
     sam = L2SAM(LinearStep(5e-5, total=steps), rho=radii)
-    found = run(objective, sam, steps, start=starts.expand(2, -1, -1), record=(steps,)).final
-    fit = run(objective, GD(StepSize(5e-5)), steps // 3, start=found, record=(steps // 3,)).final
+    found = run(problem, sam, steps, start=start, record=(steps,)).final
+    fit = run(problem, GD(StepSize(5e-5)), steps // 3, start=found, record=(steps // 3,)).final
     x = torch.linspace(-1.45, 1.6, 800, dtype=torch.float64)
     values, variation = problems.relu_function(fit, x), problems.slope_variation(fit).mean(-1)
     canvas = Figure(figsize=(9.6, 4.4), layout="constrained")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,7 @@ from limitpoint.fused._pack import (
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.stochastic import Stochastic
 from limitpoint.problem import Oracle, Problem
-from limitpoint.schedules import StepSize
+from limitpoint.schedules import LinearStep, StepSize
 
 #: Seconds after which a run comes back to Python: for progress, interrupts, and to stop on a NaN.
 SLICE = 0.2
@@ -115,12 +116,14 @@ class Plan:
         return np.stack(columns, axis=1) if columns else np.zeros((self.count, 1))
 
     @cached_property
-    def schedule(self) -> tuple[Floats, Floats]:
-        """eta_0 and a, each (B,)."""
+    def schedule(self) -> tuple[Floats, Floats, Floats]:
+        """eta_0, a, and the step at which eta is zero, each (B,)."""
         schedule = self.rule.step_size
+        linear = isinstance(schedule, LinearStep)
         return (
             self._per_problem("a step size", schedule.initial),
-            self._per_problem("a step-size decay", schedule.decay),
+            self._per_problem("a step-size decay", 0.0 if linear else schedule.decay),
+            self._per_problem("a linear decay", schedule.total if linear else math.inf),
         )
 
     def _per_problem(self, name: str, value: float | Tensor) -> Floats:
@@ -185,7 +188,7 @@ def plan(
         ("the model", oracle.model, _registry.MODELS),
         ("the loss", oracle.loss, _registry.LOSSES),
         ("the rule", inner, _registry.RULES),
-        ("the schedule", rule.step_size, {StepSize: None}),
+        ("the schedule", rule.step_size, {StepSize: None, LinearStep: None}),
         *(("the integrand", f, _registry.INTEGRANDS) for f in integrals.values()),
     ):
         if type(part) not in table:  # type: ignore[operator]
@@ -300,12 +303,12 @@ class Run:
         shape = np.array([self.plan.loss.shape(loss), loss.factor])
         z = room(2 * classes + 3, padded(problem.n))
         work = room(self.room, *self.w.shape[1:])
-        eta, decay = self.plan.schedule
+        inputs = room(2, max(self.X.data.shape[-1], self.w.shape[-1]))
         self.call(
-            self.X.data, self.X.of, self.y.data, self.y.of, counts, shape, self.units, eta, decay,
-            self.plan.settings, self.integrands, self.integrand_settings, self.widths,
+            self.X.data, self.X.of, self.y.data, self.y.of, counts, shape, self.units,
+            *self.plan.schedule, self.plan.settings, self.integrands, self.integrand_settings, self.widths,
             self.w, self.memory, self.memory_scale, self.sums,
-            z, room(2, self.X.data.shape[-1]), np.zeros((problem.n, classes)),
+            z, inputs, np.zeros((problem.n, classes)),
             work, np.zeros(work.shape[:-1]), np.zeros(self.sums.shape[1]), draws,
             self.grid, self.kept, self.kept_sums,
             int(np.searchsorted(self.grid, begin, side="left" if begin == 0 else "right")),

@@ -109,6 +109,7 @@ MODELS: Mapping[type, ModelUnits] = {
     models.MulticlassLinear: ModelUnits("multiclass", transposed=True),
     models.DiagonalDifference: ModelUnits("difference", ascends=True),
     models.DiagonalProduct: ModelUnits("product"),
+    models.ReluNetwork: ModelUnits("relu"),
 }
 
 LOSSES: Mapping[type, LossUnits] = {

@@ -23,7 +23,6 @@ from limitpoint.problems.regression import (
 from limitpoint.problems.relu import (
     relu_function,
     relu_regression,
-    relu_starts,
     slope_variation,
 )
 from limitpoint.problems.separable import (
@@ -61,7 +60,6 @@ __all__ = [
     "quadratic",
     "relu_function",
     "relu_regression",
-    "relu_starts",
     "ridges",
     "sine_valley",
     "slope_variation",

@@ -36,7 +36,7 @@ class Task(NamedTuple):
         y: targets or labels, shape (n).
         z: predictions, then slopes, shape (classes, n), n padded; and room for
             classes + 3 rows more.
-        scratch: room for a model, two rows of inputs.
+        scratch: room for a model, two rows of inputs or of the parameter, whichever are longer.
         top: log-scale of the slopes, shape (groups, classes).
         predict, pullback: addresses of the model's units.
         ascended, descended: addresses of the model's units for examples that are each moved along

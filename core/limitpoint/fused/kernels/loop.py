@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from limitpoint.fused.kernels._link import Slots, Task, invoke, kernel
 from limitpoint.fused.kernels._values import copy, with_examples, with_order
 
 
 @kernel
 def trajectory(
-    X, x_of, y, y_of, counts, loss, units, eta, decay, settings,
+    X, x_of, y, y_of, counts, loss, units, eta, decay, total, settings,
     integrands, integrand_settings, widths,
     w, memory, memory_scale, sums, z, scratch, top, work, work_scale, values, draws,
     times, kept, kept_sums, first, begin, end, lo, hi,
@@ -21,7 +23,7 @@ def trajectory(
             values that the rule has room for.
         loss: its parameter and its factor.
         units: addresses of predict, pullback, ascended, descended, slopes, values, and the rule.
-        eta, decay: of the schedule, one a problem.
+        eta, decay, total: of the schedule, one a problem; total is inf unless it falls linearly.
         settings: the rule's, one row a problem.
         integrands: addresses; `widths` how many numbers each gives, `integrand_settings` theirs.
         w, memory, memory_scale, sums: state, carried from call to call.
@@ -47,6 +49,8 @@ def trajectory(
             if t == end:
                 break
             step = eta[b] if decay[b] == 0.0 else eta[b] * float(t + 1) ** -decay[b]
+            if total[b] != math.inf:
+                step *= 1.0 - t / total[b]
             sums[b, 0] += step
             column = 0
             for k in range(integrands.shape[0]):

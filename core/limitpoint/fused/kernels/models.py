@@ -3,7 +3,7 @@
 `w` holds G parameters, shape (G, rows, d): example i is predicted at number i // (n / G). With
 G = 1 all examples share the parameter; with more, each group of consecutive examples has its own
 (m-SAM). `out` likewise, and a pullback adds to it: one for all groups, or one for each. `scratch`
-is room for two rows of inputs.
+is room for two rows of inputs or of the parameter.
 """
 
 from __future__ import annotations
@@ -228,3 +228,52 @@ def _other_layers(w, g, layer, j):
         if other != layer:
             product *= w[g, other, j]
     return product
+
+
+# -------------------------------------------------------------------------------------- ReLU network
+
+
+@inline
+def _hidden(X, i, w, g, before):
+    """<u_j, x_i> + b_j of each unit j, a column of w[g]."""
+    d = w.shape[1] - 2
+    for j in range(w.shape[2]):
+        before[j] = w[g, d, j]
+    for r in range(d):
+        for j in range(w.shape[2]):
+            before[j] += X[i, r] * w[g, r, j]
+
+
+@inline
+def _positive(x):
+    """The larger of x and zero; NaN for NaN."""
+    return 0.0 if x <= 0.0 else x
+
+
+@kernel
+def relu_predict(X, w, lo, hi, n, z, scratch):
+    """sum_j v_j max(<u_j, x_i> + b_j, 0)."""
+    before, last = scratch[0], w.shape[1] - 1
+    for i in range(lo, hi):
+        g, total = _group(i, n, w.shape[0]), 0.0
+        _hidden(X, i, w, g, before)
+        for j in range(w.shape[2]):
+            total += w[g, last, j] * _positive(before[j])
+        z[0, i] = total
+
+
+@kernel
+def relu_pullback(X, w, lo, hi, n, slopes, out, scratch):
+    """Slopes through the units that are above zero."""
+    before, active, last = scratch[0], scratch[1], w.shape[1] - 1
+    for i in range(lo, hi):
+        g, at = _group(i, n, out.shape[0]), _group(i, n, w.shape[0])
+        slope = slopes[0, i]
+        _hidden(X, i, w, at, before)
+        for j in range(w.shape[2]):
+            active[j] = slope * w[at, last, j] if before[j] > 0.0 else 0.0
+            out[g, last - 1, j] += active[j]
+            out[g, last, j] += slope * _positive(before[j])
+        for r in range(last - 1):
+            for j in range(w.shape[2]):
+                out[g, r, j] += X[i, r] * active[j]
