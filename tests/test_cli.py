@@ -29,6 +29,7 @@ def test_list_selects(capsys):
         (["list", "-k", "no-such-claim"], "no claim is selected"),
         (["mutants", "--seed", "x"], "invalid int value"),
         (["report", "no-such-ledger.json"], "cannot be read"),
+        (["figures", "--list", "sam-5", "nope"], "no figure is called 'nope'"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(capsys, words, message):
@@ -41,6 +42,13 @@ def test_wrong_usage_is_one_line_and_exit_code_2(capsys, words, message):
     assert len(captured.err.strip().splitlines()) == 1
     assert message in captured.err
     assert not captured.out
+
+
+def test_figures_are_chosen_by_how_their_names_begin(capsys):
+    assert main(["figures", "--list", "sam-"]) == 0
+    shown = capsys.readouterr().out
+    assert "sam-15" in shown
+    assert "usam" not in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)

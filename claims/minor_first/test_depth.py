@@ -1,7 +1,7 @@
 """linf-SAM on a diagonal network and one example: the start decides (minor_first, Section 3).
 
-The paper's text was not at hand: its theorems are known from notes [second], the closed forms that
-the claims test are derived (FACTS 2.2, `limitpoint.theory.amplification`).
+The paper's text was not at hand: its theorems are known from a summary, the closed forms that the
+claims test are derived (`limitpoint.theory.amplification`).
 """
 
 import math
@@ -75,7 +75,7 @@ def paced_flow(
 
 @claim(
     "minor-first/linf-trichotomy",
-    source="minor_first, Theorem 3.2, L = 2 [second]; FACTS 2.2 (derived)",
+    source="minor_first, Theorem 3.2, L = 2 (from a summary); derived",
     statement=r"Under the rescaled $\ell_\infty$-SAM flow on $\{(\mu, +1)\}$, depth 2, a "
     r"coordinate started at $\alpha_j$ follows $w_j = \rho + (\alpha_j - \rho) e^{\mu_j \tau}$: it "
     r"dies at $\tau_j = \mu_j^{-1}\log(\rho/(\rho - \alpha_j))$ below $\rho$, stays at $\rho$, and "
@@ -118,7 +118,7 @@ def extrapolated_zero(leg: Trajectory) -> Tensor:
 
 @claim(
     "minor-first/linf-trichotomy-discrete",
-    source="minor_first, Theorem 3.2, L = 2 [second]; FACTS 2.2 (derived)",
+    source="minor_first, Theorem 3.2, L = 2 (from a summary); derived",
     statement=r"With small steps $\ell_\infty$-SAM follows the three cases of the flow, with "
     r"$\tau = \sum \eta\sigma$, and a coordinate that died stays within $\eta\mu_j\rho$ of zero.",
     hypotheses=("one example, mu > 0", "depth 2", "both layers start at the same alpha > 0"),
@@ -188,7 +188,7 @@ def test_sam_linf_trichotomy(trial: Trial) -> None:
 
 @claim(
     "minor-first/linf-deep",
-    source="minor_first, Theorem 3.2, L > 2, Remark 3.3 [second]; FACTS 2.2 (derived)",
+    source="minor_first, Theorem 3.2, L > 2, Remark 3.3 (from a summary); derived",
     statement=r"At depth $L \ge 3$ the rescaled $\ell_\infty$-SAM flow blows up at "
     r"$\tau = \min_j 1/((L-2)\mu_j(\alpha_j-\rho)^{L-2})$, in that coordinate alone; below $\rho$ "
     r"$\beta_j$ dies in finite time if $L$ is even and tends to $\rho^L$ if $L$ is odd.",
@@ -259,7 +259,7 @@ def judge_extinction(trial: Trial, problem: Problem, depth: int) -> None:
 
 @claim(
     "minor-first/linf-direction",
-    source="minor_first, corollary of Theorem 3.2 [second]; FACTS 2.2 (derived)",
+    source="minor_first, corollary of Theorem 3.2 (from a summary); derived",
     statement=r"The predictor of the $\ell_\infty$-SAM flow tends to 0 or to the direction "
     r"$e_{j^*}$, $j^* = \operatorname*{argmax}_{\alpha_j > \rho} \mu_j(\alpha_j-\rho)^{L-2}$; "
     r"that of gradient flow, depth 2, always to $e_d$.",

@@ -1,9 +1,9 @@
 """SAM on a linear model: the l2 max-margin direction, like GD, and yet not GD's path (depth one).
 
-The paper's text was not at hand: its theorems are known from notes [second]. Directions converge
-like 1/log t and are the same for every rule here; the residuals are derived (FACTS 2.5, 6.1), and
-they differ. With the support vectors spanning, w~ the solution of exp(-w~.x_n) = alpha_n on them
-and log t the logarithm of the time (of the sum of the step sizes), w(t) - w_hat log t tends to
+The paper's text was not at hand: its theorems are known from a summary. Directions converge like
+1/log t and are the same for every rule here; the residuals are derived, and they differ. With the
+support vectors spanning, w~ the solution of exp(-w~.x_n) = alpha_n on them and log t the logarithm
+of the time (of the sum of the step sizes), w(t) - w_hat log t tends to
 
     w~ for GD,   w~ + rho gamma w_hat for l2-SAM,   w~ + rho sign(w_hat) for linf-SAM.
 """
@@ -58,7 +58,7 @@ def small_step_run(
 
 
 def sign_consistent(svm: HardMargin, rho: float) -> bool:
-    """Whether sign(sum_n alpha_n exp(-rho x_n.s) x_n) is s = sign(w_hat) (FACTS 6.1).
+    """Whether sign(sum_n alpha_n exp(-rho x_n.s) x_n) is s = sign(w_hat).
 
     linf-SAM takes the sign at the unperturbed point, whose gradient this is in the limit.
     """
@@ -87,7 +87,7 @@ def sliding_log_slopes(svm: HardMargin, rho: float) -> Tensor:
 
 @claim(
     "minor-first/linf-linear",
-    source="minor_first, Theorem 3.1 [second]; residual: FACTS 2.5, 6.1 (derived)",
+    source="minor_first, Theorem 3.1 (from a summary); residual derived",
     statement=r"The $\ell_\infty$-SAM flow of a linear model goes to the $\ell_2$ max-margin "
     r"direction: $w(t) - \hat w\log t \to \tilde w + \rho\,\mathrm{sign}(\hat w)$.",
     hypotheses=(
@@ -118,7 +118,7 @@ def test_sam_linf_linear_flow(trial: Trial) -> None:
 
 @claim(
     "minor-first/linf-linear-discrete",
-    source="minor_first, Theorem 3.1 [second]; residual and sliding law: FACTS 6.1 (derived)",
+    source="minor_first, Theorem 3.1 (from a summary); residual and sliding law derived",
     statement=r"$\ell_\infty$-SAM with a constant step has the flow's residual; where one sign "
     r"never settles, $x_n\cdot(w(t) - \hat w\log t) \to \log(\eta m_n/\alpha_n)$, $m_n$ the mean "
     r"of $e^{\rho x_n\cdot s}$ over the time that each sign takes.",
@@ -155,7 +155,7 @@ def test_sam_linf_linear(trial: Trial) -> None:
 
 @claim(
     "minor-first/l2-linear",
-    source="minor_first, Theorem 4.1 [second]; residual: FACTS 2.5 (derived)",
+    source="minor_first, Theorem 4.1 (from a summary); residual derived",
     statement=r"The $\ell_2$-SAM flow of a linear model goes to the $\ell_2$ max-margin direction: "
     r"$w(t) - \hat w\log t \to \tilde w + \rho\gamma\hat w$.",
     hypotheses=("linearly separable, the support vectors span, logistic loss",),
@@ -176,7 +176,7 @@ def test_sam_l2_linear_flow(trial: Trial) -> None:
 
 @claim(
     "minor-first/l2-linear-discrete",
-    source="minor_first, Theorem 4.1 [second]; residual: FACTS 2.5 (derived)",
+    source="minor_first, Theorem 4.1 (from a summary); residual derived",
     statement=r"$\ell_2$-SAM with a constant step has the flow's residual, "
     r"$\tilde w + (\rho\gamma + \log\eta)\hat w$.",
     hypotheses=("linearly separable, the support vectors span, sum of logistic losses",),

@@ -1,7 +1,7 @@
 """l2-SAM on a diagonal network and one example: minor first, major last (minor_first, Section 4).
 
-The paper's text was not at hand: its theorems are known from notes [second], the closed forms that
-the claims test are derived (FACTS 2.3, `limitpoint.theory.amplification`).
+The paper's text was not at hand: its theorems are known from a summary, the closed forms that the
+claims test are derived (`limitpoint.theory.amplification`).
 """
 
 import math
@@ -56,7 +56,7 @@ def rescaled_flow(trial: Trial, problem: Problem, end: float, rho: float = RHO) 
 
 @claim(
     "minor-first/sequential-in-time",
-    source="minor_first, Theorems 4.3 and 4.4 [second]; FACTS 2.3 (derived)",
+    source="minor_first, Theorems 4.3 and 4.4 (from a summary); derived",
     statement=r"Under the rescaled $\ell_2$-SAM flow, depth 2, uniform start, $\log\beta_j = "
     r"2\log\alpha + 2\mu_j\tau - \sqrt2\rho\mu_j^2 S$; the dominant coordinate is the one whose "
     r"$\mu_j$ is nearest to $\bar c/2$, $\bar c = \sqrt2\tau/(\rho S)$; its index never goes down.",
@@ -101,7 +101,7 @@ def tie_distance(mu: Tensor, point: Tensor) -> Tensor:
 
 @claim(
     "minor-first/sequential-in-time-discrete",
-    source="minor_first, Theorems 4.3 and 4.4 [second]; FACTS 2.3 (derived)",
+    source="minor_first, Theorems 4.3 and 4.4 (from a summary); derived",
     statement=r"With small steps $\ell_2$-SAM follows the flow's closed form and order, with "
     r"$\tau = \sum\eta\sigma$ and $S = \sum\eta\sigma/n$.",
     hypotheses=(
@@ -180,7 +180,7 @@ def one_step_growth(trial: Trial, problem: Problem, eta: float, rho: float) -> T
 
 @claim(
     "minor-first/sequential-in-start",
-    source="minor_first, Theorem 4.5 (4.4 in another version) [second]; FACTS 2.3 (derived)",
+    source="minor_first, Theorem 4.5 (4.4 in another version) (from a summary); derived",
     statement=r"As the start $\alpha/\rho$ grows, the coordinate that $\ell_2$-SAM favours moves "
     r"from the first to the last: at once, where $d\log w_j/d\tau = \mu_j(1-\mu_j/c(0))$ is "
     r"largest for $\mu_j$ nearest to $c(0)/2$, and at any later $\tau$.",
@@ -239,7 +239,7 @@ def dominant_at_common_tau(trial: Trial, problem: Problem, eta: float, rho: floa
 
 @claim(
     "minor-first/regimes",
-    source="minor_first, Section 4 [second]; thresholds: FACTS 2.3 (derived)",
+    source="minor_first, Section 4 (from a summary); thresholds derived",
     statement=r"Three regimes of $\alpha/\rho$: below $\alpha_1$ $\beta$ falls to zero, above "
     r"$\alpha_2 = (\mu_{d-1}+\mu_d)/(\sqrt2\|\mu\|)$ the major coordinate leads at once, and "
     r"between them coordinates lead in turn; nothing but $\alpha/\rho$ matters: "
@@ -306,7 +306,7 @@ def survival_run(trial: Trial, mu: list[float], ratio: float) -> Tensor:
 
 @claim(
     "minor-first/erratum-figure-4",
-    source="minor_first, caption of Figure 4, read; regimes: FACTS 2.3, 2.4 (derived)",
+    source="minor_first, caption of Figure 4, read; regimes derived",
     statement=r"Under the equations as we read them, $\alpha=0.35$, $\rho=0.1$, $\mu=(1,\dots,6)$ "
     r"is regime 3, not regime 2 as the caption of Figure 4 says: the major coordinate leads from "
     r"the start. With $\rho=1$ it is regime 2: coordinates lead in turn.",
@@ -361,7 +361,7 @@ def test_sam_l2_erratum_figure_4_flow(trial: Trial) -> None:
 
 @claim(
     "minor-first/l2-limit",
-    source="minor_first, Theorem 4.2 [second]; law at finite times derived",
+    source="minor_first, Theorem 4.2 (from a summary); law at finite times derived",
     statement=r"The $\ell_2$-SAM flow at depth 2 goes to the $\ell_1$ max-margin direction, like "
     r"gradient flow: with the dual $a$ of the maximum margin, $X^Ta \le 1$, a coordinate off the "
     r"support falls behind like $\|\beta\|^{-(1 - x_j\cdot a)}$.",

@@ -26,7 +26,7 @@ from limitpoint.theory import moments
 from limitpoint.trajectory import log_grid
 
 # Adam of (3a)-(3c). With beta2 = .99 and more the loss may not fall faster than beta2^(t/2), and
-# the margin is held back by that long after this horizon (FACTS 1.8, 6.3).
+# the margin is held back by that long after this horizon.
 THEORY = {"beta1": 0.9, "beta2": 0.95, "epsilon": 0.0, "decay": 0.0}
 
 
@@ -206,7 +206,7 @@ def test_adam_classes_do_not_matter(trial: Trial) -> None:
 
 @claim(
     "multiclass/epsilon-hand-over",
-    source="beyond signgd_adam, Section 7 (epsilon); Wang et al. 2022; FACTS 1.8, 6.3",
+    source="beyond signgd_adam, Section 7 (epsilon); Wang et al. 2022",
     statement=r"With $\epsilon > 0$ Adam runs as without until the sum of its step sizes is about "
     r"$\ln(1/\epsilon) / \gamma$, and then leaves the max-norm direction for the 2-norm one.",
     hypotheses=("separable data", "epsilon > 0", "beta1 <= beta2"),
@@ -258,7 +258,7 @@ def test_adam_epsilon_hand_over(trial: Trial) -> None:
 
 @claim(
     "multiclass/adamw-box",
-    source="Xie and Li 2024, Theorem 1.1 and Lemma 3.8; signgd_adam, Lemma D.1; FACTS 3.5",
+    source="Xie and Li 2024, Theorem 1.1 and Lemma 3.8; signgd_adam, Lemma D.1",
     statement=r"AdamW with decay $\lambda$ stays in the box $\|W\|_{\max} \le \alpha/\lambda$, "
     r"$\alpha = 1$ for $\beta_1 = \beta_2$, contracts into it from outside, and ends at the "
     r"minimiser of the loss over the box of $\alpha = 1$.",

@@ -155,7 +155,7 @@ def test_signgd_unnormalised_margin(trial: Trial) -> None:
 
 @claim(
     "multiclass/other-losses",
-    source="signgd_adam, App. F; FACTS 1.6 (derived)",
+    source="signgd_adam, App. F; derived",
     statement=r"For the multiclass exponential loss and PairLogLoss, with their own proxies $G$: "
     r"$\gamma G \le \|\nabla L\|_* \le 2B G$, the descent of Lemma C.1 and the margin bound of "
     r"Lemma C.2 hold, and $G/L \ge 1 - nL/2$ ($G = L$ for the exponential loss).",

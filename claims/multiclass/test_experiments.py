@@ -10,7 +10,7 @@ EPSILONS = (0.0, 1e-10, 1e-8)
 
 @claim(
     "multiclass/experiments",
-    source="signgd_adam, Section 7 and Figure 1; v4, Section 5 for the settings (FACTS 1.7)",
+    source="signgd_adam, Section 7 and Figure 1; v4, Section 5 for the settings",
     statement="On ten Gaussian clusters SignGD and Adam have the larger max-norm margin and follow "
     "the max-norm separator, NGD has the larger 2-norm margin and follows the 2-norm separator; "
     r"for Adam an $\epsilon$ of $10^{-8}$ makes no difference at that horizon.",

@@ -84,7 +84,7 @@ def test_gradient(trial: Trial) -> None:
     """Both sides of (11) in units of G, at points where the loss is down to e^-400.
 
     torch's own cross-entropy and its automatic derivative are the independent reference at points
-    of moderate length. G_c and Q_c are as FACTS 1.2 rebuilds them. The control is the gradient as
+    of moderate length. G_c and Q_c are rebuilt. The control is the gradient as
     v4 of the paper prints it, without its minus sign.
 
     Tolerance 1e-11, of the largest entry: exponents of up to 1e4, exact to 2^-53 of that.
@@ -206,7 +206,7 @@ def test_softmax_curvature(trial: Trial) -> None:
 
 @claim(
     "multiclass/proxy-loss",
-    source="signgd_adam, Lemmas 4.3 and B.3; FACTS 1.2",
+    source="signgd_adam, Lemmas 4.3 and B.3",
     statement=r"$1 \ge G/L \ge 1 - nL/2$; and if $L \le \log 2/n$ or $G \le 1/(2n)$ then "
     r"$L \le 2G$.",
     hypotheses=("none",),

@@ -14,7 +14,7 @@ PLAIN = {"epsilon": 0.0, "decay": 0.0}
 
 @claim(
     "multiclass/moment-ratio",
-    source="signgd_adam, Lemma D.1 (Zhang et al. 2024, Lemma 6.5); FACTS 1.5",
+    source="signgd_adam, Lemma D.1 (Zhang et al. 2024, Lemma 6.5)",
     statement=r"$|m_t| \le \alpha_t \sqrt{v_t}$ entry by entry, with $\alpha_t^2 = "
     r"\frac{(1-\beta_1)^2}{1-\beta_2}\sum_{\tau\le t}(\beta_1^2/\beta_2)^\tau$, whatever the "
     r"gradients; $g_t \propto (\beta_2/\beta_1)^t$ attains it at every step.",

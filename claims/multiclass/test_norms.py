@@ -88,7 +88,7 @@ def test_nsd_own_norm(trial: Trial) -> None:
 
 @claim(
     "multiclass/spectral-and-muon",
-    source="signgd_adam v4 (arXiv 2502.04664v4), Sec. 3 and 4, Theorems 1 and 2; FACTS 1.4, 1.8",
+    source="signgd_adam v4 (arXiv 2502.04664v4), Sec. 3 and 4, Theorems 1 and 2",
     statement="Spectral descent, and Muon with the exact polar factor, maximise the margin in the "
     "spectral norm; with Newton-Schulz iterations in its place a larger gap is left.",
     hypotheses=("separable data", r"$\eta_t = \Theta(t^{-1/2})$"),
@@ -140,7 +140,7 @@ def test_spectral_muon_max_margin(trial: Trial) -> None:
 
 @claim(
     "multiclass/muon-step",
-    source="signgd_adam v4, (5) with momentum, Lemma 6; FACTS 1.4",
+    source="signgd_adam v4, (5) with momentum, Lemma 6",
     statement=r"At every step of Muon $\langle M_t, W_t-W_{t+1}\rangle = \eta_t\|M_t\|_*$, and "
     r"$\langle\nabla L(W_t), W_{t+1}-W_t\rangle \le 2\eta_t\|M_t - \nabla L(W_t)\|_* - "
     r"\eta_t\gamma G(W_t)$, in the nuclear norm.",

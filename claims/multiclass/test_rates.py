@@ -39,7 +39,7 @@ def gamma_of(problem: Problem, norm: float) -> float:
 
 @claim(
     "multiclass/signgd-bound",
-    source="signgd_adam, Theorems 5.3 and C.4, (20), (21); FACTS 1.3 (rebuilt), 6.2",
+    source="signgd_adam, Theorems 5.3 and C.4, (20), (21); rebuilt from prose",
     statement=r"From $t_1$ on $L(W_{t+1}) \le L(W_t) - \frac{\gamma\eta_t}2 G(W_t)$; from $t_2$ on "
     r"$L(W_t) \le \frac{\log 2}n e^{-\frac\gamma4\sum_{s=t_2}^{t-1}\eta_s}$, and $\gamma - "
     r"\min_{i,c}(e_{y_i}-e_c)^\top W_th_i/\|W_t\|_{\max} \le \big[\gamma\sum_{s<t_2}\eta_s + "
@@ -87,7 +87,7 @@ def test_signgd_bound(trial: Trial) -> None:
 
 @claim(
     "multiclass/signgd-rates",
-    source="signgd_adam, Corollaries 5.4 and C.5; FACTS 6.2",
+    source="signgd_adam, Corollaries 5.4 and C.5",
     statement=r"With $\eta_t = \Theta(t^{-a})$ the gap falls at least as fast as "
     r"$(S_{100} + \sum\eta_s^2)/S_t$, $S_t = \sum_{s<t}\eta_s$, for every $a \in (0, 1]$; for $a = "
     r".3$ and $.5$ like $1/S_t$.",
@@ -135,7 +135,7 @@ def squared_steps(a: float, times: Tensor) -> Tensor:
 
 @claim(
     "multiclass/classes-do-not-matter",
-    source="signgd_adam, Corollary 5.4 and Section 1 (no factor k); FACTS 6.2",
+    source="signgd_adam, Corollary 5.4 and Section 1 (no factor k)",
     statement="SignGD's rate has no factor k: gap times the sum of the step sizes hardly grows "
     "between 5 and 50 classes from the same generator.",
     hypotheses=("separable data", "same n, d, B eta_0 and generator"),
@@ -165,7 +165,7 @@ def test_signgd_classes(trial: Trial) -> None:
 
 @claim(
     "multiclass/ngd-fast",
-    source="Ji and Telgarsky 2021 (ALT), Theorems 1 and 7; FACTS 3.2",
+    source="Ji and Telgarsky 2021 (ALT), Theorems 1 and 7",
     statement=r"On exponential loss, from $W_0 = 0$, NGD with $\hat\eta_t \le 1$ has gap $\le "
     r"(\ln N + 1)/(\gamma\sum_{s<t}\hat\eta_s)$ in the 2-norm at every $t$, $\hat\eta_t = \eta_t "
     r"L(W_t)/\|\nabla L(W_t)\|$, $N$ the number of margins; and $\|\nabla L\|/L$ never grows.",

@@ -218,7 +218,7 @@ def share_of_the_loss(trial: Trial, x: Tensor) -> Tensor:
 
 @claim(
     "sam/false-fixed-points",
-    source="understanding_sam, second remark after Theorem 6; FACTS 6.5",
+    source="understanding_sam, second remark after Theorem 6",
     statement=r"$\rho < 1/\beta$ is needed: at $\rho = 1/\beta$ points that are not stationary can "
     r"be fixed points of n-SAM, as $w + \nabla L(w)/\beta$ can be a maximum of $L$.",
     hypotheses=("beta-smooth", "rho = 1 / beta"),

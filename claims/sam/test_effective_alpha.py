@@ -92,7 +92,7 @@ def check_effective_alpha(
 
 @claim(
     "sam/n-sam-effective-alpha",
-    source="understanding_sam, Theorem 4 (exponent corrected: FACTS 4.3, 5.1)",
+    source="understanding_sam, Theorem 4 (exponent corrected)",
     statement=r"The flow of n-SAM minimises $\phi$ at the effective scale "
     r"$\alpha\exp(-\frac{\rho}{n^2}\int X^T r_{sam} \odot X^T r)$, which is $\sqrt{w_+ w_-}$ at "
     r"every time and $\alpha\exp(-\frac{\rho}{n^2}\int (X^T r)^2 + O(\rho^2))$.",
@@ -113,7 +113,7 @@ def test_n_sam_effective_alpha(trial: Trial) -> None:
 
 @claim(
     "sam/1-sam-effective-alpha",
-    source="understanding_sam, Theorem 5 (exponent corrected: FACTS 4.3, 5.1, 5.2)",
+    source="understanding_sam, Theorem 5 (exponent corrected)",
     statement=r"The flow of 1-SAM minimises $\phi$ at the effective scale "
     r"$\alpha\exp(-\frac{\rho}{n}\int \sum_i x_i^2 r_{sam,i} r_i)$, which is $\sqrt{w_+ w_-}$ at "
     r"every time and $\alpha\exp(-\frac{\rho}{n}\int \sum_i x_i^2 r_i^2 + O(\rho^2))$.",
@@ -126,7 +126,7 @@ def test_one_sam_effective_alpha(trial: Trial) -> None:
     """1-SAM's flow is in closed form at every time, and ends at the certified minimiser.
 
     The ascent is along the gradient of the paper's own l_i = r_i^2 / 4 (its (5) and (8)); the
-    authors' code takes twice that (c = 2 in FACTS 4.3), which is this with rho doubled. Tolerances
+    authors' code takes twice that (c = 2), which is this with rho doubled. Tolerances
     as for n-SAM.
     """
     check_effective_alpha(trial, "1-sam", diagonal.one_sam_field, (0.1, 0.002, 0.02))
@@ -247,7 +247,7 @@ def test_one_sam_and_n_sam_erratum_theorem_5(trial: Trial) -> None:
 
 @claim(
     "sam/1-sam-shrinks-more",
-    source="understanding_sam, Theorem 1 and App. B.3 (brackets: FACTS 6.5)",
+    source="understanding_sam, Theorem 1 and App. B.3 (brackets corrected)",
     statement=r"1-SAM shrinks $\alpha$ more than n-SAM: "
     r"$I_{1\text{-SAM},i} \ge I_{n\text{-SAM},i}$ for every coordinate at every time, and its "
     r"shrinkage lies between $\min_i \|x_i\|^2$ and $\max_i \|x_i\|^2$ times $4\rho\int L$, "
@@ -307,7 +307,7 @@ def test_one_sam_shrinks_more_than_n_sam(trial: Trial) -> None:
 
 @claim(
     "sam/1-sam-alpha-shrinks",
-    source="understanding_sam, Theorem 5, second half (constant for its own loss: FACTS 4.3)",
+    source="understanding_sam, Theorem 5, second half (constant for its own loss)",
     statement=r"Under 1-SAM's flow no $\alpha_i$ ever grows while "
     r"$\rho \le 1/(R^2\sqrt{B(B+\|\beta_*\|)})$, with $R = \max\|x_i\|$ and "
     r"$B \ge \|\beta(t)\|$; far above that bound one can.",
@@ -347,7 +347,7 @@ def test_one_sam_alpha_shrinks(trial: Trial) -> None:
 
 @claim(
     "sam/discrete-effective-alpha",
-    source="understanding_sam, App. B, with a step of finite size (derived, FACTS 4.3)",
+    source="understanding_sam, App. B, with a step of finite size (derived)",
     statement=r"With step size $\gamma$, $w_+ w_-$ is multiplied by "
     r"$(1-\gamma b)^2 - (\gamma a)^2$ a step, with $a = \frac1n X^T r_{sam}$ and $b$ the "
     "integrand of the flow's exponent; the flow's formula fails at large steps.",

@@ -8,7 +8,7 @@ from limitpoint.optimizers import GD
 
 @claim(
     "sam/relu-regression",
-    source="understanding_sam, Fig. 7; setting from the authors' notebook, FACTS 4.2",
+    source="understanding_sam, Fig. 7; setting from the authors' notebook",
     statement="SAM interpolates the points of Fig. 7 by functions whose slope varies less than "
     "plain gradient descent's, and that depend less on the random start.",
     hypotheses=("100 hidden ReLUs", "normalised SAM with rho = 0.3"),

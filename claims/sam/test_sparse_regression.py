@@ -24,7 +24,7 @@ test_loss.__test__ = False  # a helper: it is not for pytest to collect
 
 @claim(
     "sam/sparse-regression-gd",
-    source="understanding_sam, Sec. 4.2, and its authors' notebook (FACTS 4.1)",
+    source="understanding_sam, Sec. 4.2, and its authors' notebook",
     statement="GD on the authors' sparse regression ends at the test loss that their notebook "
     "prints, to all its digits.",
     hypotheses=(),
@@ -53,7 +53,7 @@ def test_gd_reproduces_the_authors_value(trial: Trial) -> None:
 
 @claim(
     "sam/sparse-regression",
-    source="understanding_sam, Sec. 4.2, Figs 6 and 14, and its authors' notebook (FACTS 4.1)",
+    source="understanding_sam, Sec. 4.2, Figs 6 and 14, and its authors' notebook",
     statement="On the authors' sparse regression n-SAM and 1-SAM end at the test losses that their "
     "notebook prints, and 1-SAM with its best radius is ten times better than n-SAM with its best.",
     hypotheses=(),
@@ -93,7 +93,7 @@ def grid(trial: Trial, rule: Rule, radii: int) -> Tensor:
 
 @claim(
     "sam/erratum-figure-14",
-    source="understanding_sam, Fig. 14 and App. B.3, and its authors' notebook (FACTS 4.1, 5.9)",
+    source="understanding_sam, Fig. 14 and App. B.3, and its authors' notebook",
     statement="n-SAM's marginal improvement over ERM in Fig. 14 is that of a smaller step: it was "
     "run with $10/d$ and ERM with $15/d$, and at equal steps no radius of a grid improves on ERM.",
     hypotheses=(),
@@ -119,7 +119,7 @@ def test_n_sam_and_gd_erratum_figure_14(trial: Trial) -> None:
 
     Rests on the value that the notebook prints for rho = .001 (to half its last digit, while 15/d
     misses it by more than 1e-4), and on runs at both steps: n-SAM's test loss is above ERM's at
-    every radius of the grid, and grows with it. That ERM was run with 15/d is FACTS' reading of the
+    every radius of the grid, and grows with it. That ERM was run with 15/d is our reading of the
     notebook. So the remark that n-SAM leads to marginal improvements is not borne out by the
     authors' own data, and the last line shows where it can come from.
     """
@@ -200,7 +200,7 @@ def expected_loss(trial: Trial, problem: Problem, target: Tensor, rule: Rule) ->
 
 @claim(
     "sam/switching",
-    source="understanding_sam, App. B.3, Fig. 15, and its authors' notebook (FACTS 4.1)",
+    source="understanding_sam, App. B.3, Fig. 15, and its authors' notebook",
     statement="1-SAM leaves the minimum that GD found for a better one that is linearly connected "
     "to it, and GD stays where 1-SAM has led; the test losses are those printed.",
     hypotheses=(),

@@ -80,7 +80,7 @@ def test_usam_same_limit_as_gd(trial: Trial) -> None:
 
 @claim(
     "usam/exact-dynamics",
-    source="usam_report, (3) with its inner bracket; FACTS 5.13 (derived)",
+    source="usam_report, (3) with its inner bracket; derived",
     statement=r"On a quadratic, USAM's error along each eigenvector is multiplied by "
     r"$1 - \eta\lambda(1+\rho\lambda)$ a step, and stays bounded exactly while "
     r"$\eta\lambda(1+\rho\lambda) \le 2$.",

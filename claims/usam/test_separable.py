@@ -57,7 +57,7 @@ def residual_is_gds(
 
 @claim(
     "usam/gd-max-margin",
-    source="usam_report, Section 3.2 (Soudry et al. 2018, Theorems 3 and 4; FACTS 3.1)",
+    source="usam_report, Section 3.2 (Soudry et al. 2018, Theorems 3 and 4)",
     statement=r"GD on a strictly monotone loss goes to the $\ell_2$ max-margin direction: "
     r"$x_n\cdot(w(t) - \hat w\log t) \to \log(\eta/\alpha_n)$ for the logistic and the exponential "
     r"loss, $\hat w = \sum_n \alpha_n x_n$ the SVM; for the probit loss the weights of the "
@@ -108,7 +108,7 @@ def test_gd_max_margin(trial: Trial) -> None:
 
 @claim(
     "usam/max-margin",
-    source="usam_report, Section 3.2; FACTS 2.5 (derived)",
+    source="usam_report, Section 3.2; derived",
     statement=r"USAM on a strictly monotone loss goes to the $\ell_2$ max-margin direction, with "
     r"GD's own residual: $x_n\cdot(w(t) - \hat w\log t) \to \log(\eta/\alpha_n)$, which has no "
     r"$\rho$.",
@@ -124,7 +124,7 @@ def test_gd_max_margin(trial: Trial) -> None:
 def test_usam_max_margin(trial: Trial) -> None:
     """USAM's residual tends to GD's limit: its perturbation vanishes with the gradient.
 
-    l2-SAM's stays, and shifts the limit by rho (FACTS 2.5). The report's argument, that the
+    l2-SAM's stays, and shifts the limit by rho. The report's argument, that the
     iterates share a span, confines them and says nothing of the direction: when the examples span
     the space it is empty. Tolerance: see `HardMargin.residual_tolerance`.
     """

@@ -59,10 +59,20 @@ class Linear(Model):
 
 def _each_class(slope: Tensor, X: Tensor) -> Tensor:
     """sum_i slope_ic x_i, shape (*batch, k, d)."""
-    if slope.ndim > 2 == X.ndim:
-        rows = slope.mT.reshape(-1, X.shape[-2])
-        return (rows @ X).reshape(*slope.shape[:-2], slope.shape[-1], -1)
-    return slope.mT @ X
+    return _by_rows(slope.mT, X)
+
+
+def _by_rows(A: Tensor, B: Tensor) -> Tensor:
+    """A @ B, where many A (*more, *batch, r, m) share a B (*batch, m, c): one product for each B.
+
+    Broadcasting would copy B for each of them.
+    """
+    more = A.ndim - B.ndim
+    if more <= 0 or A.shape[more:-2] != B.shape[:-2]:
+        return A @ B
+    rows = A.flatten(0, more - 1).movedim(0, -3)
+    product = (rows.flatten(-3, -2) @ B).reshape(*rows.shape[:-1], B.shape[-1])
+    return product.movedim(-3, 0).reshape(*A.shape[:-1], B.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -73,10 +83,7 @@ class MulticlassLinear(Model):
 
     def predict(self, w: Tensor, X: Tensor) -> Tensor:
         """Logits X W^T."""
-        if w.ndim > 2 == X.ndim:
-            # One product for the whole batch; broadcasting would copy X for each of its members.
-            return (w.flatten(0, -2) @ X.mT).reshape(*w.shape[:-1], -1).mT
-        return X @ w.mT
+        return _by_rows(w, X.mT).mT
 
     def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
         """slope^T X; each class keeps its own scale."""

@@ -17,7 +17,7 @@ HELP = "draw the figures of the papers"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `limitpoint figures`."""
-    parser.add_argument("name", nargs="*", help="names, or parts of them (default: all)")
+    parser.add_argument("name", nargs="*", help="names, or how they begin (default: all)")
     parser.add_argument("--out", type=Path, default=Path("reports/latest/figures"),
                         help="folder (default reports/latest/figures)")  # fmt: skip
     parser.add_argument("--format", default="png", choices=("png", "svg", "pdf"))
@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw, and say where each figure is."""
-    names = [name for name in FIGURES if not args.name or any(part in name for part in args.name)]
-    if not names:
-        raise UsageError(f"no figure is called {args.name[0]!r} (limitpoint figures --list)")
+    for begin in args.name:
+        if not any(name.startswith(begin) for name in FIGURES):
+            raise UsageError(f"no figure is called {begin!r} (limitpoint figures --list)")
+    names = [name for name in FIGURES if name.startswith(tuple(args.name or [""]))]
     if args.list:
         table = Table(title=f"{len(names)} figures", title_justify="left")
         for column in ("name", "title", "source"):

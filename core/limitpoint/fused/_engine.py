@@ -119,11 +119,13 @@ class Plan:
     def schedule(self) -> tuple[Floats, Floats, Floats]:
         """eta_0, a, and the step at which eta is zero, each (B,)."""
         schedule = self.rule.step_size
-        linear = isinstance(schedule, LinearStep)
+        decay, total = schedule.decay, math.inf
+        if isinstance(schedule, LinearStep):
+            decay, total = 0.0, schedule.total
         return (
             self._per_problem("a step size", schedule.initial),
-            self._per_problem("a step-size decay", 0.0 if linear else schedule.decay),
-            self._per_problem("a linear decay", schedule.total if linear else math.inf),
+            self._per_problem("a step-size decay", decay),
+            self._per_problem("a linear decay", total),
         )
 
     def _per_problem(self, name: str, value: float | Tensor) -> Floats:
@@ -306,7 +308,8 @@ class Run:
         inputs = room(2, max(self.X.data.shape[-1], self.w.shape[-1]))
         self.call(
             self.X.data, self.X.of, self.y.data, self.y.of, counts, shape, self.units,
-            *self.plan.schedule, self.plan.settings, self.integrands, self.integrand_settings, self.widths,
+            *self.plan.schedule, self.plan.settings,
+            self.integrands, self.integrand_settings, self.widths,
             self.w, self.memory, self.memory_scale, self.sums,
             z, inputs, np.zeros((problem.n, classes)),
             work, np.zeros(work.shape[:-1]), np.zeros(self.sums.shape[1]), draws,

@@ -50,7 +50,7 @@ class SharpnessAware(Memoryless):
 
 
 class USAM(SharpnessAware):
-    """Unnormalised SAM: ascent along the gradient (usam_report Sec. 3; FACTS 5.10 for its (3))."""
+    """Unnormalised SAM: ascent along the gradient (usam_report Sec. 3, (3) with its bracket)."""
 
     def ascent(self, oracle: Oracle, w: Tensor) -> Value:
         """The gradient."""

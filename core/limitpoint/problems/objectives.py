@@ -94,7 +94,7 @@ def parabola_chain(d: int = 1) -> Objective:
 
     Periodic and continuously differentiable; beta = 1, reached everywhere: the curvature is -1 or
     1, and jumps at the odd integers. The extremal function of Lemmas 7 and 8 of understanding_sam,
-    and at rho = 1 / beta one with false fixed points (FACTS 6.5). In [-2, 2] the gradient is exact.
+    and at rho = 1 / beta one with false fixed points. In [-2, 2] the gradient is exact.
 
     Args:
         d: dimension, which only the constants need: minimum -d, gradient at most sqrt(d).

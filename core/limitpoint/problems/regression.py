@@ -116,7 +116,7 @@ def overshooting_regression() -> Problem:
 def authors_sparse_regression(
     u: float = 0.1, *, n: int = 20, d: int = 30
 ) -> tuple[Problem, Problem]:
-    """Training and test problem of the authors' notebook for understanding_sam (FACTS 4.1).
+    """Training and test problem of the authors' notebook for understanding_sam.
 
     beta = u * v from (u, v) = (u_0, 0), loss |X beta - y|^2 / 2n, and numpy's legacy stream of
     seed 0: training inputs, 1000 test inputs, target, in that order.

@@ -1,4 +1,4 @@
-"""One-hidden-layer ReLU regression on twelve points (understanding_sam, Fig. 7; FACTS 4.2)."""
+"""One-hidden-layer ReLU regression on twelve points (understanding_sam, Fig. 7)."""
 
 from __future__ import annotations
 

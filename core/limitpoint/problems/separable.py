@@ -24,7 +24,7 @@ def clusters(
 ) -> Problem:
     """Gaussian clusters around Gaussian centres, scaled to max_i ||x_i||_1 = 1; W starts at zero.
 
-    The generator of signgd_adam's experiments (its Sec. "Experiments"; FACTS 1.7). Separability is
+    The generator of signgd_adam's experiments (its Sec. "Experiments"). Separability is
     for the certified margin to decide, not assumed.
 
     Args:

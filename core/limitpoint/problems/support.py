@@ -32,7 +32,7 @@ def support_simplex(
     the SVM solution, and its multipliers are the p_i. On such data the residual w(t) - w_hat log t
     of gradient descent converges like t^-min(theta - 1, 1): the least eigenvalue of
     sum_i p_i x_i x_i^T, the third rate in play, is 1. On Gaussian data the exponent is mostly
-    below 0.2, and no residual is ever seen to converge (FACTS 6.1).
+    below 0.2, and no residual is ever seen to converge.
 
     Args:
         seed: of the data.

@@ -3,7 +3,7 @@ r"""SAM on a diagonal network and one example, in closed form (minor_first, Sec.
 The data are {(mu, +1)} with 0 < mu_1 < ... < mu_d, and all L layers start at the same alpha > 0.
 The rescaled flow divides the velocity by -l'(u_hat), u_hat the prediction at the perturbed weights:
 the path is the same and the clock tau runs without end. The paper's text was not at hand, so the
-formulas are derived (FACTS 2.2, 2.3):
+formulas are derived:
 
     linf-SAM:          dw_j/dtau = mu_j (w_j - rho)^(L-1) while w_j > 0,
     l2-SAM, L = 2:     d log beta_j/dtau = 2 mu_j (1 - mu_j / c),   c = sqrt(2) n / rho,
@@ -77,7 +77,7 @@ def rescaling(
 
 
 def linf_weights(tau: Tensor, alpha: Tensor, mu: Tensor, rho: float, depth: int) -> Tensor:
-    """w_j(tau) of every layer; 0 from its extinction on, inf from its blow-up on (FACTS 2.2).
+    """w_j(tau) of every layer; 0 from its extinction on, inf from its blow-up on.
 
     Args:
         tau: times >= 0, shape (R,).
@@ -151,7 +151,7 @@ def l2_growth(problem: Problem, w: Tensor, rho: float | Tensor) -> Tensor:
 def l2_log_predictor(
     tau: Tensor, slowness: Tensor, alpha: float | Tensor, mu: Tensor, rho: float | Tensor
 ) -> Tensor:
-    """log beta_j = 2 log alpha + 2 mu_j tau - sqrt(2) rho mu_j^2 S (FACTS 2.3).
+    """log beta_j = 2 log alpha + 2 mu_j tau - sqrt(2) rho mu_j^2 S.
 
     Args:
         tau: rescaled time, shape (..., 1).
@@ -178,7 +178,7 @@ def nearest(mu: Tensor, point: Tensor) -> Tensor:
 
 
 def survival_barrier(problem: Problem, w: Tensor) -> Tensor:
-    """m_2 / m_1, shape (*batch, 1): once c is above it, c rises forever (FACTS 2.3)."""
+    """m_2 / m_1, shape (*batch, 1): once c is above it, c rises forever."""
     mu = problem.X[..., 0, :]
     p = mu**2 * DiagonalProduct.predictor(w)
     return (p * mu**2).sum(-1, keepdim=True) / (p * mu).sum(-1, keepdim=True)

@@ -77,7 +77,7 @@ def one_sam_field(problem: Problem, w: Tensor, rho: float | Tensor) -> Field:
     """1-SAM: shrink = (rho/n) sum_i x_i^2 r_sam,i r_i (understanding_sam, proof of Theorem 5).
 
     The ascent is rho grad l_i with the paper's own l_i = r_i^2 / 4, w_+- (1 +- rho r_i x_i); its
-    proof writes 4 rho there and the authors' code 2 rho (FACTS 4.3).
+    proof writes 4 rho there and the authors' code 2 rho.
 
     Args:
         problem: a `DiagonalDifference` with L = (1/4n) sum_i r_i^2.
@@ -126,7 +126,7 @@ def relaxation_time(problem: Problem) -> float:
 def discrete_alpha(alpha: Tensor | float, field: Field, step: float) -> Tensor:
     """Effective scale after steps of a finite size: alpha sqrt(prod_k ((1 - s b_k)^2 - s^2 a_k^2)).
 
-    Here s is the step size, a the pull and b the shrinkage; derived (FACTS 4.3), as
+    Here s is the step size, a the pull and b the shrinkage; derived, as
     w_+- is multiplied by 1 - s (b +- a).
 
     Args:
