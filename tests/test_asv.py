@@ -81,7 +81,7 @@ def test_runs_and_skips_only_a_device_that_is_missing(name, index):
 def test_there_is_a_time_a_memory_and_a_gap():
     assert {found.type for found in BENCHMARKS.values()} == {"time", "peakmemory", "track"}
     models = {name.split(".")[1] for name in BENCHMARKS if name.startswith("kernels.")}
-    assert models >= {"Linear", "Diagonal", "Multiclass"}
+    assert models >= {"Linear", "Diagonal", "Multiclass", "Relu"}
 
 
 def test_a_gap_is_lower_where_the_margin_is_larger():

@@ -150,6 +150,25 @@ class Multiclass(_Kernel):
         return problems.clusters(seed, k=10, d=25, per_class=50)
 
 
+class Relu(_Kernel):
+    """Regression of twelve points by a hidden layer of 100 ReLUs."""
+
+    settings: ClassVar = {"gd": {}, "sam-l2": {"rho": 0.3}}
+    params = (tuple(settings), BATCHES, DEVICES)
+    step_size = 5e-5
+    problem_steps = 2560
+
+    @staticmethod
+    def make(seed: int) -> Any:
+        """A start of the paper's kind."""
+        from dataclasses import replace
+
+        from limitpoint import problems
+
+        problem = problems.relu_regression(seed, count=1)
+        return replace(problem, start=problem.start[0])
+
+
 class Length:
     """Peak memory by the number of steps: a run keeps what it records, and no more."""
 
