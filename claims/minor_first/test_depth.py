@@ -263,7 +263,11 @@ def judge_extinction(trial: Trial, problem: Problem, depth: int) -> None:
     statement=r"The predictor of the $\ell_\infty$-SAM flow tends to 0 or to the direction "
     r"$e_{j^*}$, $j^* = \operatorname*{argmax}_{\alpha_j > \rho} \mu_j(\alpha_j-\rho)^{L-2}$; "
     r"that of gradient flow, depth 2, always to $e_d$.",
-    hypotheses=("one example, 0 < mu_1 < ... < mu_d", "all layers start at the same alpha > 0"),
+    hypotheses=(
+        "one example, 0 < mu_1 < ... < mu_d",
+        "all layers start at the same alpha > 0",
+        "some alpha_j > rho; or an even depth, and every alpha_j < rho",
+    ),
     kind="limit",
     roles=("sam-linf",),
     rivals=("gd", "sam-l2", "usam"),

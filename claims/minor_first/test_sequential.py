@@ -130,7 +130,7 @@ def test_sam_l2_sequential_in_time(trial: Trial) -> None:
     """The algorithm itself on Figure 3's example from three starts, and on a drawn one.
 
     A step multiplies w_j by 1 + x, x = eta sigma mu_j (1 - mu_j / c), |x| < .02, and
-    x - x^2 / 2 (1 - |x|) <= log(1 + x) <= x: log beta_j lies within 1.03 sum x^2 below its closed
+    x - x^2 / (2 (1 - |x|)) <= log(1 + x) <= x: log beta_j lies within 1.03 sum x^2 below its closed
     form, to rounding. The dominant coordinate is read where the closed form leads by more than
     that, which is at nine recorded times of ten. The radius is small, so that sigma stays near 1/2
     until the major coordinate leads: only alpha / rho matters to the order.
@@ -154,7 +154,7 @@ def test_sam_l2_sequential_in_time(trial: Trial) -> None:
     closed = amplification.l2_log_predictor(tau, S, alpha, mu, rho)
     late = 1.03 * eta * run.integrals["squares"]
     measured = log_predictor(run.w)
-    because = "x - x^2 / 2 (1 - |x|) <= log(1 + x) <= x, rounding of the steps"
+    because = "x - x^2 / (2 (1 - |x|)) <= log(1 + x) <= x, rounding of the steps"
     trial.close("log beta_j", measured, closed - late / 2, late / 2 + 1e-9, because)
     leads = closed.topk(2, dim=-1).values
     apart = (leads[..., 0] - leads[..., 1] > late.amax(-1) + 1e-9) & (tau[..., 0] > 0)

@@ -184,9 +184,9 @@ def check_attained(
         basis="proof",
         sure="certain",
         because="The proof multiplies Lemma 7 by 1 - gamma beta - gamma rho beta^2 / 2, which has "
-        "to be >= 0, and uses convexity twice. A minus that was a plus in the original is "
-        "excluded: the sentence after the lemma, that rho has to be below 2 / beta, goes with the "
-        "minus.",
+        "to be >= 0, and uses convexity twice. The sentence after the lemma, that rho has to be "
+        "below 2 / beta, suggests that no plus was lost in our copy; and (A3) in place of "
+        "convexity is wrong with either sign.",
     ),
     roles=("n-sam",),
     rivals=("rho-zero", "rho-negative"),
@@ -195,21 +195,24 @@ def test_n_sam_erratum_lemma_8(trial: Trial) -> None:
     """The printed conditions allow steps that break the bound; the corrected ones do not.
 
     The proof multiplies Lemma 7 by 1 - gamma beta - gamma rho beta^2 / 2, which has to be >= 0:
-    that is the condition with a plus. Against the printed one: L = beta |w|^2 / 2, mu = 0,
-    gamma beta = 1.5, rho beta = 1, where the step goes to -2 w, so that L(w_1) = 4 L(w_0) and the
-    bound says L(w_0) / 4. The proof also uses Lemma 7 with mu, that is strong convexity, where the
-    statement has the Polyak-Lojasiewicz condition (A3): w^2 + 3 sin^2 w has it with mu = 0.1755 and
-    breaks the bound where it is concave, although gamma beta (2 + rho beta) <= 2.
+    that is the condition with a plus. Against the printed one: L = beta |w|^2 / 2, mu = 0, rho beta
+    = 1. With gamma beta = 1.5 the step goes to -2 w, so that L(w_1) = 4 L(w_0) and the bound says
+    L(w_0) / 4; with gamma beta = 1, if the lemma's first half is to keep gamma <= 1 / beta for the
+    second, it goes to -w, and the bound says 0. The proof also uses Lemma 7 with mu, that is strong
+    convexity, where the statement has the Polyak-Lojasiewicz condition (A3): w^2 + 3 sin^2 w has it
+    with mu = 0.1755 and breaks the bound where it is concave, although gamma beta (2 + rho beta) <=
+    2.
 
     Tolerance: rounding.
     """
     w = points(trial.seed, 20, 3)
     bowl = problems.quadratic(torch.full((3,), BETA, dtype=torch.float64))
-    gamma, rho = descent.pairs(BETA, (1.5,), (1.0,))
+    gamma, rho = descent.pairs(BETA, (1.5, 1.0), (1.0,), 2)
     before, after = bowl.value(w), bowl.value(one_step(trial, bowl, w, gamma, rho))
     printed = before - descent.convex_gain(gamma, rho, BETA, 0.0).squeeze(-1) * (BETA * 2 * before)
     trial.printed.ordering("the bound, then L(w_1)", printed, after, "it fails everywhere")
-    trial.printed.identity("L(w_1) / L(w_0)", after / before, 4.0, 1e-13, "rounding")
+    grown = torch.tensor([[4.0], [1.0]], dtype=torch.float64)
+    trial.printed.identity("L(w_1) / L(w_0)", after / before, grown, 1e-13, "rounding")
 
     valley = problems.sine_valley()
     beta, mu = valley.constants["beta"], valley.constants["pl"]

@@ -117,14 +117,14 @@ def test_usam_and_gd_erratum_table_1(trial: Trial) -> None:
     erratum=Erratum(
         printed="USAM's perturbation sensitivity is an order of magnitude smaller than GD's: it "
         "finds flatter minima",
-        corrected="the mean over 100 trials is noise: its expectation, r^2 tr(H) / 2kd, is a "
-        "thousandth of its standard error",
+        corrected="for independent symmetric noise the mean over 100 trials is noise: its "
+        "expectation, r^2 tr(H) / 2kd, is a thousandth of its standard error",
         where="Table 1, column |grad L|, and Section 4",
         basis="contradiction",
         sure="likely",
         because="The table's own traces and deviations give expectation and standard error. That "
         'the noise is symmetric about zero is our reading of "small random noise"; GD\'s means '
-        "from a zero start say that theirs was not.",
+        "from a zero start say that their trials were not independent draws of such noise.",
     ),
 )
 def test_usam_and_gd_erratum_sensitivity(trial: Trial) -> None:
@@ -134,8 +134,9 @@ def test_usam_and_gd_erratum_sensitivity(trial: Trial) -> None:
     second to r^2 tr(H) / 2kd [derived]. Tolerance: four standard errors, as <g, z> is Gaussian to
     within 1/kd. The printed numbers themselves put the expectation at 3e-13 or 8e-13 (k d = 2048,
     10240) and the standard error, a tenth of the printed deviation, at 6e-10 to 9e-10. As a
-    control, GD's printed means from a zero start are above four standard errors, which symmetric
-    noise reaches from that side less than once in 1e4 times: theirs was another.
+    control, GD's printed means from a zero start are above four standard errors, which independent
+    draws of symmetric noise reach from that side less than once in 1e4 times: theirs were not
+    independent, or the noise was another.
     """
     task = spectral_images(trial.seed, 2).task(2, seed=trial.seed)
     table = table_1({"binary": task}, seed=trial.seed, runner=trial.run)

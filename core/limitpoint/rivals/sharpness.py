@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
+from limitpoint.finite_sum import Sampled
 from limitpoint.optimizers import Rule, SharpnessAware
 from limitpoint.problem import Oracle
 from limitpoint.rivals._registry import plain, rival
@@ -17,6 +18,16 @@ from limitpoint.schedules import StepSize
 def _n_sam_step_tripled(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
     tripled = StepSize(3 * step_size.initial, step_size.decay)
     return optimizers.NSAM(tripled, rho=rho)
+
+
+class _OneBatch(optimizers.NSAM):
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        if isinstance(oracle, Sampled):
+            oracle = Sampled(oracle.whole, oracle.batches[:1])
+        return super().direction(oracle, w)
+
+
+plain("one-batch", "one minibatch for ascent and descent, not one for each", "n-sam", _OneBatch)
 
 
 @rival("step-tenfold", "unnormalised SAM with the outer step ten times too long", "n-sam m-sam")

@@ -120,8 +120,8 @@ def blow_up_times(alpha: Tensor, mu: Tensor, rho: float, depth: int) -> Tensor:
 def linf_winner(alpha: Tensor, mu: Tensor, rho: float, depth: int) -> int | None:
     """j* = argmax over alpha_j > rho of mu_j (alpha_j - rho)^(L-2); None where there is none.
 
-    The limit of the predictor's direction is e_j*, and the predictor's limit is zero if there is
-    none and L is even (minor_first, the corollary of Theorem 3.2).
+    The limit of the predictor's direction is e_j*, and the predictor's limit is zero if every
+    alpha_j is below rho and L is even (minor_first, the corollary of Theorem 3.2).
     """
     strength = torch.where(alpha > rho, mu * (alpha - rho).clamp_min(0) ** (depth - 2), -torch.inf)
     best = int(strength.argmax())

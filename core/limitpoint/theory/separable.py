@@ -45,8 +45,8 @@ class HardMargin:
         sum_n alpha_n x_n x_n^T. As H w_hat = w_hat, this resonates: delta = c w_hat log t / t; the
         eigenvalues across w_hat are larger on `problems.support_simplex`. c is the sum of 1/2 (the
         step is finite), sum alpha^2 / eta (the logistic loss is not exponential), rho / eta (a
-        perturbation that vanishes with the gradient lowers the margin) and exp(-w~.x_n) / eta of
-        each example off the support, of margin at least 2. An example of margin m at the start is
+        perturbation that vanishes with the gradient lowers the margin) and m exp(-w~.x_n) / eta
+        of each example off the support, of margin m >= 2. An example of margin m at the start is
         felt after e^m / eta steps (w = log(eta t + e^w(0)) in one dimension). All are added as
         positive numbers, and doubled for what does not resonate [derived].
 
@@ -60,7 +60,7 @@ class HardMargin:
             Shape (R, 1) or (R, B).
         """
         eta = torch.as_tensor(step_size, dtype=torch.float64)
-        off = torch.exp(-self.others @ self.residual).sum()
+        off = (self.others @ self.w_hat * torch.exp(-self.others @ self.residual)).sum()
         c = 0.5 + ((self.alpha**2).sum() + torch.as_tensor(rho) + off) / eta
         delay = (start @ self.support.mT).amax(-1).exp() / eta
         steps = t.double().unsqueeze(-1)
