@@ -63,7 +63,7 @@ def margin_bounds(
     r"+ 2B^2\eta_t^2 e^{2B\eta_t} G(W_t)$.",
     hypotheses=("none: at every step, for any step size",),
     kind="inequality",
-    roles=("nsd", "signgd", "spectral"),
+    roles=("nsd", "signgd", "spectral", "ngd"),
     rivals=(
         "ascent",
         "stale",
@@ -77,7 +77,7 @@ def margin_bounds(
         "unnormalised",
     ),
 )
-def test_nsd_signgd_spectral_descent(trial: Trial) -> None:
+def test_nsd_signgd_spectral_ngd_descent(trial: Trial) -> None:
     r"""Constant, decaying and very long steps, from zero and from random starts, in six norms.
 
     The step's length and its inner product with the gradient are identities: they are what makes a
@@ -92,7 +92,7 @@ def test_nsd_signgd_spectral_descent(trial: Trial) -> None:
     lengths, decays = column(1.0, 1.0, 8.0, 2.0), column(0.0, 0.5, 0.5, 1.0)
     start, steps = starts(problem, trial.seed, len(lengths)), trial.steps(150, 2000)
     players = [("nsd", p, {"p": p}) for p in NORMS]
-    players += [("signgd", math.inf, {}), ("spectral", "spectral", {})]
+    players += [("signgd", math.inf, {}), ("spectral", "spectral", {}), ("ngd", 2.0, {})]
     for role, norm, own in players:
         schedule = StepSize(lengths / measures.reach(problem, norm), decays)
         rule = trial.optimizer(role, schedule, **own)

@@ -73,7 +73,7 @@ def test_signgd_bound(trial: Trial) -> None:
     if (t_2 > steps // 2).any():
         raise Inconclusive("G <= 1/(2n) is not reached in the first half of this horizon")
 
-    known = torch.arange(steps + 1).unsqueeze(-1) > t_2
+    known = torch.arange(steps + 1).unsqueeze(-1) >= t_2
     fall = (story.log_loss - story.log_loss_bound(gamma))[known]
     trial.at_most("log of L over its bound (21), from t_2 on", fall, 0.0, 1e-9, "rounding")
     lengths = run.integrals["step_size"].flatten(1)
@@ -182,6 +182,10 @@ def test_signgd_classes(trial: Trial) -> None:
         "ngd-rows",
         "ngd-clipped",
         "ngd-epsilon",
+        "stale",
+        "step-doubled",
+        "accelerated",
+        "unnormalised",
     ),
 )
 def test_ngd_fast(trial: Trial) -> None:
@@ -191,8 +195,10 @@ def test_ngd_fast(trial: Trial) -> None:
     [derived: KL(q_t || q_{t+1}) <= eta_hat_t (f(q_t) - f(q_{t+1})) for the dual f = |Z^T q|^2 / 2,
     which needs eta_hat <= 1 but no monotone eta_hat, as the printed theorem does]. In units of the
     reach rho, eta_hat = rho^2 eta L / |grad L|, at most 1 with the step gamma / rho^2 of the test.
+    The bounds leave room for a step twice as long, so that the step is tested first.
 
-    Tolerance 1e-9: margins up to 1e3 and sums of 1e4 terms, exact to 2^-53 of that.
+    Tolerance 1e-9: margins up to 1e3 and sums of 1e4 terms, exact to 2^-53 of that; of a step
+    1e-10, as an entry of W_t - W_{t+1} has an error of 2^-53 |W|, with |W| / eta below 1e5.
     """
     clusters, digits = problems.clusters(trial.seed), problems.digits(100)
     for data, quick in ((clusters, 5000), (digits, 2000)):
@@ -204,6 +210,10 @@ def test_ngd_fast(trial: Trial) -> None:
         story = steepest.replay(problem, run, 2.0)
         steepness = story.log_dual - story.log_loss
         where = f"{problem.name}, constant step"
+        along = steepest.progress(problem, run, 2.0) / story.step_size
+        trial.close(f"progress over eta |grad|, {where}", along, 1.0, 1e-10, "2^-53 |W| / eta")
+        length = measures.matrix_norm(run.w.diff(dim=0), 2.0, 2) / story.step_size
+        trial.close(f"length of a step over eta, {where}", length, 1.0, 1e-10, "2^-53 |W| / eta")
         rise = steepness.diff()
         trial.at_most(f"growth of log(|grad L| / L), {where}", rise, 0.0, 1e-10, "rounding")
 

@@ -131,7 +131,7 @@ class _LateSecondMoment(optimizers.Adam):
         return (1 - eta * self.decay) * w - eta * self.ratio(late, t), moments
 
 
-plain("adam-late-moment", "divided by the second moment of one step ago", "adam",
+plain("adam-late-moment", "divided by the second moment of one step ago", "adam adamw",
       _LateSecondMoment)  # fmt: skip
 
 

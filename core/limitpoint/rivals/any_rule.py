@@ -109,25 +109,26 @@ mutation(
 mutation(
     "stale",
     "the gradient is that of one step ago",
-    "gd nsd muon adam usam n-sam 1-sam sam-l2",
+    "gd ngd nsd muon adam adamw usam n-sam 1-sam sam-l2",
     _Stale.around,
 )
-mutation("schedule-late", "the step-size schedule is off by one", "nsd muon adam", _Late.around)
+mutation("schedule-late", "the step-size schedule is off by one", "nsd muon adam adamw",
+         _Late.around)  # fmt: skip
 mutation(
     "step-doubled",
     "every step is twice as long",
-    "gd signgd nsd muon adam adamw usam n-sam 1-sam sam-l2 sam-linf",
+    "gd ngd signgd nsd muon adam adamw usam n-sam 1-sam sam-l2 sam-linf",
     _TwiceAsFar.around,
 )
 mutation(
     "accelerated",
     "half of the last displacement is added (heavy ball)",
-    "gd signgd nsd muon adam usam 1-sam sam-l2 sam-linf",
+    "gd ngd signgd nsd muon adam adamw usam 1-sam sam-l2 sam-linf",
     _Accelerated.around,
 )
 mutation(
     "unnormalised",
     "the normalised step is multiplied by the gradient's norm",
-    "signgd nsd muon adam adamw",
+    "ngd signgd nsd muon adam adamw",
     _AsLongAsTheGradient.around,
 )
