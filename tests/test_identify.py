@@ -358,6 +358,19 @@ def test_the_command(capsys, tmp_path):
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+class Learning(torch.optim.SGD):
+    """Its "decay" is no weight decay."""
+
+    def __init__(self, params, lr=0.1, decay=0.1):
+        super().__init__(params, lr=lr)
+
+
+@pytest.mark.parametrize(("optimizer", "said"), [(Learning, 0), (torch.optim.AdamW, 1)])
+def test_a_weight_decay_that_is_off_is_said(optimizer, said):
+    notes = limitpoint.identify(optimizer, steps=200).notes
+    assert sum("weight decay is off" in note for note in notes) == said
+
+
 def test_json(capsys):
     assert main(["identify", "limitpoint.optimizers:SignGD", "--steps", "100", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)

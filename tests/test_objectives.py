@@ -115,6 +115,7 @@ def test_schedules():
     radius = RootRadius(gamma=gamma, beta=4.0)
     assert radius.initial == radius.at(0) == 0.25
     assert LinearStep(2.0, total=4).at(1) == 1.5
+    assert LinearStep(2.0, total=4).at(9) == 0.0
 
 
 def test_a_schedule_of_radii_replaces_rho():

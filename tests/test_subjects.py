@@ -1,10 +1,12 @@
 """Subjects: they equal limitpoint's rule where they should, and every failure is a verdict."""
 
+import random
 import resource
 import threading
 import time
 import warnings
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers, problems
+from limitpoint.claiming import Claim, Setting
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
 from limitpoint.finite_sum import random_batches
 from limitpoint.flowing import flow
@@ -215,6 +218,25 @@ class TestKinds:
         rule = Subject.from_object("gd", Matrices).factory(0.5)
         assert gap(rule, optimizers.GD(0.5), problem, 20) <= 1e-15
 
+    def test_a_closure_that_may_be_left_out_is_given_where_a_step_needs_it(self):
+        class Needs(Quiet):
+            def step(self, closure=None):
+                assert closure is not None
+                closure()
+                self.descend()
+
+        problem = logistic_problem()
+        rule = Subject.from_object("gd", Needs).factory(0.5)
+        assert gap(rule, optimizers.GD(0.5), problem, 20) <= 1e-15
+
+    def test_two_phases_are_two_methods(self):
+        class Flagged(torch.optim.SGD):
+            first_step = True
+
+        problem = logistic_problem()
+        rule = Subject.from_object("gd", Flagged).factory(0.5)
+        assert gap(rule, optimizers.GD(0.5), problem, 20) <= 1e-15
+
     def test_gradients_are_enabled_and_warnings_are_no_errors(self):
         class Warns(Quiet):
             def step(self):
@@ -242,15 +264,21 @@ class TestSettings:
         found = self.kwargs(
             "adam=torch.optim:Adam,eps=1e-4,betas=(0.1;0.2)", epsilon=0.0, beta1=0.5
         )
-        assert found == {"lr": 0.1, "eps": 1e-4, "betas": (0.1, 0.2)}
+        assert found == {"lr": 0.1, "eps": 1e-4, "betas": (0.1, 0.2), "weight_decay": 0.0}
+
+    def test_weight_decay_is_off_unless_somebody_sets_it(self):
+        assert self.kwargs("spectral=torch.optim:Muon")["weight_decay"] == 0.0
+        assert self.kwargs("spectral=torch.optim:Muon", decay=0.25)["weight_decay"] == 0.25
+        assert self.kwargs("spectral=torch.optim:Muon,weight_decay=0.1")["weight_decay"] == 0.1
 
     def test_a_partial_is_the_users_word(self):
         subject = Subject.from_object("gd", partial(torch.optim.SGD, momentum=0.5, lr=0.25))
-        assert subject.factory(1.0, momentum=0.0).kwargs == {"momentum": 0.5, "lr": 0.25}
+        assert subject.factory(1.0, momentum=0.0).kwargs["momentum"] == 0.5
+        assert subject.factory(1.0).kwargs["lr"] == 0.25
         assert subject.factory(StepSize(1.0, 0.5)).step_size == StepSize(0.25, 0.5)
 
     def test_an_argument_of_another_shape_is_not_meant(self):
-        assert self.kwargs("adam=torch.optim:Adafactor", epsilon=0.0) == {"lr": 0.1}
+        assert "eps" not in self.kwargs("adam=torch.optim:Adafactor", epsilon=0.0)
 
     def test_users_lr_is_the_first_of_the_schedule(self):
         seen = []
@@ -282,6 +310,18 @@ class TestSettings:
             Subject.from_object("gd", TwoGroups).factory(StepSize(0.4, 1.0)), logistic_problem(), 2
         )
         assert seen == [pytest.approx([0.4, 0.1]), pytest.approx([0.2, 0.05])]
+
+    def test_a_schedule_of_its_own_goes_with_the_theorems(self):
+        class Halving(torch.optim.SGD):
+            def step(self, closure=None):
+                super().step(closure)
+                self.param_groups[0]["lr"] *= 0.5
+
+        problem = logistic_problem()
+        moved = run(problem, Subject.from_object("gd", Halving).factory(0.5), 4, record=range(5)).w
+        steps = (moved[:-1] - moved[1:]) / problem.grad(moved[:-1]).tensor()
+        expected = torch.tensor([[0.5], [0.25], [0.125], [0.0625]]).double().expand_as(steps)
+        torch.testing.assert_close(steps, expected, rtol=1e-12, atol=0)
 
     def test_decaying_step_size_needs_groups(self):
         class Groupless(Quiet):
@@ -676,6 +716,31 @@ def spin(seconds, inner=None):
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         pass
+
+
+def test_chance_is_that_of_the_seed():
+    """What a subject draws is the same in each run of a claim, and nobody else's."""
+
+    class Noisy(torch.optim.SGD):
+        def step(self, closure=None):
+            super().step(closure)
+            parameter = self.param_groups[0]["params"][0]
+            with torch.no_grad():
+                parameter.add_(1e-3 * torch.randn_like(parameter) * (1 + random.random()))
+
+    def body(trial):
+        assert trial.seed in (42, 43)
+        moved = trial.run(logistic_problem(), trial.optimizer("gd"), 3).final
+        trial.close("length", moved.norm(), 0.0, 1.0, "none")
+
+    claim = Claim("own/noisy", "none", "none", (), "limit", ("gd",), (), body)
+    setting = Setting(subjects={"gd": Subject.from_object("gd", Noisy).factory})
+    before = torch.get_rng_state()
+    one, same = (claim.evaluate(setting).evidence for _ in range(2))
+    other = claim.evaluate(replace(setting, seed=43)).evidence
+    assert one == same
+    assert one[0].measured != other[0].measured
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 class TestTimeLimit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,7 +129,7 @@ class Claim:
         started = time.perf_counter()
         verdict, reason = "supported", ""
         try:
-            with single_thread():
+            with single_thread(), seeded(setting.seed):
                 self.body(trial)
         except NotApplicable as exc:
             verdict, reason = "not-applicable", str(exc)
@@ -162,6 +164,21 @@ def single_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Global generators started from a seed: a subject that draws from them does so again."""
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - theirs
+    with torch.random.fork_rng(devices=[]):
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)  # noqa: NPY002
 
 
 @dataclass(frozen=True)

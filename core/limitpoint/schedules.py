@@ -45,9 +45,14 @@ class LinearStep(StepSize):
     decay: float | Tensor = 1.0
     total: int = 1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.total < 1:
+            raise ValueError(f"a total of {self.total} steps: must be >= 1")
+
     def at(self, t: int) -> float | Tensor:
         """eta_t."""
-        return self.initial * (1 - t / self.total)
+        return self.initial * max(0.0, 1 - t / self.total)
 
 
 @dataclass(frozen=True)

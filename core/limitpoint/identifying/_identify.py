@@ -12,7 +12,7 @@ from limitpoint.identifying._courses import COURSES, Course
 from limitpoint.identifying._deciding import FAILED, Answer, Verdict, conclude, judge
 from limitpoint.identifying._following import NORMS, SHORTEST, Curves, first_step_size, follow
 from limitpoint.subjects import MEMORY, Subject
-from limitpoint.subjects._signature import Accepted
+from limitpoint.subjects._signature import Accepted, makes_rule
 
 STEPS, TIMEOUT = 20_000, 300.0
 Watch = Callable[[Course, int], None]
@@ -162,8 +162,8 @@ def _notes(subject: Subject, verdicts: dict[str, Verdict], epsilon: float | None
             f"epsilon = {epsilon:g} is above the mean |gradient|: {where}. "
             "From there on it divides by a constant, as gradient descent does"
         )
-    decay = _argument(subject, "weight_decay", "decay")
-    given = {"weight_decay", "decay"} & set(subject.kwargs)
-    if decay and not given:
+    name = "decay" if makes_rule(subject.constructor) else "weight_decay"
+    decay = _argument(subject, name)
+    if decay and name not in subject.kwargs:
         notes.append(f"weight decay is off: its default, {decay:g}, would stop ||W||")
     return notes

@@ -96,6 +96,8 @@ def max_margin(
     Source: Fan, Schmidt, Thrampoulidis 2025, arXiv 2502.04664, eq. 2.
     """
     X, y = np.asarray(X, dtype=np.float64), np.asarray(y)
+    if y.dtype.hasobject:
+        y = np.asarray(y.tolist())
     labels = (y.shape, y.dtype.str, y.tobytes())
     found = _solved(X.shape, X.tobytes(), labels, as_norm(norm), classes, tol)
     return replace(found, solution=found.solution.copy(), dual=found.dual.copy())

@@ -26,6 +26,7 @@ class Seat:
         kwargs: its arguments.
         w: the start, float64.
         as_matrix: present the parameter as (1, d) or (first, rest).
+        closure: hand a closure to `step`, even where it may be left out.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Seat:
         w: Tensor,
         *,
         as_matrix: bool = False,
+        closure: bool = False,
     ) -> None:
         shown = w.reshape(1, -1) if w.ndim < 2 else w.flatten(1)
         self.shape = w.shape
@@ -46,11 +48,14 @@ class Seat:
             # The ratios between groups are the subject's; the schedule is the theorem's.
             self.ratios = _ratios(self.groups())
         self.iterate()
-        self.two_phase = hasattr(self.optimizer, "first_step")
+        phases = (getattr(self.optimizer, name, None) for name in ("first_step", "second_step"))
+        self.two_phase = all(map(callable, phases))
         if not self.two_phase and not callable(getattr(self.optimizer, "step", None)):
             kind = type(self.optimizer).__name__
             raise SubjectFailed(f"made a {kind}, which has no step(): not an optimizer")
-        self.needs_closure = not self.two_phase and _needs_closure(self.optimizer.step)
+        self.needs_closure = not self.two_phase and _takes_closure(
+            self.optimizer.step, optional=closure
+        )
         self.idle: int | None = 0
 
     def groups(self) -> list[dict[str, Any]]:
@@ -79,14 +84,19 @@ class Seat:
             self.parameter.copy_(around.row(k).reshape(self.parameter.shape))
         self._hand_over(around, k)
         with blamed(self.where):
-            for group in self.groups():
-                group["lr"] = eta * self.ratios.get(id(group), 1.0)
+            rates = [(group, eta * self.ratios.get(id(group), 1.0)) for group in self.groups()]
+            for group, rate in rates:
+                group["lr"] = rate
             if self.two_phase:
                 self._two_steps(around, k)
             elif self.needs_closure:
                 self.optimizer.step(lambda: self._closure(around, k))
             else:
                 self.optimizer.step()
+            # What it does to its own lr is part of it, and goes with the theorem's schedule.
+            for group, rate in rates:
+                if group["lr"] != rate and eta != 0:
+                    self.ratios[id(group)] = float(group["lr"]) / eta
 
     def _hand_over(self, around: Field, k: int) -> None:
         gradient = around.gradient(k, self.iterate())
@@ -165,9 +175,10 @@ def _phase(method: Callable[..., Any]) -> None:
     method(zero_grad=True) if "zero_grad" in _parameters(method) else method()
 
 
-def _needs_closure(step: Callable[..., Any]) -> bool:
+def _takes_closure(step: Callable[..., Any], *, optional: bool) -> bool:
+    """Whether a closure is required; or, if optional, can be given at all."""
     closure = _parameters(step).get("closure")
-    return closure is not None and closure.default is Parameter.empty
+    return closure is not None and (optional or closure.default is Parameter.empty)
 
 
 def _parameters(method: Callable[..., Any]) -> Mapping[str, Parameter]:

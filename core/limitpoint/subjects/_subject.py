@@ -90,7 +90,8 @@ class Subject:
             memory: gigabytes that the process may gain in one run.
             log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones;
                 for optimizers whose theorem does not feel it.
-            settings: by limitpoint's names: beta1, beta2, epsilon, rho, momentum, decay, p, ...
+            settings: by limitpoint's names: beta1, beta2, epsilon, rho, momentum, decay, p, ... A
+                torch class's weight decay is off unless the claim or the user sets it.
 
         Raises:
             SubjectFailed: a rule's constructor raised (a torch optimizer is built in the run).
@@ -100,7 +101,7 @@ class Subject:
             own = self._accepted.filtered({"timeout": timeout, "log_loss_scale": log_loss_scale})
             rule = self._rule(schedule, own, settings, Meter(timeout, memory))
             return guarded(rule, timeout, memory)
-        names = {"lr": schedule.initial, **field_names(settings)}
+        names = {"lr": schedule.initial, **field_names({"decay": 0.0, **settings})}
         arguments = {**self._base, **self._accepted.filtered(names), **self.kwargs}
         return TorchOptimizer(
             step_size=schedule,

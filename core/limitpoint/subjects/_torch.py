@@ -24,9 +24,9 @@ from limitpoint.subjects._signature import Accepted
 class TorchOptimizer(Rule):
     """An optimizer of the field as a rule: one parameter and one optimizer per batch element.
 
-    Classes with `step()`, with `step(closure)` where the closure is required, and with the two
-    phases `first_step` and `second_step` of SAM. A class that refuses a parameter which is no
-    matrix is given it as one: (1, d), or (first, rest).
+    Classes with `step()`, with `step(closure)`, and with the two phases `first_step` and
+    `second_step` of SAM. A class that refuses a parameter which is no matrix is given it as one:
+    (1, d), or (first, rest); and one whose first step fails without a closure is given that.
 
     Args:
         step_size: set as the groups' "lr" before each step.
@@ -91,28 +91,31 @@ class TorchOptimizer(Rule):
         return torch.stack(iterates).reshape(w.shape), state
 
     def _advance(self, state: State, k: int, around: Field, eta: float) -> None:
-        """Step one seat; a first step that fails is tried again with the parameter as a matrix."""
+        """Step one seat; a first step that fails is tried in other ways."""
         seat, row = state.seats[k], around.row(k)
         try:
             seat.play(around, k, eta)
         except SubjectRaised:
-            if around.t or seat.parameter.ndim == 2:
+            other = None if around.t else self._second_try(around, k, eta)
+            if other is None:
                 raise
-            matrix = self._second_try(around, k)
-            if matrix is None or not plays(matrix, around, k, eta):
-                raise
-            state.seats[k] = seat = matrix
+            state.seats[k] = seat = other
         seat.iterate()
         gradient = around.gradient(k, row)
         seat.check_finite(gradient)
         seat.check_moving(row, gradient, eta)
 
-    def _second_try(self, around: Field, k: int) -> Seat | None:
-        arguments = self._arguments(k, around.oracle, around.w)
-        try:
-            return Seat(self.constructor, arguments, around.row(k), as_matrix=True)
-        except SubjectFailed:
-            return None
+    def _second_try(self, around: Field, k: int, eta: float) -> Seat | None:
+        """The first seat that can take the step, as a matrix, with a closure, or both."""
+        arguments, row = self._arguments(k, around.oracle, around.w), around.row(k)
+        for as_matrix, closure in ((True, False), (False, True), (True, True)):
+            try:
+                seat = Seat(self.constructor, arguments, row, as_matrix=as_matrix, closure=closure)
+            except SubjectFailed:
+                continue
+            if plays(seat, around, k, eta):
+                return seat
+        return None
 
     def _arguments(self, k: int, oracle: Oracle, w: Tensor) -> dict[str, Any]:
         return {

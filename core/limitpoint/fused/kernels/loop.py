@@ -50,7 +50,7 @@ def trajectory(
                 break
             step = eta[b] if decay[b] == 0.0 else eta[b] * float(t + 1) ** -decay[b]
             if total[b] != math.inf:
-                step *= 1.0 - t / total[b]
+                step *= max(0.0, 1.0 - t / total[b])
             sums[b, 0] += step
             column = 0
             for k in range(integrands.shape[0]):
