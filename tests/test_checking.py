@@ -1,14 +1,19 @@
 """limitpoint.check and limitpoint.parametrize_claims, as somebody's own suite would use them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 import limitpoint
 from limitpoint import UsageError, checking
+from limitpoint.claiming import Claim
 from limitpoint.cli import main
+from limitpoint.commands import check_
+from limitpoint.ledger import Keeper, Ledger
 from limitpoint.registry import all_claims
+from limitpoint.summary import tightest
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +75,40 @@ def test_the_command_shows_a_reason_as_it_is(capsys, monkeypatch):
     monkeypatch.setattr(torch.optim, "Marked", Marked, raising=False)
     assert main(["check", "gd=torch.optim:Marked"]) == 1
     assert "[/red] and [bold]" in capsys.readouterr().out
+
+
+def test_an_interrupted_check_keeps_what_it_had(tmp_path, monkeypatch):
+    first = all_claims()["usam/gd-min-distance"]
+    path = tmp_path / "ledger.json"
+
+    def stop(trial):
+        raise KeyboardInterrupt
+
+    claims = {c.id: c for c in (first, replace(first, id="usam/stopped", body=stop))}
+    monkeypatch.setattr(checking, "all_claims", lambda: claims)
+    monkeypatch.setattr(Keeper, "SHARE", 1e-9)
+    words = ["check", "gd=torch.optim:SGD", "--seeds", "1,2", "--ledger", str(path)]
+    assert main(words) == 130
+    found = Ledger.read(path)
+    assert [r["seed"] for r in found.claims] == [1, 2]
+    assert list(found.environment["sources"]) == ["gd=torch.optim:SGD"]
+
+
+def test_a_ledger_that_cannot_be_written_stops_the_check_at_its_start(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(Claim, "evaluate", None)
+    assert main(["check", "gd=torch.optim:SGD", "--ledger", str(tmp_path)]) == 2
+    assert "cannot be written (it is a folder" in capsys.readouterr().err
+
+
+def test_an_infinite_slack_stands_beside_its_verdict(capsys):
+    least = {"quantity": "b", "slack": None}
+    found = tightest({"evidence": [{"quantity": "a", "slack": 0.4}, least]})
+    assert found is least
+    base = dict.fromkeys(("reproduce", "reason"), "") | {"id": "t/a", "seed": 1}
+    check_._show([base | {"verdict": "refuted", "evidence": [least]}], "t")
+    assert "-inf" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -6,21 +6,27 @@ import pytest
 
 from limitpoint import Ledger, github
 from limitpoint.cli import main
+from limitpoint.expected import failures
 from limitpoint.gating import as_baseline, compare, expected_failures
 from limitpoint.ledger import FIELDS
 
 
-def record(claim_id="toy/a", verdict="supported", seed=42, slack=0.5, reason=""):
-    found = dict.fromkeys(FIELDS)
+def record(claim_id="toy/a", verdict="supported", seed=42, slack=0.5, reason="", **others):
+    found = dict.fromkeys(FIELDS) | {"horizon": "quick"}
     evidence = {"quantity": "margin", "slack": slack, "measured": 1.0, "expected": 1.0}
     return found | {
         "id": claim_id, "verdict": verdict, "seed": seed, "reason": reason,
-        "evidence": [evidence], "reproduce": f"pytest -k {claim_id}",
+        "evidence": [evidence], "reproduce": f"pytest -k {claim_id}", **others,
     }  # fmt: skip
 
 
-def ledger(*records):
-    return Ledger({"version": "0", "commit": "c"}, {}, list(records))
+def ledger(*records, **environment):
+    return Ledger({"version": "0", "commit": "c"}, environment, list(records))
+
+
+def told(before, after):
+    """What got worse, by claim."""
+    return [(c.id, c.what) for c in compare(before, after) if c.worse]
 
 
 @pytest.mark.parametrize(
@@ -34,12 +40,74 @@ def ledger(*records):
         ([record(), record(seed=7)], [record()], "seed 7 is in the baseline"),
         ([record(slack=0.5)], [record(slack=0.2)], "least slack 0.5 -> 0.2"),
         ([record()], [record(), record("toy/b", "refuted")], "new: refuted"),
+        (
+            [record()],
+            [record(), record(verdict="refuted", seed=3, reason="0.9 < 0.95")],
+            "seed 3, new: refuted (0.9 < 0.95)",
+        ),
+        ([record()], [record(), record(verdict="inconclusive", seed=3)], "seed 3, new: inconcl"),
+        (
+            [record(subject="gd=a:A")],
+            [record(subject="gd=a:A"), record(verdict="refuted", subject="gd=b:B")],
+            "seed 42, gd=b:B, new: refuted",
+        ),
+        ([record()], [record(slack=None)], "least slack 0.5 -> -inf"),
     ],
 )
 def test_worse(before, after, what):
     (change,) = compare(ledger(*before), ledger(*after))
     assert change.worse
     assert what in change.what
+
+
+def test_a_full_run_does_not_hide_a_quick_one_that_is_refuted():
+    after = ledger(record(verdict="refuted"), record(horizon="full"))
+    assert told(ledger(record()), after) == [("toy/a", "seed 42: supported -> refuted")]
+
+
+def test_another_horizon_is_one_line():
+    before = ledger(*(record(f"toy/{name}") for name in "abc"))
+    after = ledger(*(record(f"toy/{name}", horizon="full", slack=0.01) for name in "abc"))
+    assert told(before, after) == [("suite", "horizon quick is in the baseline and did not run")]
+
+
+def test_of_a_horizon_that_ran_each_lost_run_is_told():
+    before = ledger(record(), record("toy/b"), record("toy/b", horizon="full"))
+    after = ledger(record(horizon="full"), record("toy/b"))
+    assert told(before, after) == [
+        ("toy/a", "seed 42 is in the baseline and did not run"),
+        ("toy/b", "seed 42, horizon full is in the baseline and did not run"),
+    ]
+
+
+@pytest.mark.parametrize("verdicts", [("supported", "refuted"), ("refuted", "supported")])
+def test_the_worst_of_engines_and_devices_counts(verdicts):
+    runs = [record(verdict=v, engine=e) for v, e in zip(verdicts, ("torch", "fused"), strict=True)]
+    assert told(ledger(record()), ledger(*runs)) == [("toy/a", "seed 42: supported -> refuted")]
+    assert not told(ledger(*runs), ledger(record()))
+
+
+def test_the_least_slack_of_engines_counts():
+    runs = [record(slack=0.1, engine="torch"), record(slack=0.5, engine="fused")]
+    for order in (runs, runs[::-1]):
+        ((_, what),) = told(ledger(record()), ledger(*order))
+        assert what == "seed 42: least slack 0.5 -> 0.1 (margin)"
+
+
+def test_other_images_are_worse():
+    ((name, what),) = told(ledger(record()), ledger(record(), images="/data/cifar"))
+    assert name == "suite"
+    assert what.startswith("images: stand-ins in the baseline, /data/cifar here")
+    assert not told(ledger(record()), ledger(record(), images="stand-ins"))
+
+
+@pytest.mark.parametrize("old", [{}, {"seeded": False}], ids=["old-baseline", "new-baseline"])
+def test_a_claim_on_fixed_data_is_the_same_under_any_seed(old):
+    before = ledger(record(**old), record("toy/b"))
+    runs = [record(seed=0, seeded=False), record("toy/b", seed=0), record("toy/b")]
+    assert compare(before, ledger(*runs)) == []
+    runs[0]["verdict"] = "refuted"
+    assert told(before, ledger(*runs)) == [("toy/a", "any seed: supported -> refuted")]
 
 
 def test_the_slack_of_an_attained_bound_may_shrink_by_rounding():
@@ -102,6 +170,16 @@ def test_wrong_usage(tmp_path, capsys, words, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--write-baseline", "--write-expected"])
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys, option):
+    path = tmp_path / "l.json"
+    ledger(record()).write(path)
+    assert main(["gate", str(path), option, str(path / "out")]) == 2
+    message = f"limitpoint gate: {path / 'out'}: cannot be written (its folder is a file)\n"
+    assert capsys.readouterr().err == message
+    assert [p.name for p in tmp_path.iterdir()] == ["l.json"]
+
+
 def test_expected_failures_are_written_as_toml_with_reasons(tmp_path):
     path, out = tmp_path / "l.json", tmp_path / "expected.toml"
     ledger(record(), record("toy/b", "refuted", reason='said "no"\nthen \\ left')).write(path)
@@ -115,11 +193,28 @@ def test_expected_failures_are_written_as_toml_with_reasons(tmp_path):
 def test_github_is_told(tmp_path, capsys):
     summary = tmp_path / "summary.md"
     records = [record(), record("toy/b", "refuted", reason="50% short")]
-    github.publish(records, {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"})
+    runner = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"}
+    github.publish(records, records[1:], runner)
     assert "| toy | 1 | 1 | 0 | 0 |" in summary.read_text()
     assert "::error title=toy/b refuted::50%25 short%0Apytest -k toy/b" in capsys.readouterr().out
 
 
 def test_elsewhere_github_is_not_told(capsys):
-    github.publish([record(verdict="refuted")], {})
+    records = [record(verdict="refuted")]
+    github.publish(records, records, {})
     assert not capsys.readouterr().out
+
+
+def test_what_is_excused_is_no_error(tmp_path, capsys):
+    records = [record("toy/b", "refuted"), record("toy/c", "inconclusive"), record("toy/d")]
+    failing = failures(records, {"toy/b": "known"}, allow_inconclusive=False)
+    assert [r["id"] for r in failing] == ["toy/c"]
+    summary = tmp_path / "summary.md"
+    runner = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"}
+    github.publish(records, failing, runner)
+    out = capsys.readouterr().out
+    assert out.count("::error") == 1
+    assert "toy/c" in out
+    assert "**toy/b**" not in summary.read_text()
+    assert "1 more failed and were excused" in summary.read_text()
+    assert not failures(records, {"toy/b": "known"}, allow_inconclusive=True)

@@ -1,9 +1,13 @@
 """The pytest plugin: options, verdicts as outcomes, ledger, summary."""
 
+import errno
 import json
+import math
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +17,10 @@ import limitpoint.registry
 import limitpoint.subjects
 import limitpoint.summary  # noqa: F401
 from limitpoint.errors import UsageError
-from limitpoint.ledger import FIELDS, Ledger
+from limitpoint.ledger import FIELDS, Ledger, _commit
 from limitpoint.plugin import Options
 
+WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two-workers"])
 CLAIMS = '''
 import torch
 from limitpoint import Inconclusive, Trial, claim, problems
@@ -133,7 +138,7 @@ def test_the_ledger_has_the_schema(project):
     environment = {"python", "torch", "numpy", "cpu", "threads", "device", "images"}
     assert set(ledger["environment"]) == environment
     for record in ledger["claims"]:
-        assert tuple(name for name in record if name != "erratum") == FIELDS
+        assert tuple(name for name in record if name not in ("erratum", "seeded")) == FIELDS
         for evidence in record["evidence"]:
             shown = {"quantity", "relation", "measured", "expected", "tolerance", "slack"}
             assert shown <= set(evidence)
@@ -273,6 +278,9 @@ RECORD = dict.fromkeys(FIELDS, "") | {"seed": 1, "verdict": "supported", "eviden
         ({}, "record 0 lacks 'id'"),
         (RECORD | {"verdict": "fine"}, "has the verdict 'fine', not one of supported"),
         (RECORD | {"seed": "1"}, "has a 'seed' that is no int"),
+        (RECORD | {"seeded": 3}, "has a 'seeded' that is no bool"),
+        (RECORD | {"evidence": [{"quantity": "q", "slack": "0.1"}]}, "'slack' that is no number"),
+        (RECORD | {"evidence": [{"quantity": "q", "slack": math.nan}]}, "not a JSON document"),
         (RECORD | {"evidence": [{"slack": 1}]}, "has evidence without 'quantity' or 'slack'"),
     ],
 )
@@ -295,6 +303,20 @@ def test_expected_failures(project, monkeypatch):
     )
     result.assert_outcomes(xfailed=1, failed=1)
     result.stdout.fnmatch_lines(["*passes although expected to fail*"])
+    result.stdout.fnmatch_lines(["1 more failed and were excused*"])
+    result.stdout.no_fnmatch_line("refuted toy/wrong*")
+
+
+def test_an_expected_failure_is_no_error_of_the_runner(project, monkeypatch):
+    monkeypatch.setattr("limitpoint.plugin._check_expected", lambda expected: None)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    project.makefile(".toml", expected='["toy/wrong"]\nreason = "known"')
+    result, _ = ledger_of(
+        project, "--expected-failures", "expected.toml", "-k", "wrong or undecided"
+    )
+    result.assert_outcomes(xfailed=1, failed=1)
+    result.stdout.fnmatch_lines(["::error title=toy/undecided*"])
+    result.stdout.no_fnmatch_line("::error title=toy/wrong*")
 
 
 def test_an_interrupted_run_keeps_what_it_had(project):
@@ -373,7 +395,7 @@ def test_slow(trial: Trial) -> None:
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two-workers"])
+@WORKERS
 def test_a_run_that_was_killed_goes_on(project, workers):
     project.makepyfile(test_slow=SLOW)
     path = project.path / "ledger.json"
@@ -398,6 +420,152 @@ def seeds_once_there(path, count):
             return seeds
         time.sleep(0.02)
     raise AssertionError(f"{len(seeds)} of {count} records after two minutes")
+
+
+@WORKERS
+def test_resume_runs_again_what_failed(project, workers):
+    _, whole = ledger_of(project)
+    path = project.path / "out" / "ledger.json"
+    result, again = ledger_of(project, "--resume", path, *workers)
+    result.assert_outcomes(failed=2, deselected=0 if workers else 2)
+    assert result.ret == 1
+    assert [(r["id"], r["verdict"]) for r in again["claims"]] == [
+        (r["id"], r["verdict"]) for r in whole["claims"]
+    ]
+
+
+def test_resume_keeps_a_failure_that_does_not_run_again(project):
+    _, whole = ledger_of(project)
+    path = project.path / "out" / "ledger.json"
+    _, again = ledger_of(project, "--resume", path, "-k", "undecided")
+    assert [r["id"] for r in again["claims"]] == [r["id"] for r in whole["claims"]]
+
+
+@WORKERS
+def test_resume_with_nothing_left_is_fine(project, workers):
+    words = ("--seeds", "2", "-k", "goes-down or elsewhere")
+    ledger_of(project, *words)
+    path = project.path / "out" / "ledger.json"
+    result, again = ledger_of(project, "--resume", path, *words, *workers)
+    assert result.ret == 0
+    assert len(again["claims"]) == 2
+
+
+def test_resume_of_claims_that_are_not_there_is_no_success(project):
+    ledger_of(project, "-k", "goes-down")
+    path = project.path / "out" / "ledger.json"
+    result, _ = ledger_of(project, "--resume", path, "-k", "no-such-claim")
+    assert result.ret == 5
+
+
+FIXED = """
+from limitpoint import claim
+
+@claim("toy/fixed", source="s", statement="s", hypotheses=(), kind="limit", seeded=False)
+def test_fixed(trial):
+    trial.close("one", 1.0, 1.0, 0.1, "toy")
+"""
+
+
+def test_resume_knows_a_claim_on_fixed_data_under_any_seed(project):
+    project.makepyfile(test_fixed=FIXED)
+    _, ledger = ledger_of(project, "-k", "fixed")
+    assert [(r["seed"], r["seeded"]) for r in ledger["claims"]] == [(42, False)]
+    path = project.path / "out" / "ledger.json"
+    result, again = ledger_of(project, "-k", "fixed", "--resume", path, "--seeds", "0-9")
+    assert result.ret == 0
+    assert again["claims"] == ledger["claims"]
+
+
+def test_resume_refuses_a_subject_whose_source_has_changed(project):
+    words = ("--subject", "gd=own:Uphill,lr=0.01")
+    _, ledger = ledger_of(project, *words)
+    assert list(ledger["environment"]["sources"]) == ["gd=own:Uphill,lr=0.01"]
+    path = project.path / "out" / "ledger.json"
+    assert Options(project.parseconfig(*words, "--resume", path)).failed
+    project.makepyfile(own=OPTIMIZERS.replace("maximize=True", "maximize=False"))
+    with pytest.raises(UsageError, match=r"the source of gd=own:Uphill,lr=0\.01 has changed"):
+        Options(project.parseconfig(*words, "--resume", path))
+
+
+def test_a_subject_without_a_source_file_has_no_digest(project):
+    project.makepyfile(
+        made="""
+        from torch.optim import SGD
+        Made = type("Made", (SGD,), {"__module__": "builtins"})
+        """
+    )
+    _, ledger = ledger_of(project, "--subject", "gd=made:Made,lr=0.01")
+    assert "sources" not in ledger["environment"]
+
+
+@pytest.mark.parametrize("option", ["--ledger", "--resume"])
+def test_a_ledger_that_cannot_be_written_stops_the_run_at_its_start(project, option, monkeypatch):
+    _, ledger = ledger_of(project, "-k", "goes-down")
+    good = project.path / "out" / "ledger.json"
+    path = good / "ledger.json" if option == "--ledger" else good
+    if option == "--resume":
+        monkeypatch.setattr(Path, "touch", _full)
+    with pytest.raises(
+        UsageError, match=r"ledger\.json: cannot be written \((its folder|No space)"
+    ):
+        Options(project.parseconfig(option, path))
+    assert json.loads(good.read_text()) == ledger
+    assert list(good.parent.iterdir()) == [good]
+
+
+def _full(path):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_ledger_that_can_no_longer_be_written_is_one_line(project):
+    project.makepyfile(
+        test_aa="""
+        from pathlib import Path
+        from limitpoint import claim
+        @claim("toy/aa", source="s", statement="s", hypotheses=(), kind="limit", seeded=False)
+        def test_aa(trial):
+            Path("ledger.json").mkdir()
+            trial.close("one", 1.0, 1.0, 0.1, "toy")
+        """
+    )
+    result = project.runpytest_subprocess("--ledger", "ledger.json")
+    assert result.ret == 2
+    result.stdout.fnmatch_lines(["*Exit: ledger.json: cannot be written*"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+    assert not list(project.path.glob("*.part"))
+
+
+def test_a_repository_around_the_environment_is_not_the_commit(tmp_path):
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e", "-C", tmp_path]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "mine.py").touch()
+    (tmp_path / "installed.py").touch()
+    subprocess.run([*git, "add", "mine.py"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "m"], check=True)
+    assert len(_commit(tmp_path / "mine.py")) == 12
+    assert _commit(tmp_path / "installed.py") is None
+
+
+def test_a_conftest_may_have_a_device_of_its_own(project):
+    project.makeconftest(
+        """
+        def pytest_addoption(parser):
+            parser.addoption("--device", default="tpu")
+        """
+    )
+    project.makepyfile(
+        test_own="def test_own(request): assert request.config.getoption('--device') == 'npu'"
+    )
+    path = project.path / "ledger.json"
+    words = ("--device", "npu", "--ledger", path, "-k", "own or goes-down")
+    project.runpytest_subprocess(*words).assert_outcomes(passed=2, deselected=3)
+    assert [r["device"] for r in Ledger.read(path).claims] == ["cpu"]
+
+
+def test_workers_know_the_device(project):
+    words = ("--device", "cpu", "-k", "goes-down", "-n", "2")
+    project.runpytest_subprocess(*words).assert_outcomes(passed=1)
 
 
 def test_resume_refuses_a_ledger_of_other_images(project):

@@ -1,12 +1,16 @@
-"""Expected failures: TOML, keyed by claim id, each with a reason."""
+"""Expected failures: TOML, keyed by claim id, each with a reason; and which failures count."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from limitpoint.errors import UsageError
+from limitpoint.ledger import FAILED
+
+Record = dict[str, Any]
 
 
 def read_expected(paths: Iterable[Path]) -> dict[str, str]:
@@ -36,3 +40,23 @@ def _tables(path: Path) -> dict[str, object]:
         raise UsageError(f"expected failures {path}: cannot be read ({exc.strerror})") from None
     except ValueError as exc:  # of TOML, or of UTF-8
         raise UsageError(f"expected failures {path}: not TOML: {exc}") from None
+
+
+def failures(
+    records: Iterable[Record], expected: Collection[str], *, allow_inconclusive: bool
+) -> list[Record]:
+    """The records that fail a run: those that failed and are not excused.
+
+    Args:
+        records: of a ledger.
+        expected: ids of claims that are known to fail.
+        allow_inconclusive: whether the verdict inconclusive is excused.
+    """
+    failing = FAILED - {"inconclusive"} if allow_inconclusive else FAILED
+    return [r for r in records if r["verdict"] in failing and r["id"] not in expected]
+
+
+def count_excused(records: Sequence[Record], failing: Sequence[Record]) -> str:
+    """How many records failed and are none of the failing ones, in words; "" for none."""
+    count = sum(record["verdict"] in FAILED for record in records) - len(failing)
+    return f"{count} more failed and were excused (pytest -rxs says why)" if count else ""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import os
 import platform
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from limitpoint.errors import UsageError
 
@@ -26,11 +29,21 @@ FIELDS = (
 )  # fmt: skip
 
 
+#: Verdicts that fail a run.
+FAILED = frozenset({"refuted", "inconclusive"})
 STAND_INS = "stand-ins"
 
 
-def environment(device: str = "cpu", cifar10: Path | None = None) -> dict[str, Any]:
-    """What the numbers may depend on: python, torch, numpy, cpu, threads, device, images."""
+def environment(
+    device: str = "cpu", cifar10: Path | None = None, sources: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What the numbers may depend on: python, torch, numpy, cpu, threads, device, images, sources.
+
+    Args:
+        device: "cpu" or "cuda".
+        cifar10: the user's copy of CIFAR-10, or None for stand-ins.
+        sources: `source_digest` of each subject, by what the command line calls it.
+    """
     import torch
 
     return {
@@ -41,12 +54,24 @@ def environment(device: str = "cpu", cifar10: Path | None = None) -> dict[str, A
         "threads": 1,  # claims run single-threaded: see limitpoint.claiming.single_thread
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "images": images(cifar10),
+        **({"sources": dict(sources)} if sources else {}),
     }
 
 
 def images(cifar10: Path | None) -> str:
     """Which images the claims about images see: the user's CIFAR-10, by its path, or stand-ins."""
     return STAND_INS if cifar10 is None else str(cifar10.resolve())
+
+
+def source_digest(subject: Callable[..., Any]) -> str | None:
+    """A digest of the file that defines a class or function; None where there is no such file."""
+    try:
+        file = inspect.getsourcefile(subject)
+    except (TypeError, OSError):  # a built-in, or typed in at a prompt
+        return None
+    if file is None or not Path(file).is_file():
+        return None
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
 
 
 def _cpu_name() -> str:
@@ -67,15 +92,19 @@ def suite() -> dict[str, Any]:
     return {"version": installed, "commit": _commit()}
 
 
-def _commit() -> str | None:
-    here = Path(__file__).resolve().parent
+def _commit(file: Path = Path(__file__)) -> str | None:
+    """The commit of the repository that tracks a file: one around an environment does not."""
+    here = file.resolve()
     try:
-        found = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)
+        return _git(here.parent, "rev-parse", "--short=12", "HEAD")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     return found.stdout.strip()
 
 
@@ -90,6 +119,7 @@ def make_record(claim: Claim, setting: Setting, outcome: Outcome) -> dict[str, A
         "roles": list(claim.roles),
         "subject": _played(claim, setting),
         "seed": setting.seed,
+        "seeded": claim.seeded,
         "engine": setting.engine,
         "device": setting.device,
         "horizon": setting.horizon,
@@ -101,14 +131,14 @@ def make_record(claim: Claim, setting: Setting, outcome: Outcome) -> dict[str, A
     }
 
 
-Key = tuple[str, int, str, str, str, str | None]
+Key = tuple[str, int | None, str, str, str, str | None]
 
 
 def key_of(record: Mapping[str, Any]) -> Key:
     """What tells a record from those of other claims and settings."""
     return (
         record["id"],
-        record["seed"],
+        record["seed"] if record.get("seeded", True) else None,
         record["engine"],
         record["device"],
         record["horizon"],
@@ -118,8 +148,8 @@ def key_of(record: Mapping[str, Any]) -> Key:
 
 def key_for(claim: Claim, setting: Setting) -> Key:
     """The key of the record that a claim would have under a setting."""
-    here = setting
-    return (claim.id, here.seed, here.engine, here.device, here.horizon, _played(claim, setting))
+    here, seed = setting, setting.seed if claim.seeded else None
+    return (claim.id, seed, here.engine, here.device, here.horizon, _played(claim, setting))
 
 
 def _played(claim: Claim, setting: Setting) -> str | None:
@@ -141,12 +171,52 @@ def reproduce(claim: Claim, setting: Setting) -> str:
     return shlex.join(words)
 
 
-def write_json(document: Mapping[str, Any], path: Path) -> None:
-    """Replace a file in one step: an interruption leaves a whole document, old or new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A file in the folder of another, for as long as it takes to write it.
+
+    Raises:
+        UsageError: there is no writing there.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: cannot be written (it is a folder; give a file name)")
     part = path.with_name(path.name + f".{os.getpid()}.part")
-    part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+    except FileExistsError:
+        raise UsageError(f"{path}: cannot be written (its folder is a file)") from None
+    except OSError as exc:
+        raise UsageError(f"{path}: cannot be written ({exc.strerror})") from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError unless a file can be written there; one that is there stays as it is."""
+    with _beside(path) as part:
+        part.touch()
+
+
+def write_text(text: str, path: Path) -> None:
+    """Replace a file in one step: an interruption leaves a whole text, old or new.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    with _beside(path) as part:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+
+
+def write_json(document: Mapping[str, Any], path: Path) -> None:
+    """Replace a file with a JSON document; see `write_text`."""
+    write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", path)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"JSON has no {text}")
 
 
 def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
@@ -156,7 +226,7 @@ def read_json(path: Path, kind: str, schema: int) -> dict[str, Any]:
         UsageError: no such file, no JSON, or another schema.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as exc:
         raise UsageError(f"{kind} {path}: cannot be read ({exc.strerror})") from None
     except ValueError:
@@ -205,6 +275,9 @@ class Ledger:
         return cls(document["suite"], document["environment"], document["claims"])
 
 
+KINDS = {"id": str, "seed": int, "seeded": bool, "evidence": list, "reason": str}
+
+
 def _what_is_wrong(record: object) -> str:
     from limitpoint.claiming import VERDICTS
 
@@ -213,13 +286,15 @@ def _what_is_wrong(record: object) -> str:
     missing = [name for name in FIELDS if name not in record]
     if missing:
         return f"lacks {missing[0]!r}"
-    for name, kind in (("id", str), ("seed", int), ("evidence", list), ("reason", str)):
-        if not isinstance(record[name], kind):
+    for name, kind in KINDS.items():
+        if not isinstance(record.get(name, True), kind):
             return f"has a {name!r} that is no {kind.__name__}"
     if record["verdict"] not in VERDICTS:
         return f"has the verdict {record['verdict']!r}, not one of {', '.join(VERDICTS)}"
     if not all(isinstance(e, dict) and {"quantity", "slack"} <= set(e) for e in record["evidence"]):
         return "has evidence without 'quantity' or 'slack'"
+    if not all(isinstance(e["slack"], float | int | None) for e in record["evidence"]):
+        return "has evidence with a 'slack' that is no number"
     return ""
 
 
@@ -229,16 +304,27 @@ class Keeper:
     Args:
         ledger: may have records already.
         path: of the file.
+
+    Raises:
+        UsageError: the file cannot be written, now or later.
     """
 
     SHARE = 1 / 20
 
     def __init__(self, ledger: Ledger, path: Path) -> None:
+        check_writable(path)
         self.ledger, self.path = ledger, path
         self.due = -float("inf")
 
-    def add(self, record: dict[str, Any]) -> None:
-        """Append a record; write unless the last time was a moment ago."""
+    def add(self, record: dict[str, Any], *, instead_of: dict[str, Any] | None = None) -> None:
+        """Append a record; write unless the last time was a moment ago.
+
+        Args:
+            record: to append.
+            instead_of: one to take out.
+        """
+        if instead_of is not None:
+            self.ledger.claims.remove(instead_of)
         self.ledger.claims.append(record)
         if time.monotonic() >= self.due:
             self.flush()

@@ -7,7 +7,8 @@ a claim is collected.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 OPTIONS = pytest.StashKey["Options"]()
 DONE = "limitpoint-done"
+LEFT_OUT = "limitpoint-left-out"
+DEVICE = "limitpoint_device"  # of its own: a conftest.py may well have an option --device
 SHOWN = 2000  # characters of what a claim printed
 
 
@@ -37,7 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--subject-memory", default="4", metavar="GIGABYTES",
                     help="what the process may gain in a subject's run (default 4)")  # fmt: skip
     group.addoption("--engine", default="auto", help="auto, torch or fused (default auto)")
-    group.addoption("--device", default="cpu", help="cpu or cuda (default cpu)")
     group.addoption(
         "--seeds", default="42", metavar="SPEC", help="42, 0-19 or 1,5,7-9 (default 42)"
     )
@@ -58,6 +60,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="skip inconclusive claims instead of failing them")  # fmt: skip
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None]:
+    """Add --device, unless a conftest.py or another plugin has an option of that name."""
+    result = yield
+    groups = [parser._anonymous, *parser._groups]  # pytest has no public list of its options
+    if not any("--device" in option.names() for group in groups for option in group.options):
+        group = parser.getgroup("limitpoint")
+        group.addoption("--device", dest=DEVICE, default="cpu", help="cpu or cuda (default cpu)")
+    return result
+
+
 class Options:
     """The options, checked."""
 
@@ -70,7 +83,7 @@ class Options:
         if self.horizon not in ("quick", "full"):
             raise UsageError(f"unknown horizon {self.horizon!r}: quick or full")
         self.engine = config.getoption("--engine")
-        self.device = config.getoption("--device")
+        self.device = config.getoption(DEVICE, "cpu")
         if (self.engine, self.device) != ("auto", "cpu"):
             from limitpoint.running import check_engine
 
@@ -83,16 +96,20 @@ class Options:
             _check_expected(self.expected)
         self.subject_specs: dict[str, str] = {}
         self.subjects: dict[str, Any] = {}
+        self.sources: dict[str, str] = {}
         self._read_subjects(config.getoption("--subject"))
         self.allow_inconclusive = config.getoption("--allow-inconclusive")
         self.records: list[dict[str, Any]] = []
         self.done: set[Key] = set()
+        self.failed: dict[Key, dict[str, Any]] = {}
+        self.left_out = 0
         self._resume(config)
         self.keeper = self._keeper(config)
 
     def _read_subjects(self, specs: list[str]) -> None:
         if not specs:
             return
+        from limitpoint.ledger import source_digest
         from limitpoint.subjects import parse_subject
 
         # The pytest script, unlike python -m pytest, does not look for modules in this folder.
@@ -103,6 +120,8 @@ class Options:
                 raise UsageError(f"--subject {spec}: the role {subject.role!r} is given twice")
             self.subject_specs[subject.role] = spec
             self.subjects[subject.role] = partial(subject.factory, memory=self.memory)
+            digest = source_digest(subject.constructor)
+            self.sources |= {spec: digest} if digest else {}
 
     def _keeper(self, config: pytest.Config) -> Keeper | None:
         path = config.getoption("--ledger") or config.getoption("--resume")
@@ -110,9 +129,7 @@ class Options:
             return None
         from limitpoint.ledger import Keeper, Ledger, environment
 
-        if Path(path).is_dir():
-            raise UsageError(f"--ledger {path}: is a folder; give a file name")
-        here = environment(self.device, self.cifar10)
+        here = environment(self.device, self.cifar10, self.sources)
         return Keeper(Ledger(environment=here, claims=list(self.records)), Path(path))
 
     def _resume(self, config: pytest.Config) -> None:
@@ -122,7 +139,7 @@ class Options:
         if hasattr(config, "workerinput"):  # by now the controller may write to that file
             self.done = {tuple(key) for key in config.workerinput[DONE]}
             return
-        from limitpoint.ledger import STAND_INS, Ledger, images, key_of, suite
+        from limitpoint.ledger import FAILED, STAND_INS, Ledger, images, key_of, suite
 
         ledger = Ledger.read(Path(path))
         if ledger.suite != suite():
@@ -130,8 +147,33 @@ class Options:
         then, now = ledger.environment.get("images", STAND_INS), images(self.cifar10)
         if then != now:
             raise UsageError(f"--resume {path}: its images were {then}, now {now}: see --cifar10")
+        self._resume_sources(ledger.environment.get("sources", {}), path)
         self.records = ledger.claims
-        self.done = {key_of(record) for record in self.records}
+        self.failed = {key_of(r): r for r in self.records if r["verdict"] in FAILED}
+        self.done = {key_of(record) for record in self.records} - self.failed.keys()
+
+    def _resume_sources(self, then: dict[str, str], path: str) -> None:
+        for spec, digest in self.sources.items():
+            if then.get(spec, digest) != digest:
+                raise UsageError(f"--resume {path}: the source of {spec} has changed, start afresh")
+        self.sources = then | self.sources
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Keep a record, in place of the failure that the resumed ledger has in its stead."""
+        from limitpoint.ledger import key_of
+
+        old = self.failed.pop(key_of(record), None)
+        if old is not None:
+            self.records.remove(old)
+        self.records.append(record)
+        if self.keeper is not None:
+            self.keeper.add(record, instead_of=old)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The records that fail this run."""
+        from limitpoint.expected import failures
+
+        return failures(self.records, self.expected, allow_inconclusive=self.allow_inconclusive)
 
     def is_done(self, claim: Claim, seed: int) -> bool:
         """Whether the ledger that is resumed has this claim under this setting."""
@@ -219,9 +261,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.extra_keyword_matches.add(claim.id)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what --resume has done, and with --subject the claims about other roles."""
+    """Of what -k selects, leave out what --resume has done, and claims about no subject's role."""
     options = config.stash[OPTIONS]
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
@@ -239,7 +281,9 @@ def _wanted(item: pytest.Item, options: Options) -> bool:
     if options.subjects and not claim.about(options.subjects):
         return False
     seed: int = item.callspec.params["trial"]  # type: ignore[attr-defined]
-    return not options.is_done(claim, seed)
+    done = options.is_done(claim, seed)
+    options.left_out += done
+    return not done
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -301,6 +345,15 @@ def _end_of(text: str) -> str:
     return text if len(text) <= SHOWN else f"... {len(text) - SHOWN} characters\n{text[-SHOWN:]}"
 
 
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A ledger that can no longer be written ends the session: one line and exit code 2."""
+    try:
+        yield
+    except UsageError as exc:
+        pytest.exit(str(exc), returncode=2)
+
+
 class _Collector:
     """Gathers records in the controlling process: ledger and summary."""
 
@@ -309,24 +362,31 @@ class _Collector:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         record = getattr(report, "limitpoint", None)
-        if record is None:
-            return
-        self.options.records.append(record)
-        if self.options.keeper is not None:
-            self.options.keeper.add(record)
+        if record is not None:
+            with _writing():
+                self.options.add(record)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self.options.left_out += getattr(node, "workeroutput", {}).get(LEFT_OUT, 0)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        nothing_left = self.options.left_out and not self.options.failed
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and nothing_left:
+            session.exitstatus = pytest.ExitCode.OK
         if self.options.keeper is not None:
-            self.options.keeper.close()
+            with _writing():
+                self.options.keeper.close()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.options.records:
             from limitpoint.github import publish
             from limitpoint.summary import write_summary
 
-            write_summary(terminalreporter, self.options.records)
-            publish(self.options.records)
+            failures = self.options.failures()
+            write_summary(terminalreporter, self.options.records, failures)
+            publish(self.options.records, failures)
             if self.options.keeper is not None:
                 terminalreporter.write_line(f"ledger: {self.options.keeper.path}")
 
@@ -335,6 +395,13 @@ class _Collector:
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker what --resume has done."""
     node.workerinput[DONE] = list(node.config.stash[OPTIONS].done)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """An xdist worker tells how many claims it left out as done."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[LEFT_OUT] = session.config.stash[OPTIONS].left_out
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from limitpoint.expected import count_excused
 from limitpoint.ledger import papers
 
 COLOURS = {
@@ -23,9 +25,16 @@ Record = dict[str, Any]
 
 
 def tightest(record: Record) -> dict[str, Any] | None:
-    """The comparison with the least slack of a ledger's record."""
-    known = [e for e in record["evidence"] if e["slack"] is not None]
-    return min(known, key=lambda e: e["slack"], default=None)
+    """The comparison with the least slack of a ledger's record.
+
+    A slack of None is the least of all: minus infinity, which JSON lacks.
+    """
+    return min(record["evidence"], key=slack_of, default=None)
+
+
+def slack_of(evidence: dict[str, Any]) -> float:
+    """The slack of a comparison in a ledger."""
+    return -math.inf if evidence["slack"] is None else float(evidence["slack"])
 
 
 def verdict_table(records: Sequence[Record]) -> Table:
@@ -53,15 +62,17 @@ def verdict_table(records: Sequence[Record]) -> Table:
 
 
 def _least(records: Sequence[Record]) -> str:
-    found = [(e["slack"], r["id"]) for r in records if (e := tightest(r)) is not None]
+    found = [(slack_of(e), r["id"]) for r in records if (e := tightest(r)) is not None]
     if not found:
         return ""
     slack, claim_id = min(found)
     return f"{slack:.3f} {claim_id.partition('/')[2]}"
 
 
-def write_summary(terminal: pytest.TerminalReporter, records: Sequence[Record]) -> None:
-    """Print the table and, for each claim that failed, the reason and a command to paste."""
+def write_summary(
+    terminal: pytest.TerminalReporter, records: Sequence[Record], failures: Sequence[Record]
+) -> None:
+    """Print the table and, for each claim that fails the run, the reason and a command to paste."""
     colour = bool(getattr(terminal._tw, "hasmarkup", False))
     console = Console(
         file=sys.stdout,
@@ -72,15 +83,15 @@ def write_summary(terminal: pytest.TerminalReporter, records: Sequence[Record]) 
     terminal.ensure_newline()
     terminal.flush()
     console.print(verdict_table(records))
-    for record in records:
-        if record["verdict"] in ("refuted", "inconclusive"):
-            console.print(
-                f"[{COLOURS[record['verdict']]}]{record['verdict']}[/] {record['id']} "
-                f"(seed {record['seed']}): ",
-                end="",
-            )
-            console.print(record["reason"], markup=False, highlight=False)
-            console.print(
-                f"    {record['reproduce']}", markup=False, highlight=False, soft_wrap=True
-            )
+    for record in failures:
+        console.print(
+            f"[{COLOURS[record['verdict']]}]{record['verdict']}[/] {record['id']} "
+            f"(seed {record['seed']}): ",
+            end="",
+        )
+        console.print(record["reason"], markup=False, highlight=False)
+        console.print(f"    {record['reproduce']}", markup=False, highlight=False, soft_wrap=True)
+    excused = count_excused(records, failures)
+    if excused:
+        console.print(excused, highlight=False)
     console.file.flush()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.markup import escape
@@ -19,10 +21,10 @@ from limitpoint.commands._options import (
     silenced,
 )
 from limitpoint.errors import UsageError
-from limitpoint.ledger import Keeper, Ledger, make_record
+from limitpoint.ledger import FAILED, Keeper, Ledger, environment, make_record, source_digest
 from limitpoint.seeds import parse_seeds
 from limitpoint.subjects import TIMEOUT, Subject, parse_subject
-from limitpoint.summary import COLOURS, tightest
+from limitpoint.summary import COLOURS, slack_of, tightest
 
 HELP = "run the claims of a role against an optimizer"
 
@@ -47,9 +49,8 @@ def run(args: argparse.Namespace) -> int:
         claims = [c for c in claims_about(s.role for s in subjects) if args.keyword in c.id]
     if not claims:
         raise UsageError(f"no claim of this role has {args.keyword!r} in its id")
-    keeper = Keeper(Ledger(), args.ledger) if args.ledger else None
     records: list[Record] = []
-    with progress(hidden=args.json) as bar, silenced() as output:
+    with _kept(args.ledger, subjects) as keep, progress(hidden=args.json) as bar, silenced() as out:
         runs = [(claim, seed) for claim in claims for seed in claim.seeds(seeds)]
         task = bar.add_task("claims", total=len(runs))
         for claim, seed in runs:
@@ -59,17 +60,28 @@ def run(args: argparse.Namespace) -> int:
             )
             records.append(make_record(claim, setting, claim.evaluate(setting)))
             bar.advance(task)
-            if keeper:
-                keeper.add(records[-1])
-    if keeper:
-        keeper.close()
+            keep(records[-1])
     if args.json:
         print_json(records)
     else:
         _show(records, ", ".join(args.subject))
-    output.report()
-    failed = any(record["verdict"] in ("refuted", "inconclusive") for record in records)
-    return 1 if failed else 0
+    out.report()
+    return 1 if any(record["verdict"] in FAILED for record in records) else 0
+
+
+@contextmanager
+def _kept(path: Path | None, subjects: list[Subject]) -> Iterator[Callable[[Record], None]]:
+    """What keeps a record in the ledger, which is whole also after Ctrl-C; without a path, none."""
+    if path is None:
+        yield lambda record: None
+        return
+    digests = {subject.spec: source_digest(subject.constructor) for subject in subjects}
+    known = {spec: digest for spec, digest in digests.items() if digest}
+    keeper = Keeper(Ledger(environment=environment(sources=known)), path)
+    try:
+        yield keeper.add
+    finally:
+        keeper.close()
 
 
 def _subjects(specs: list[str]) -> list[Subject]:
@@ -91,11 +103,11 @@ def _show(records: list[Record], title: str) -> None:
             record["id"],
             str(record["seed"]),
             f"[{colour}]{record['verdict']}[/]",
-            "" if closest is None else f"{closest['slack']:.3g}",
+            "" if closest is None else f"{slack_of(closest):.3g}",
             escape(record["reason"] or (closest["quantity"] if closest else "")),
         )
     out = console()
     out.print(table)
     for record in records:
-        if record["verdict"] in ("refuted", "inconclusive"):
+        if record["verdict"] in FAILED:
             out.print(record["reproduce"], markup=False, highlight=False, soft_wrap=True)

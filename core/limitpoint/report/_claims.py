@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from limitpoint.summary import tightest
+from limitpoint.summary import slack_of, tightest
 
 Record = dict[str, Any]
 #: Worst first: what a claim is called when its seeds disagree.
@@ -98,4 +98,4 @@ def _row(claim_id: str, group: list[Record]) -> ClaimRow:
 
 def _slack(record: Record) -> float:
     closest = tightest(record)
-    return float("inf") if closest is None else float(closest["slack"])
+    return float("inf") if closest is None else slack_of(closest)
