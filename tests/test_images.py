@@ -266,6 +266,14 @@ def test_a_task_is_balanced_and_asks_for_enough(tmp_path):
         images.task(2, per_class=13, seed=1)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_there_are_digits_enough_for_table_1_at_its_full_horizon(seed):
+    digits = upscaled_digits(seed)
+    for classes, count in ((2, 72), (10, 36)):
+        train, test = digits.task(classes, count, seed=seed)
+        assert train.n == test.n == classes * count
+
+
 def test_the_stand_ins_are_seeded():
     assert np.array_equal(
         spectral_images(3, 2, 4).test.pixels, spectral_images(3, 2, 4).test.pixels

@@ -20,7 +20,7 @@ def image_sets(trial: Trial) -> Iterator[tuple[str, ImageSet, int, tuple[str, ..
         yield "CIFAR-10", read_cifar10(trial.setting.cifar10), 100, BOTH
     else:
         yield "1/f images", spectral_images(trial.seed), trial.steps(40, 100), BOTH
-        yield "digits", upscaled_digits(trial.seed), trial.steps(20, 40), ("0",)
+        yield "digits", upscaled_digits(trial.seed), trial.steps(20, 36), ("0",)
 
 
 def measured(trial: Trial, images: ImageSet, **per_class: int) -> pd.DataFrame:
