@@ -403,6 +403,8 @@ class Endless(Quiet):
 
 
 class Stubborn(Quiet):
+    """Lets nothing through once, not even what interrupts it: the limit has to ring again."""
+
     def step(self):
         for _ in range(2):
             try:

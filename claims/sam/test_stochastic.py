@@ -221,6 +221,7 @@ def check_second_moment(trial: Trial, role: str, noise_factor: Callable[[Tensor]
         "averaged",
         "perturbation-kept",
         "sam-l2",
+        "one-batch",
     ),
 )
 def test_n_sam_stochastic_moment(trial: Trial) -> None:
