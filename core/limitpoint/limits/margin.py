@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -95,29 +96,16 @@ def max_margin(
 
     Source: Fan, Schmidt, Thrampoulidis 2025, arXiv 2502.04664, eq. 2.
     """
-    X, y = np.asarray(X, dtype=np.float64), np.asarray(y)
-    if y.dtype.hasobject:
-        y = np.asarray(y.tolist())
-    labels = (y.shape, y.dtype.str, y.tobytes())
-    found = _solved(X.shape, X.tobytes(), labels, as_norm(norm), classes, tol)
+    found = _solved(pickle.dumps(constraints_of(X, y, classes)), as_norm(norm), tol)
     return replace(found, solution=found.solution.copy(), dual=found.dual.copy())
 
 
 # The same data come back: for every rival of a claim, for claims that share a problem, and, where
 # they are fixed, for every seed.
 @lru_cache(maxsize=128)
-def _solved(
-    shape: tuple[int, ...],
-    data: bytes,
-    labels: tuple[tuple[int, ...], str, bytes],
-    norm: Norm,
-    classes: int | None,
-    tol: float,
-) -> MaxMargin:
-    """See `max_margin`; all that it is a function of, by value."""
-    X = np.frombuffer(data).reshape(shape)
-    y = np.frombuffer(labels[2], dtype=labels[1]).reshape(labels[0])
-    constraints = constraints_of(X, y, classes)
+def _solved(data: bytes, norm: Norm, tol: float) -> MaxMargin:
+    """See `max_margin`; its constraints as bytes, so that equal ones are one key."""
+    constraints: Constraints = pickle.loads(data)
     solved_as: Norm = 2.0 if _is_row(constraints, norm) else norm
     refusal = Uncertified("no solver was tried")
     for solve in solvers_for(solved_as, constraints):
