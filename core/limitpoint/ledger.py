@@ -10,7 +10,7 @@ import platform
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +21,7 @@ from limitpoint.errors import UsageError
 
 if TYPE_CHECKING:
     from limitpoint.claiming import Claim, Outcome, Setting
+    from limitpoint.subjects import Subject
 
 SCHEMA = 1
 FIELDS = (
@@ -42,7 +43,7 @@ def environment(
     Args:
         device: "cpu" or "cuda".
         cifar10: the user's copy of CIFAR-10, or None for stand-ins.
-        sources: `source_digest` of each subject, by what the command line calls it.
+        sources: of `source_digests`.
     """
     import torch
 
@@ -72,6 +73,12 @@ def source_digest(subject: Callable[..., Any]) -> str | None:
     if file is None or not Path(file).is_file():
         return None
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+
+
+def source_digests(subjects: Iterable[Subject]) -> dict[str, str]:
+    """`source_digest` of each subject that has one, by what the command line calls it."""
+    found = {subject.spec: source_digest(subject.constructor) for subject in subjects}
+    return {spec: digest for spec, digest in found.items() if digest}
 
 
 def _cpu_name() -> str:

@@ -109,7 +109,7 @@ class Options:
     def _read_subjects(self, specs: list[str]) -> None:
         if not specs:
             return
-        from limitpoint.ledger import source_digest
+        from limitpoint.ledger import source_digests
         from limitpoint.subjects import parse_subject
 
         # The pytest script, unlike python -m pytest, does not look for modules in this folder.
@@ -120,8 +120,7 @@ class Options:
                 raise UsageError(f"--subject {spec}: the role {subject.role!r} is given twice")
             self.subject_specs[subject.role] = spec
             self.subjects[subject.role] = partial(subject.factory, memory=self.memory)
-            digest = source_digest(subject.constructor)
-            self.sources |= {spec: digest} if digest else {}
+            self.sources |= source_digests([subject])
 
     def _keeper(self, config: pytest.Config) -> Keeper | None:
         path = config.getoption("--ledger") or config.getoption("--resume")

@@ -21,7 +21,7 @@ from limitpoint.commands._options import (
     silenced,
 )
 from limitpoint.errors import UsageError
-from limitpoint.ledger import FAILED, Keeper, Ledger, environment, make_record, source_digest
+from limitpoint.ledger import FAILED, Keeper, Ledger, environment, make_record, source_digests
 from limitpoint.seeds import parse_seeds
 from limitpoint.subjects import TIMEOUT, Subject, parse_subject
 from limitpoint.summary import COLOURS, slack_of, tightest
@@ -75,9 +75,7 @@ def _kept(path: Path | None, subjects: list[Subject]) -> Iterator[Callable[[Reco
     if path is None:
         yield lambda record: None
         return
-    digests = {subject.spec: source_digest(subject.constructor) for subject in subjects}
-    known = {spec: digest for spec, digest in digests.items() if digest}
-    keeper = Keeper(Ledger(environment=environment(sources=known)), path)
+    keeper = Keeper(Ledger(environment=environment(sources=source_digests(subjects))), path)
     try:
         yield keeper.add
     finally:
