@@ -19,7 +19,7 @@ from rich.table import Table
 
 from bench.workloads import BATCHES, WORKLOADS, Workload
 from limitpoint import Problem, run
-from limitpoint.devices import check_device
+from limitpoint.engines.devices import check_device
 from limitpoint.errors import UsageError
 from limitpoint.ledger import environment
 

@@ -27,7 +27,7 @@ from rich.table import Table
 from bench.workloads import ADAM, WORKLOADS, diagonal, multiclass
 from limitpoint import Problem, run
 from limitpoint.optimizers import Rule
-from limitpoint.problem import stack
+from limitpoint.problems.problem import stack
 
 ROUNDS = 5
 Call = Callable[[], object]

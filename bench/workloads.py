@@ -10,7 +10,7 @@ import torch
 
 from limitpoint import Problem, losses, models, optimizers, problems
 from limitpoint.optimizers import Rule
-from limitpoint.problem import stack
+from limitpoint.problems.problem import stack
 
 BATCHES = (1, 32, 256)
 

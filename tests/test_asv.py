@@ -16,7 +16,7 @@ import torch
 from asv.config import Config
 from asv_runner.discovery import disc_benchmarks
 
-from limitpoint.evidence import at_least
+from limitpoint.judgement.evidence import at_least
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "limitpoint_asv"

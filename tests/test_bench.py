@@ -57,7 +57,7 @@ PEAK = """
 import resource, sys
 from limitpoint import problems, run, optimizers
 from limitpoint.optimizers import Stochastic
-from limitpoint.trajectory import log_grid
+from limitpoint.engines.trajectory import log_grid
 
 problem = problems.sparse_regression(0)
 rule = optimizers.OneSAM(1e-3, rho=0.01)

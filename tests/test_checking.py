@@ -8,12 +8,12 @@ import torch
 
 import limitpoint
 from limitpoint import UsageError, checking
-from limitpoint.claiming import Claim
 from limitpoint.cli import main
 from limitpoint.commands import check_
+from limitpoint.judgement.claim import Claim
+from limitpoint.judgement.registry import all_claims
 from limitpoint.ledger import Keeper, Ledger
-from limitpoint.registry import all_claims
-from limitpoint.summary import tightest
+from limitpoint.views.terminal import tightest
 
 
 @pytest.fixture(autouse=True)

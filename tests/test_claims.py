@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from limitpoint import all_claims
-from limitpoint.registry import claims_folder
+from limitpoint.judgement.registry import claims_folder
 from limitpoint.rivals import RIVALS
 
 CLAIMS = list(all_claims().values())

@@ -30,17 +30,17 @@ from limitpoint import (
     problems,
     run,
 )
-from limitpoint.devices import Move
-from limitpoint.finite_sum import random_batches
+from limitpoint.engines.devices import Move
+from limitpoint.engines.trajectory import Trajectory
 from limitpoint.optimizers.stochastic import Stochastic
+from limitpoint.problems.finite_sum import random_batches
 from limitpoint.subjects import Subject
-from limitpoint.trajectory import Trajectory
 
 GPU = torch.cuda.is_available()
 CUDA = torch.device("cuda", 0)
 TRITON = importlib.util.find_spec("triton") is not None
 ROOT = Path(__file__).resolve().parent.parent
-KERNELS = "limitpoint.cuda.kernels"
+KERNELS = "limitpoint.engines.gpu.kernels"
 #: Enough for every rule to have used what it keeps.
 STEPS = 3
 

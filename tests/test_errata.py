@@ -8,7 +8,7 @@ import pytest
 from limitpoint import Claim, Erratum, Setting, UsageError, all_claims
 from limitpoint.cli import main
 from limitpoint.commands import errata_
-from limitpoint.erratum import BASES, SIDES, SURENESS
+from limitpoint.judgement.erratum import BASES, SIDES, SURENESS
 from limitpoint.ledger import make_record
 
 ERRATA = [claim for claim in all_claims().values() if claim.kind == "erratum"]

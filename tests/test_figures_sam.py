@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from limitpoint.figures import FIGURES
+from limitpoint.views.figures import FIGURES
 
 
 def series(ax):

@@ -26,11 +26,11 @@ from limitpoint import (
     problems,
     run,
 )
-from limitpoint.fused import _registry
+from limitpoint.engines.cpu import _registry
 from limitpoint.optimizers import Rule
+from limitpoint.optimizers.roles import ROLES
 from limitpoint.optimizers.stochastic import Stochastic
 from limitpoint.rivals import RIVALS
-from limitpoint.roles import ROLES
 
 
 def gap(problem: Problem, rule: Rule, steps: int) -> float:
@@ -174,9 +174,9 @@ def test_no_rival_is_replaced_by_the_right_rule(rival):
 
 
 PERTURBED = """
-from limitpoint.fused.kernels._link import inline, kernel
-from limitpoint.fused.kernels.losses import residual_slopes
-from limitpoint.fused.kernels.rules import gd
+from limitpoint.engines.cpu.kernels._link import inline, kernel
+from limitpoint.engines.cpu.kernels.losses import residual_slopes
+from limitpoint.engines.cpu.kernels.rules import gd
 
 @kernel
 def longer_step(task, w, t, eta, settings, memory, work):
@@ -350,7 +350,7 @@ def test_a_second_process_finds_the_compiled_code(tmp_path):
 
 
 def test_runs_without_a_folder_to_keep_code_in(tmp_path, monkeypatch):
-    from limitpoint.fused import _build
+    from limitpoint.engines.cpu import _build
 
     monkeypatch.setattr(_build, "_roots", lambda: iter([tmp_path / "file" / "below"]))
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
@@ -360,7 +360,7 @@ def test_runs_without_a_folder_to_keep_code_in(tmp_path, monkeypatch):
 
 
 def test_exponential_is_exact_to_an_ulp():
-    from limitpoint.fused.kernels._maths import exp
+    from limitpoint.engines.cpu.kernels._maths import exp
 
     x = np.concatenate([np.linspace(-700, 700, 501), [0.0, -math.inf, -800.0, 800.0]])
     found = np.array([exp(value) for value in x])

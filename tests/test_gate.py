@@ -6,9 +6,9 @@ import pytest
 
 from limitpoint import Ledger, github
 from limitpoint.cli import main
-from limitpoint.expected import failures
-from limitpoint.gating import as_baseline, compare, expected_failures
 from limitpoint.ledger import FIELDS
+from limitpoint.ledger.expected import failures
+from limitpoint.ledger.gate import as_baseline, compare, expected_failures
 
 
 def record(claim_id="toy/a", verdict="supported", seed=42, slack=0.5, reason="", **others):

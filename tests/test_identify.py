@@ -12,10 +12,10 @@ import torch
 import limitpoint
 from limitpoint import UsageError, identifying, limits, optimizers, problems
 from limitpoint.cli import main
-from limitpoint.identifying import COURSES, NORMS, Curves, Verdict, conclude, judge, sparkline
-from limitpoint.identifying._courses import LogLoss
-from limitpoint.identifying._deciding import APART, SURE
-from limitpoint.measures import normalised_margin
+from limitpoint.identification import COURSES, NORMS, Curves, Verdict, conclude, judge, sparkline
+from limitpoint.identification._courses import LogLoss
+from limitpoint.identification._deciding import APART, SURE
+from limitpoint.theory.measures import normalised_margin
 
 FAR_APART = problems.far_apart()
 DIGESTS = ("1bfbf17cebf11a29", "8efd13d077a14428", "e342f152ebbe7828")

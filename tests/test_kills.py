@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from limitpoint import Setting, all_claims
-from limitpoint.mutants import fight, named_pairs
 from limitpoint.rivals import RIVALS
+from limitpoint.rivals.matrix import fight, named_pairs
 
 CLAIMS = list(all_claims().values())
 PAIRS = named_pairs(CLAIMS)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limitpoint.limits import Uncertified, min_distance_interpolator
+from limitpoint.theory.limits import Uncertified, min_distance_interpolator
 
 
 def test_projects_the_start_onto_a_line():

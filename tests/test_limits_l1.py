@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limitpoint import problems
-from limitpoint.limits import Uncertified, min_l1_interpolator
+from limitpoint.theory.limits import Uncertified, min_l1_interpolator
 
 
 def test_takes_the_largest_entry_of_one_equation():

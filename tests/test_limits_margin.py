@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limitpoint.limits import (
+from limitpoint.theory.limits import (
     NotSeparable,
     Uncertified,
     certify_max_margin,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from limitpoint.limits import (
+from limitpoint.theory.limits import (
     Uncertified,
     hyperbolic_entropy,
     hyperbolic_entropy_conjugate,
@@ -14,7 +14,7 @@ from limitpoint.limits import (
     min_distance_interpolator,
     min_potential_interpolator,
 )
-from limitpoint.limits import potential as potential_module
+from limitpoint.theory.limits import potential as potential_module
 
 ALPHAS = [1e-6, 1e-4, 1e-2, 1.0, 1e2]
 

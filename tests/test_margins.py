@@ -3,7 +3,7 @@ import json
 import pytest
 
 from limitpoint.cli import main
-from limitpoint.tables.margins import contenders, data, margins
+from limitpoint.views.tables.margins import contenders, data, margins
 
 
 @pytest.fixture(scope="module")

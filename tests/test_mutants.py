@@ -11,10 +11,18 @@ import pytest
 
 from limitpoint import Setting, Trial, UsageError, all_claims, claim, mutants, problems
 from limitpoint.cli import main
-from limitpoint.figures.kill_matrix import kill_matrix as draw
-from limitpoint.mutants import Duel, Matrix, all_pairs, fight, kill_matrix, named_pairs, strength
 from limitpoint.optimizers import GD, USAM
 from limitpoint.rivals import RIVALS, Rival, build
+from limitpoint.rivals.matrix import (
+    Duel,
+    Matrix,
+    all_pairs,
+    fight,
+    kill_matrix,
+    named_pairs,
+    strength,
+)
+from limitpoint.views.figures.kill_matrix import kill_matrix as draw
 
 EXACT = "usam/exact-dynamics"
 

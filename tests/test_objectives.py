@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from limitpoint import LinearStep, PolyakLojasiewiczStep, RootRadius, StepSize, finite_sum, problems
+from limitpoint.engines.run import run
 from limitpoint.errors import NotApplicable
-from limitpoint.losses import Logistic
-from limitpoint.models import Linear
 from limitpoint.optimizers import MSAM, NSAM, Adam, Minibatch
-from limitpoint.problem import Problem
 from limitpoint.problems import objectives
-from limitpoint.running import run
+from limitpoint.problems.losses import Logistic
+from limitpoint.problems.models import Linear
+from limitpoint.problems.problem import Problem
 from limitpoint.theory import sharpness as sharp
 
 SHIFT = torch.linspace(-1, 1, 3, dtype=torch.float64)

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 # pytester forgets what an inner session imports, and C extensions load but once: load them here.
-import limitpoint.registry
+import limitpoint.judgement.registry
 import limitpoint.subjects
-import limitpoint.summary  # noqa: F401
+import limitpoint.views.terminal  # noqa: F401
 from limitpoint.errors import UsageError
 from limitpoint.ledger import FIELDS, Ledger, _commit
 from limitpoint.plugin import Options

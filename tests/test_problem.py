@@ -7,8 +7,8 @@ import torch
 from torch.autograd.functional import jacobian
 
 from limitpoint import Problem, losses, models, problems
+from limitpoint.numerics.scaled import tensor
 from limitpoint.problems.images import spectral_images, upscaled_digits
-from limitpoint.scaled import tensor
 
 BINARY = (losses.Logistic(), losses.Exponential(mean=True), losses.Probit())
 FINITE_ROOT = (losses.Squared(), losses.Squared(mean=True, factor=0.5), losses.PseudoHuber(0.7))

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from limitpoint import Ledger, UsageError, all_claims
 from limitpoint.cli import main
-from limitpoint.figures import FIGURES
 from limitpoint.ledger import FIELDS
-from limitpoint.mutants import Duel, Matrix
-from limitpoint.report import render
-from limitpoint.report._figures import read_figures
-from limitpoint.report.page import mathematics
+from limitpoint.rivals.matrix import Duel, Matrix
+from limitpoint.views.figures import FIGURES
+from limitpoint.views.report import render
+from limitpoint.views.report._figures import read_figures
+from limitpoint.views.report.page import mathematics
 
 
 def record(claim_id="usam/one", verdict="supported", seed=0, slack=0.5, **more):

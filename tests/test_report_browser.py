@@ -12,9 +12,9 @@ from matplotlib.image import imread
 
 from limitpoint import Ledger, Setting, all_claims
 from limitpoint.ledger import FIELDS
-from limitpoint.mutants import Duel, Matrix, named_pairs
-from limitpoint.report import render
-from limitpoint.report._figures import read_figures
+from limitpoint.rivals.matrix import Duel, Matrix, named_pairs
+from limitpoint.views.report import render
+from limitpoint.views.report._figures import read_figures
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next((found for name in NAMES if (found := shutil.which(name))), None)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from limitpoint import StepSize, SubjectFailed, UsageError, problems, run, stack
+from limitpoint.engines.trajectory import log_grid
 from limitpoint.optimizers import GD, Adam, OneSAM
-from limitpoint.trajectory import log_grid
 
 
 def test_log_grid_has_both_ends_and_no_repeats():

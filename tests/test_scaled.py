@@ -12,9 +12,14 @@ from mpmath import mpf
 
 from limitpoint import Problem, StepSize, limits, optimizers, problems, scaled
 from limitpoint import run as run_any
-from limitpoint.losses import CrossEntropy, MulticlassExponential, PairLogLoss, log_softplus
-from limitpoint.problem import Objective
-from limitpoint.scaled import Scaled
+from limitpoint.numerics.scaled import Scaled
+from limitpoint.problems.losses import (
+    CrossEntropy,
+    MulticlassExponential,
+    PairLogLoss,
+    log_softplus,
+)
+from limitpoint.problems.problem import Objective
 
 EPS = 2.0**-52
 # One slow first call, of torch or of mpmath, is no failure.

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from limitpoint import StepSize, limits, measures, problems, run
-from limitpoint.figures import FIGURES
+from limitpoint.numerics.scaled import tensor
 from limitpoint.optimizers import Muon, SignGD, SpectralDescent
 from limitpoint.optimizers.muon import newton_schulz
-from limitpoint.scaled import tensor
 from limitpoint.theory import steepest
+from limitpoint.views.figures import FIGURES
 
 NORMS = (1.0, 1.5, 2.0, math.inf, "spectral", "nuclear")
 

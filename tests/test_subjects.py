@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers, problems
-from limitpoint.claiming import Claim, Setting
+from limitpoint.engines.flow import flow
+from limitpoint.engines.run import run
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
-from limitpoint.finite_sum import random_batches
-from limitpoint.flowing import flow
-from limitpoint.losses import CrossEntropy, Exponential, Logistic
-from limitpoint.models import Linear, MulticlassLinear
-from limitpoint.problem import Problem, stack
-from limitpoint.running import run
-from limitpoint.schedules import StepSize
+from limitpoint.judgement.claim import Claim, Setting
+from limitpoint.optimizers.schedules import StepSize
+from limitpoint.problems.finite_sum import random_batches
+from limitpoint.problems.losses import CrossEntropy, Exponential, Logistic
+from limitpoint.problems.models import Linear, MulticlassLinear
+from limitpoint.problems.problem import Problem, stack
 from limitpoint.subjects import Subject, TorchOptimizer, _meter, parse_subject, time_limit
 
 

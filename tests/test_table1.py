@@ -11,9 +11,9 @@ from torch.autograd.functional import hessian
 
 from limitpoint import measures, problems
 from limitpoint.cli import main
-from limitpoint.figures import FIGURES
 from limitpoint.problems.images import spectral_images
-from limitpoint.tables.table1 import COLUMNS, INDEX, NOISE, printed, table_1
+from limitpoint.views.figures import FIGURES
+from limitpoint.views.tables.table1 import COLUMNS, INDEX, NOISE, printed, table_1
 
 
 @pytest.fixture(scope="module")

@@ -8,4 +8,4 @@ from contextlib import suppress
 
 with suppress(ImportError):
     # asv loads this package once and forks it for each benchmark.
-    import limitpoint.fused  # noqa: F401
+    import limitpoint.engines.cpu  # noqa: F401

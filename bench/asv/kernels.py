@@ -24,7 +24,7 @@ def _problems(make: Any, count: int) -> Any:
 
 
 def _rule(role: str, step_size: float, settings: dict[str, Any]) -> Any:
-    from limitpoint.roles import ROLES
+    from limitpoint.optimizers.roles import ROLES
 
     return ROLES[role](step_size=step_size, **settings)
 

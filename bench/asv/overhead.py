@@ -39,7 +39,7 @@ class Collection:
     def setup(self) -> None:
         """Find the claims."""
         with skipped_where_missing():
-            from limitpoint.registry import claims_folder
+            from limitpoint.judgement.registry import claims_folder
 
             command = ["-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider"]
             self.command = [sys.executable, *command, "--import-mode=importlib", claims_folder()]
@@ -86,7 +86,7 @@ class Run:
             from limitpoint import optimizers, problems, run
 
             if engine == "fused":
-                from limitpoint.fused import plan  # noqa: F401 - a commit may not have it
+                from limitpoint.engines.cpu import plan  # noqa: F401 - a commit may not have it
 
             self.run = partial(run, problems.one_equation(), optimizers.GD(1e-3), 1, engine=engine)
             self.run()

@@ -20,10 +20,10 @@ from limitpoint import (
     problems,
     stack,
 )
+from limitpoint.engines.trajectory import log_grid
 from limitpoint.optimizers import Rule
 from limitpoint.subjects import TorchOptimizer, own_setting
 from limitpoint.theory import moments
-from limitpoint.trajectory import log_grid
 
 # Adam of (3a)-(3c). With beta2 = .99 and more the loss may not fall faster than beta2^(t/2), and
 # the margin is held back by that long after this horizon.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import Problem, Trial, claim, losses, problems
-from limitpoint.models import DiagonalDifference, Linear
+from limitpoint.problems.models import DiagonalDifference, Linear
 from limitpoint.theory import sharpness
 
 N, D = 16, 40

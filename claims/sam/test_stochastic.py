@@ -18,8 +18,8 @@ from limitpoint import (
     problems,
     worst_case,
 )
-from limitpoint.finite_sum import FiniteSum
 from limitpoint.optimizers import Minibatch, Rule
+from limitpoint.problems.finite_sum import FiniteSum
 from limitpoint.theory import descent
 
 BATCH = 2

@@ -9,7 +9,7 @@ from torch import Tensor
 from limitpoint import Erratum, Problem, Trial, claim, problems
 from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import ImageSet, spectral_images, upscaled_digits
-from limitpoint.tables.table1 import RADII, STEP_SIZE, TRIALS, printed, table_1
+from limitpoint.views.tables.table1 import RADII, STEP_SIZE, TRIALS, printed, table_1
 
 BOTH = ("0", "random")
 

@@ -18,7 +18,7 @@ import pytest
 from limitpoint.errors import UsageError
 
 if TYPE_CHECKING:
-    from limitpoint.claiming import Claim, Outcome, Setting
+    from limitpoint.judgement.claim import Claim, Outcome, Setting
     from limitpoint.ledger import Keeper, Key
 
 OPTIONS = pytest.StashKey["Options"]()
@@ -75,8 +75,8 @@ class Options:
     """The options, checked."""
 
     def __init__(self, config: pytest.Config) -> None:
-        from limitpoint.expected import read_expected
-        from limitpoint.seeds import parse_seeds
+        from limitpoint.judgement.seeds import parse_seeds
+        from limitpoint.ledger.expected import read_expected
 
         self.seeds = parse_seeds(config.getoption("--seeds"))
         self.horizon = config.getoption("--horizon")
@@ -85,7 +85,7 @@ class Options:
         self.engine = config.getoption("--engine")
         self.device = config.getoption(DEVICE, "cpu")
         if (self.engine, self.device) != ("auto", "cpu"):
-            from limitpoint.running import check_engine
+            from limitpoint.engines.run import check_engine
 
             check_engine(self.engine, self.device)
         self.cifar10 = _cifar10(config.getoption("--cifar10"))
@@ -170,7 +170,7 @@ class Options:
 
     def failures(self) -> list[dict[str, Any]]:
         """The records that fail this run."""
-        from limitpoint.expected import failures
+        from limitpoint.ledger.expected import failures
 
         return failures(self.records, self.expected, allow_inconclusive=self.allow_inconclusive)
 
@@ -184,7 +184,7 @@ class Options:
 
     def setting(self, seed: int) -> Setting:
         """The setting of one claim."""
-        from limitpoint.claiming import Setting
+        from limitpoint.judgement.claim import Setting
 
         return Setting(
             seed=seed,
@@ -219,7 +219,7 @@ def _positive(config: pytest.Config, option: str, unit: str) -> float:
 
 
 def _check_expected(expected: dict[str, str]) -> None:
-    from limitpoint.registry import all_claims
+    from limitpoint.judgement.registry import all_claims
 
     unknown = [claim_id for claim_id in expected if claim_id not in all_claims()]
     if unknown:
@@ -248,7 +248,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def trial(request: pytest.FixtureRequest) -> int:
-    """The seed; the plugin turns it into a `limitpoint.claiming.Trial` when it runs the claim."""
+    """The seed; the plugin makes a `limitpoint.Trial` of it when it runs the claim."""
     seed: int = request.param
     return seed
 
@@ -380,8 +380,8 @@ class _Collector:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.options.records:
-            from limitpoint.github import publish
-            from limitpoint.summary import write_summary
+            from limitpoint.views.github import publish
+            from limitpoint.views.terminal import write_summary
 
             failures = self.options.failures()
             write_summary(terminalreporter, self.options.records, failures)

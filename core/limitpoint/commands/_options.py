@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from limitpoint.claiming import Claim
 from limitpoint.errors import UsageError
-from limitpoint.registry import all_claims
+from limitpoint.judgement.claim import Claim
+from limitpoint.judgement.registry import all_claims
 from limitpoint.subjects import MEMORY
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from limitpoint.checking import Record, claims_about, setting_for
 from limitpoint.commands._options import (
     add_json,
     add_limits,
@@ -21,10 +20,11 @@ from limitpoint.commands._options import (
     silenced,
 )
 from limitpoint.errors import UsageError
+from limitpoint.judgement.check import Record, claims_about, setting_for
+from limitpoint.judgement.seeds import parse_seeds
 from limitpoint.ledger import FAILED, Keeper, Ledger, environment, make_record, source_digests
-from limitpoint.seeds import parse_seeds
 from limitpoint.subjects import TIMEOUT, Subject, parse_subject
-from limitpoint.summary import COLOURS, slack_of, tightest
+from limitpoint.views.terminal import COLOURS, slack_of, tightest
 
 HELP = "run the claims of a role against an optimizer"
 

@@ -12,12 +12,12 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from limitpoint.claiming import Claim, Outcome, Setting
 from limitpoint.commands._options import add_json, add_selection, console, print_json, selected
-from limitpoint.erratum import BASES, SURENESS, Erratum
 from limitpoint.errors import UsageError
-from limitpoint.evidence import Evidence
-from limitpoint.summary import COLOURS
+from limitpoint.judgement.claim import Claim, Outcome, Setting
+from limitpoint.judgement.erratum import BASES, SURENESS, Erratum
+from limitpoint.judgement.evidence import Evidence
+from limitpoint.views.terminal import COLOURS
 
 HELP = "print the errata of the papers, each with its counterexample"
 SIDE_COLOURS = {"printed": "red", "corrected": "green"}

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from limitpoint.commands._options import console
 from limitpoint.errors import UsageError
-from limitpoint.figures import FIGURES
+from limitpoint.views.figures import FIGURES
 
 HELP = "draw the figures of the papers"
 

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from limitpoint.commands._options import add_json, console, print_json
 from limitpoint.errors import UsageError
-from limitpoint.gating import Change, as_baseline, compare, write_expected
 from limitpoint.ledger import Ledger
+from limitpoint.ledger.gate import Change, as_baseline, compare, write_expected
 
 HELP = "compare a ledger with a baseline"
 

@@ -19,7 +19,7 @@ from limitpoint.commands._options import (
     silenced,
 )
 from limitpoint.errors import UsageError
-from limitpoint.identifying import (
+from limitpoint.identification import (
     COURSES,
     NORMS,
     STEPS,

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from limitpoint.commands._options import add_json, console, positive_integer, print_json
-from limitpoint.tables.margins import contenders, data, margins
+from limitpoint.views.tables.margins import contenders, data, margins
 
 HELP = "print which margin each optimizer maximises, by norm"
 

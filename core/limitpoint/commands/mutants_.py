@@ -14,10 +14,10 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from limitpoint.claiming import Setting
 from limitpoint.commands._options import add_selection, console, selected
 from limitpoint.errors import UsageError
-from limitpoint.mutants import Duel, Matrix, all_pairs, kill_matrix, named_pairs, processes
+from limitpoint.judgement.claim import Setting
+from limitpoint.rivals.matrix import Duel, Matrix, all_pairs, kill_matrix, named_pairs, processes
 
 HELP = "print the kill matrix: claims against rivals"
 MARKS = {
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(matrix, reasons=args.reasons)
     if args.figure is not None:
-        from limitpoint.figures.kill_matrix import kill_matrix as draw
+        from limitpoint.views.figures.kill_matrix import kill_matrix as draw
 
         args.figure.parent.mkdir(parents=True, exist_ok=True)
         draw(matrix).savefig(args.figure, dpi=150)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from limitpoint.errors import UsageError
 from limitpoint.ledger import Ledger
-from limitpoint.report import write_report
+from limitpoint.views.report import write_report
 
 HELP = "write the report page of a ledger"
 

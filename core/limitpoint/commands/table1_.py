@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from limitpoint.commands._options import add_json, console, positive_integer
+from limitpoint.engines.run import run as run_rule
+from limitpoint.engines.trajectory import Trajectory
 from limitpoint.errors import UsageError
 from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import ImageSet, spectral_images
-from limitpoint.running import run as run_rule
-from limitpoint.tables.table1 import CLASSES, COLUMNS, INDEX, STEPS, compared, rules, tasks_of
-from limitpoint.trajectory import Trajectory
+from limitpoint.views.tables.table1 import CLASSES, COLUMNS, INDEX, STEPS, compared, rules, tasks_of
 
 HELP = "measure Table 1 of the USAM report beside the printed one"
 TITLES = {

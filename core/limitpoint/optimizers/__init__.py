@@ -1,11 +1,11 @@
 """Update rules, one a file, written as the papers write them, over a gradient oracle."""
 
-from limitpoint.optimizers._rule import Memoryless, Rule
 from limitpoint.optimizers.adam import Adam, Moments
 from limitpoint.optimizers.gd import GD
 from limitpoint.optimizers.minibatch import Minibatch
 from limitpoint.optimizers.momentum import Momentum
 from limitpoint.optimizers.muon import Muon
+from limitpoint.optimizers.rule import Memoryless, Rule
 from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
 from limitpoint.optimizers.steepest_descent import (
     NGD,

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from limitpoint.optimizers._rule import Rule, check_range
-from limitpoint.problem import Oracle
-from limitpoint.scaled import Scaled, Value, rescaled, safe_ratio, sqrt, square
+from limitpoint.numerics.scaled import Scaled, Value, rescaled, safe_ratio, sqrt, square
+from limitpoint.optimizers.rule import Rule, check_range
+from limitpoint.problems.problem import Oracle
 
 
 class Moments(NamedTuple):

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from limitpoint.optimizers._rule import Memoryless
-from limitpoint.problem import Oracle
-from limitpoint.scaled import Value
+from limitpoint.numerics.scaled import Value
+from limitpoint.optimizers.rule import Memoryless
+from limitpoint.problems.problem import Oracle
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from limitpoint.errors import NotApplicable
-from limitpoint.finite_sum import FiniteSum, Sampled
-from limitpoint.optimizers._rule import Memoryless, Rule
-from limitpoint.problem import Oracle
+from limitpoint.optimizers.rule import Memoryless, Rule
+from limitpoint.problems.finite_sum import FiniteSum, Sampled
+from limitpoint.problems.problem import Oracle
 
 
 class Minibatch(Rule):

@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
-from limitpoint.optimizers._rule import Rule, check_range
-from limitpoint.problem import Oracle
-from limitpoint.scaled import Value, rescaled, tensor
+from limitpoint.numerics.scaled import Value, rescaled, tensor
+from limitpoint.optimizers.rule import Rule, check_range
+from limitpoint.problems.problem import Oracle
 
 
 @dataclass(frozen=True, eq=False)

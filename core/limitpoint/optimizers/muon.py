@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.optimizers._rule import Rule, check_range
+from limitpoint.numerics.scaled import Value, rescaled
+from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.optimizers.steepest_descent import matrix_direction, polar_factor
-from limitpoint.problem import Oracle
-from limitpoint.scaled import Value, rescaled
+from limitpoint.problems.problem import Oracle
 
 # Coefficients of Jordan et al. 2024: they trade an exact limit for a steep start.
 _QUINTIC = (3.4445, -4.7750, 2.0315)

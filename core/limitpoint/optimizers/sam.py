@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.optimizers._rule import Memoryless
-from limitpoint.problem import Oracle
-from limitpoint.scaled import Value, mean, safe_ratio, sign, tensor
-from limitpoint.schedules import StepSize
+from limitpoint.numerics.scaled import Value, mean, safe_ratio, sign, tensor
+from limitpoint.optimizers.rule import Memoryless
+from limitpoint.optimizers.schedules import StepSize
+from limitpoint.problems.problem import Oracle
 
 
 @dataclass(frozen=True, eq=False)

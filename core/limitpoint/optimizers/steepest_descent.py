@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from limitpoint.optimizers._rule import Memoryless, check_range
-from limitpoint.problem import Oracle
-from limitpoint.scaled import Scaled, Value, safe_ratio, sign
+from limitpoint.numerics.scaled import Scaled, Value, safe_ratio, sign
+from limitpoint.optimizers.rule import Memoryless, check_range
+from limitpoint.problems.problem import Oracle
 
 
 @dataclass(frozen=True, eq=False)

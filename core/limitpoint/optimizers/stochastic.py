@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint.optimizers._rule import Rule
-from limitpoint.problem import Oracle, Problem
-from limitpoint.scaled import Value
+from limitpoint.numerics.scaled import Value
+from limitpoint.optimizers.rule import Rule
+from limitpoint.problems.problem import Oracle, Problem
 
 
 @dataclass(eq=False)

@@ -9,9 +9,9 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from limitpoint.finite_sum import FiniteSum
-from limitpoint.problem import Objective
 from limitpoint.problems._random import generator, tensor
+from limitpoint.problems.finite_sum import FiniteSum
+from limitpoint.problems.problem import Objective
 
 LEAN = math.acos(0.6)
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from limitpoint.losses import FiniteRootLoss, Squared
-from limitpoint.models import DiagonalDifference, DiagonalProduct, Linear
-from limitpoint.problem import Problem
 from limitpoint.problems._random import generator, tensor
+from limitpoint.problems.losses import FiniteRootLoss, Squared
+from limitpoint.problems.models import DiagonalDifference, DiagonalProduct, Linear
+from limitpoint.problems.problem import Problem
 
 
 def gaussian_regression(

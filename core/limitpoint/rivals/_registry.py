@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from limitpoint.optimizers import Rule
-from limitpoint.roles import ROLES, Factory
-from limitpoint.schedules import StepSize
+from limitpoint.optimizers.roles import ROLES, Factory
+from limitpoint.optimizers.schedules import StepSize
 
 
 @dataclass(frozen=True)

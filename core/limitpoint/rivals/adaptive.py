@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
+from limitpoint.numerics.scaled import Scaled, Value, rescaled, square, tensor
 from limitpoint.optimizers import Moments, Rule
-from limitpoint.problem import Oracle
+from limitpoint.optimizers.schedules import StepSize
+from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import build, plain, rival
-from limitpoint.scaled import Scaled, Value, rescaled, square, tensor
-from limitpoint.schedules import StepSize
 
 
 @rival("adam-beta-swap", "beta1 and beta2 swapped", "adam adamw")

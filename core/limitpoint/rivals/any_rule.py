@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limitpoint.numerics.scaled import Value, tensor
 from limitpoint.optimizers import GD, Memoryless, Rule
-from limitpoint.problem import Oracle
+from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import mutation
-from limitpoint.scaled import Value, tensor
 
 
 @dataclass(frozen=True, eq=False)

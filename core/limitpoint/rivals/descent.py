@@ -6,10 +6,18 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
+from limitpoint.numerics.scaled import (
+    Scaled,
+    Value,
+    rescaled,
+    safe_ratio,
+    sign,
+    tensor,
+    vector_norm,
+)
 from limitpoint.optimizers.steepest_descent import matrix_direction
-from limitpoint.problem import Oracle
+from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import plain
-from limitpoint.scaled import Scaled, Value, rescaled, safe_ratio, sign, tensor, vector_norm
 
 
 class _FeedBack(optimizers.SteepestDescent):

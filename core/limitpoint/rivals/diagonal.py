@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.problem import Oracle
+from limitpoint.numerics.scaled import Value
+from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import plain
-from limitpoint.scaled import Value
 
 
 class _LinearModel(optimizers.GD):

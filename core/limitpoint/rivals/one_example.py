@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.problem import Oracle, Problem
+from limitpoint.numerics.scaled import safe_ratio, tensor, vector_norm
+from limitpoint.problems.problem import Oracle, Problem
 from limitpoint.rivals._registry import plain
-from limitpoint.scaled import safe_ratio, tensor, vector_norm
 
 
 class _Layerwise(optimizers.L2SAM):

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limitpoint.numerics.scaled import Value, tensor
 from limitpoint.optimizers import Memoryless, Rule, SharpnessAware
-from limitpoint.problem import Oracle
+from limitpoint.optimizers.schedules import StepSize
+from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import mutation
 from limitpoint.rivals.any_rule import Mutant
-from limitpoint.scaled import Value, tensor
-from limitpoint.schedules import StepSize
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.finite_sum import Sampled
+from limitpoint.numerics.scaled import Value, safe_ratio, sign, tensor
 from limitpoint.optimizers import Rule, SharpnessAware
-from limitpoint.problem import Oracle
+from limitpoint.optimizers.schedules import StepSize
+from limitpoint.problems.finite_sum import Sampled
+from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import plain, rival
-from limitpoint.scaled import Value, safe_ratio, sign, tensor
-from limitpoint.schedules import StepSize
 
 
 @rival("n-sam-step-tripled", "n-SAM with the outer step three times too long", "n-sam m-sam")

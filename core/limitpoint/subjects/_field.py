@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from limitpoint.errors import Inconclusive
-from limitpoint.problem import Oracle, Problem
-from limitpoint.scaled import Scaled
+from limitpoint.numerics.scaled import Scaled
+from limitpoint.problems.problem import Oracle, Problem
 
 
 class Field:

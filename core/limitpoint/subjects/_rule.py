@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from limitpoint.errors import SubjectFailed
+from limitpoint.numerics.scaled import Scaled, Value, tensor
 from limitpoint.optimizers import GD, Memoryless, Rule
-from limitpoint.problem import Oracle
-from limitpoint.scaled import Scaled, Value, tensor
+from limitpoint.problems.problem import Oracle
 from limitpoint.subjects._meter import Meter
 from limitpoint.subjects._seat import PATIENCE
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from limitpoint.errors import SubjectFailed, UsageError
 from limitpoint.optimizers import Rule
-from limitpoint.roles import ROLES
-from limitpoint.schedules import StepSize, as_step_size
+from limitpoint.optimizers.roles import ROLES
+from limitpoint.optimizers.schedules import StepSize, as_step_size
 from limitpoint.subjects._meter import Meter
 from limitpoint.subjects._rule import guarded
 from limitpoint.subjects._signature import Accepted, field_names, makes_rule

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limitpoint.errors import NotApplicable, SubjectFailed
 from limitpoint.optimizers import Rule
-from limitpoint.problem import Oracle
+from limitpoint.problems.problem import Oracle
 from limitpoint.subjects._field import Field, entries, rows
 from limitpoint.subjects._guards import SubjectRaised
 from limitpoint.subjects._meter import Meter

@@ -3,6 +3,8 @@
 import lazy_loader
 
 MODULES = (
+    "limits",
+    "measures",
     "amplification",
     "descent",
     "diagonal",

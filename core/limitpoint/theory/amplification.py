@@ -22,11 +22,11 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from limitpoint.losses import MarginLoss
-from limitpoint.models import DiagonalProduct
+from limitpoint.numerics.scaled import Scaled
 from limitpoint.optimizers import L2SAM, LinfSAM
-from limitpoint.problem import Problem
-from limitpoint.scaled import Scaled
+from limitpoint.problems.losses import MarginLoss
+from limitpoint.problems.models import DiagonalProduct
+from limitpoint.problems.problem import Problem
 
 SAM = L2SAM | LinfSAM
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from limitpoint.problem import Problem
+from limitpoint.problems.problem import Problem
 
 
 class Field(NamedTuple):

@@ -12,9 +12,9 @@ import torch
 from scipy.signal import lfilter
 from torch import Tensor
 
+from limitpoint.engines.trajectory import Trajectory
 from limitpoint.optimizers import Rule
-from limitpoint.schedules import StepSize
-from limitpoint.trajectory import Trajectory
+from limitpoint.optimizers.schedules import StepSize
 
 
 def moving_average(x: Tensor, beta: float) -> Tensor:

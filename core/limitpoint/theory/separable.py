@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from limitpoint.limits import max_margin
-from limitpoint.problem import Problem
+from limitpoint.problems.problem import Problem
+from limitpoint.theory.limits import max_margin
 
 
 @dataclass(frozen=True)

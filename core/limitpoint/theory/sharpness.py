@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from limitpoint.losses import FiniteRootLoss
-from limitpoint.models import Linear
-from limitpoint.problem import Problem
-from limitpoint.scaled import safe_ratio, tensor
+from limitpoint.numerics.scaled import safe_ratio, tensor
+from limitpoint.problems.losses import FiniteRootLoss
+from limitpoint.problems.models import Linear
+from limitpoint.problems.problem import Problem
 
 
 def linear_one_sharpness(problem: Problem, w: Tensor, rho: float) -> Tensor:

@@ -1,8 +1,8 @@
 r"""The argument of signgd_adam, replayed: what its lemmas say at each step of a steepest descent.
 
 Everything is measured in the *reach* rho of a norm, the farthest that a unit step can move a margin
-(`limitpoint.measures.reach`): 2B for the max-norm. A step of length eta moves each margin by at
-most x = rho eta, so that for cross-entropy, the multiclass exponential loss and PairLogLoss
+(`limitpoint.theory.measures.reach`): 2B for the max-norm. A step of length eta moves each margin by
+at most x = rho eta, so that for cross-entropy, the multiclass exponential loss and PairLogLoss
 
     L(W - eta D) <= L(W) - eta <grad L(W), D> + G(W) (e^x - 1 - x),    ||D|| <= 1:
 
@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from limitpoint.measures import log_dual_norm, log_proxy, reach
-from limitpoint.problem import Problem
-from limitpoint.scaled import Scaled, tensor
-from limitpoint.trajectory import Trajectory
+from limitpoint.engines.trajectory import Trajectory
+from limitpoint.numerics.scaled import Scaled, tensor
+from limitpoint.problems.problem import Problem
+from limitpoint.theory.measures import log_dual_norm, log_proxy, reach
 
 if TYPE_CHECKING:
-    from limitpoint.claiming import Trial
+    from limitpoint.judgement.claim import Trial
     from limitpoint.optimizers import Rule
 
 

@@ -1,0 +1,60 @@
+"""Finding the claims: in the checkout's claims/, or beside the installed package."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from limitpoint.errors import UsageError
+from limitpoint.judgement.claim import Claim
+
+
+def claims_folder() -> Path:
+    """The folder that holds the claims.
+
+    Raises:
+        UsageError: neither an installed copy nor a checkout has one.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "claims", package.parent.parent / "claims"):
+        if (folder / "__init__.py").exists():
+            return folder
+    raise UsageError(f"no claims beside {package}: install limitpoint from its wheel or checkout")
+
+
+def _load(path: Path, folder: Path) -> ModuleType:
+    name = "limitpoint_claims." + ".".join(path.relative_to(folder).with_suffix("").parts)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def all_claims() -> dict[str, Claim]:
+    """Every claim by id, in the order of papers, files and lines."""
+    folder = claims_folder()
+    found: dict[str, Claim] = {}
+    for path in sorted(folder.rglob("test_*.py")):
+        for member in vars(_load(path, folder)).values():
+            record = getattr(member, "claim", None)
+            if isinstance(record, Claim):
+                if record.id in found:
+                    raise UsageError(f"claim id {record.id} is used twice")
+                found[record.id] = record
+    return found
+
+
+def claims_of(paper: str | None = None, role: str | None = None) -> list[Claim]:
+    """Claims of a paper, a role, or both; all if neither is given."""
+    return [
+        claim
+        for claim in all_claims().values()
+        if (paper is None or claim.paper == paper) and (role is None or role in claim.roles)
+    ]

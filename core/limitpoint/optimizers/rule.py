@@ -1,0 +1,61 @@
+"""What an update rule is: a state, and a step over a gradient oracle."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from limitpoint.numerics.scaled import Value, tensor
+from limitpoint.optimizers.schedules import StepSize, as_step_size
+from limitpoint.problems.problem import Oracle
+
+
+@dataclass(frozen=True, eq=False)
+class Rule(ABC):
+    """An update rule w_{t+1} = step(w_t). The torch form is the definition.
+
+    Args:
+        step_size: a schedule, or a number for a constant step.
+    """
+
+    step_size: StepSize = field(default=StepSize(1.0))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "step_size", as_step_size(self.step_size))
+
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        """State before the first step; None for a rule without memory."""
+        return None
+
+    @abstractmethod
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        """Iterate and state after step t = 0, 1, ..."""
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+        return type(self).__name__
+
+
+class Memoryless(Rule):
+    """A rule w_{t+1} = w_t - eta_t direction(w_t); the same field gives its flow."""
+
+    @abstractmethod
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        """What is subtracted, per unit of step size."""
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        """One step along the direction."""
+        return w - tensor(self.step_size.at(t) * self.direction(oracle, w)), None
+
+
+def check_range(
+    name: str, value: float, low: float, high: float, *, open_high: bool = True
+) -> None:
+    """Raise ValueError, naming the argument and its range, unless low <= value < (<=) high."""
+    if not (low <= value < high or (not open_high and value == high)):
+        bracket = ")" if open_high else "]"
+        raise ValueError(f"invalid {name}: {value}; must be in [{low}, {high}{bracket}")

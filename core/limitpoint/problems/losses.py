@@ -1,0 +1,271 @@
+r"""Losses of a prediction, with slopes that stay exact far below 1e-16.
+
+A loss is summed over the examples and multiplied by a factor (`mean` divides by n). For the losses
+with an exponential tail the slope is returned as sign and logarithm: the residual of the true class
+is *minus the sum of the others*, never `p - 1`, which loses every digit once the loss is under
+1e-16.
+
+Sources: usam_report Sec. 3 (unique finite root; strictly monotone); signgd_adam (1) and App. F;
+understanding_sam (5) for the quarter of the squared residual.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
+
+from limitpoint.numerics.scaled import Scaled, Value
+
+
+def log_softplus(u: Tensor) -> Tensor:
+    """log(log(1 + e^u)) without underflow; for u < -37 it is u - e^u / 2 to rounding."""
+    small = u < -37
+    body = softplus(torch.where(small, torch.zeros_like(u), u), threshold=40).log()
+    return torch.where(small, u, body)
+
+
+@dataclass(frozen=True)
+class Loss(ABC):
+    """A loss l(prediction, y); the objective is `factor * sum_i l` (`factor / n` if `mean`)."""
+
+    mean: bool = False
+    factor: float = 1.0
+    #: Largest second derivative in the prediction; infinite where there is none.
+    curvature: ClassVar[float] = math.inf
+
+    def weight(self, n: int) -> float:
+        """What each example's loss is multiplied by, given n examples."""
+        return self.factor / n if self.mean else self.factor
+
+    @abstractmethod
+    def log_values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """log l per example, shape (*batch, n)."""
+
+    @abstractmethod
+    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """L per example, shape (*batch, n)."""
+
+    @abstractmethod
+    def slope(self, prediction: Tensor, y: Tensor) -> Value:
+        """dl/dprediction, the shape of the prediction."""
+
+
+class FiniteRootLoss(Loss):
+    """A loss of the residual u = prediction - y, minimised at u = 0 (usam_report, Property 3.1)."""
+
+    curvature = 1.0
+
+    def log_values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Log l per example; -inf at the root."""
+        return self.values(prediction, y).log()
+
+
+@dataclass(frozen=True)
+class Squared(FiniteRootLoss):
+    """l = (prediction - y)^2 / 2."""
+
+    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """L per example."""
+        return (prediction - y) ** 2 / 2
+
+    def slope(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """The residual."""
+        return prediction - y
+
+
+@dataclass(frozen=True)
+class PseudoHuber(FiniteRootLoss):
+    """l = delta^2 (sqrt(1 + (u/delta)^2) - 1); curvature 1 at the root."""
+
+    delta: float = 1.0
+
+    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """L per example, without cancellation at the root."""
+        u2 = ((prediction - y) / self.delta) ** 2
+        return self.delta**2 * u2 / (torch.sqrt(1 + u2) + 1)
+
+    def slope(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """u / sqrt(1 + (u/delta)^2), within (-delta, delta)."""
+        u = prediction - y
+        return u / torch.sqrt(1 + (u / self.delta) ** 2)
+
+
+@dataclass(frozen=True)
+class LogCosh(FiniteRootLoss):
+    """l = log cosh u; curvature 1 at the root."""
+
+    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """L per example; log cosh u = |u| + log1p(expm1(-2|u|) / 2)."""
+        u = (prediction - y).abs()
+        return u + torch.log1p(torch.expm1(-2 * u) / 2)
+
+    def slope(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Tanh u, within (-1, 1)."""
+        return torch.tanh(prediction - y)
+
+
+class MarginLoss(Loss):
+    """A decreasing loss of the margin z = y * prediction, y in {-1, +1} (Property 3.2)."""
+
+    @abstractmethod
+    def log_slope(self, z: Tensor) -> Tensor:
+        """log(-dl/dz)."""
+
+    @abstractmethod
+    def log_of_margin(self, z: Tensor) -> Tensor:
+        """Log l(z)."""
+
+    def log_values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Log l per example."""
+        return self.log_of_margin(y * prediction)
+
+    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """L per example."""
+        return self.log_values(prediction, y).exp()
+
+    def slope(self, prediction: Tensor, y: Tensor) -> Scaled:
+        """-y exp(log_slope), one scale a problem."""
+        log_slope = self.log_slope(y * prediction)
+        top = log_slope.amax(dim=-1, keepdim=True)
+        return Scaled(-y * torch.exp(log_slope - top), top)
+
+
+@dataclass(frozen=True)
+class Logistic(MarginLoss):
+    """l = log(1 + e^-z)."""
+
+    curvature = 0.25
+
+    def log_of_margin(self, z: Tensor) -> Tensor:
+        """Log l(z)."""
+        return log_softplus(-z)
+
+    def log_slope(self, z: Tensor) -> Tensor:
+        """Log sigma(-z)."""
+        return logsigmoid(-z)
+
+
+@dataclass(frozen=True)
+class Exponential(MarginLoss):
+    """l = e^-z."""
+
+    def log_of_margin(self, z: Tensor) -> Tensor:
+        """Log l(z) = -z."""
+        return -z
+
+    def log_slope(self, z: Tensor) -> Tensor:
+        """log(-l') = -z."""
+        return -z
+
+
+@dataclass(frozen=True)
+class Probit(MarginLoss):
+    """l = -log Phi(z), Phi the standard normal distribution function."""
+
+    curvature = 1.0
+
+    def log_of_margin(self, z: Tensor) -> Tensor:
+        """log(-log Phi(z)); where Phi(z) is near one, -log Phi(z) is Phi(-z) to rounding."""
+        tail = torch.special.log_ndtr(-z)
+        body = torch.log(-torch.special.log_ndtr(torch.clamp(z, max=5.0)))
+        return torch.where(z > 5.0, tail + torch.exp(tail) / 2, body)
+
+    def log_slope(self, z: Tensor) -> Tensor:
+        """Log of the hazard phi(z) / Phi(z)."""
+        return -(z**2) / 2 - math.log(2 * math.pi) / 2 - torch.special.log_ndtr(z)
+
+
+class MulticlassLoss(Loss):
+    """A loss of the logits (n, k) and labels 0..k-1, through a_c = logit_c - logit_y, c != y."""
+
+    @abstractmethod
+    def log_residual(self, gaps: Tensor) -> Tensor:
+        """log |dl/dlogit_c| for the wrong classes, shape (*batch, n, k), -inf at the true one."""
+
+    @abstractmethod
+    def log_of_gaps(self, gaps: Tensor) -> Tensor:
+        """Log l per example, given a_c with -inf at the true class."""
+
+    @staticmethod
+    def gaps(prediction: Tensor, y: Tensor) -> Tensor:
+        """a_c = logit_c - logit_y, minus the margins, and -inf at c = y; the prediction's shape."""
+        index = y.unsqueeze(-1).expand(*prediction.shape[:-1], 1)
+        gaps = prediction - prediction.gather(-1, index)
+        return gaps.scatter(-1, index, -torch.inf)
+
+    def log_values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Log l per example."""
+        return self.log_of_gaps(self.gaps(prediction, y))
+
+    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """L per example."""
+        return self.log_values(prediction, y).exp()
+
+    def slope(self, prediction: Tensor, y: Tensor) -> Scaled:
+        """Residuals: the wrong classes' are positive, the true class's is minus their sum.
+
+        Each class has its own scale (shape (*batch, 1, k)): a class whose examples all have large
+        margins keeps its digits next to one that has not.
+        """
+        wrong = self.log_residual(self.gaps(prediction, y))
+        true = torch.logsumexp(wrong, dim=-1, keepdim=True)
+        index = y.unsqueeze(-1).expand_as(true)
+        log_abs = wrong.scatter(-1, index, true)
+        top = log_abs.amax(dim=-2, keepdim=True)
+        mantissa = torch.exp(log_abs - top)
+        return Scaled(mantissa.scatter(-1, index, -mantissa.gather(-1, index)), top)
+
+    def log_proxy(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """log of the example's share of the proxy G, -dl/dlogit_y (signgd_adam (7))."""
+        return torch.logsumexp(self.log_residual(self.gaps(prediction, y)), dim=-1)
+
+
+@dataclass(frozen=True)
+class CrossEntropy(MulticlassLoss):
+    """l = -log softmax(logits)_y = log(1 + sum_{c != y} e^{a_c})."""
+
+    mean: bool = True
+
+    def log_of_gaps(self, gaps: Tensor) -> Tensor:
+        """Log l per example."""
+        return log_softplus(torch.logsumexp(gaps, dim=-1))
+
+    def log_residual(self, gaps: Tensor) -> Tensor:
+        """Log softmax of the wrong classes."""
+        return gaps - softplus(torch.logsumexp(gaps, dim=-1, keepdim=True), threshold=40)
+
+
+@dataclass(frozen=True)
+class MulticlassExponential(MulticlassLoss):
+    """l = sum_{c != y} e^{a_c} (Mukherjee and Schapire 2010)."""
+
+    mean: bool = True
+
+    def log_of_gaps(self, gaps: Tensor) -> Tensor:
+        """Log l per example."""
+        return torch.logsumexp(gaps, dim=-1)
+
+    def log_residual(self, gaps: Tensor) -> Tensor:
+        """log e^{a_c}."""
+        return gaps
+
+
+@dataclass(frozen=True)
+class PairLogLoss(MulticlassLoss):
+    """l = sum_{c != y} log(1 + e^{a_c}) (Wang et al. 2021)."""
+
+    mean: bool = True
+
+    def log_of_gaps(self, gaps: Tensor) -> Tensor:
+        """Log l per example."""
+        return torch.logsumexp(log_softplus(gaps), dim=-1)
+
+    def log_residual(self, gaps: Tensor) -> Tensor:
+        """Log sigma(a_c)."""
+        return logsigmoid(gaps)

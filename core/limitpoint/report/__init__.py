@@ -1,5 +1,0 @@
-"""The report page of a ledger."""
-
-from limitpoint.report.page import render, write_report
-
-__all__ = ["render", "write_report"]

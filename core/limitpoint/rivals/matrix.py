@@ -1,0 +1,276 @@
+"""The kill matrix: every claim against the wrong implementations it must refute."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from limitpoint.errors import UsageError
+from limitpoint.judgement.claim import Claim, Outcome, Setting
+from limitpoint.judgement.registry import all_claims
+from limitpoint.ledger import read_json, suite, write_json
+from limitpoint.rivals import RIVALS
+
+SCHEMA = 1
+Pair = tuple[Claim, str]
+RESULTS = ("refuted", "survived", "not applicable")
+#: Where a band of refutations ends: minus the slack, in units of the bound or the tolerance.
+BANDS = (0.1, 1.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Duel:
+    """One claim against one rival.
+
+    Args:
+        claim: its id.
+        role: the claim's first role, which the rival plays.
+        rival: its name.
+        named: whether the claim names the rival, and so must refute it.
+        verdict: of the claim, or "error" if it raised.
+        reason: of the verdict.
+        slack: least slack of the evidence, negative if refuted by it; None if the rival broke down.
+        seconds: of the run.
+    """
+
+    claim: str
+    role: str
+    rival: str
+    named: bool
+    verdict: str
+    reason: str
+    slack: float | None
+    seconds: float
+
+    @property
+    def killed(self) -> bool:
+        """Whether the claim refuted the rival."""
+        return self.verdict == "refuted"
+
+    @property
+    def result(self) -> str:
+        """One of `RESULTS`."""
+        if self.verdict == "not-applicable":
+            return "not applicable"
+        return "refuted" if self.killed else "survived"
+
+
+@dataclass
+class Matrix:
+    """Claims against rivals, as far as they were fought.
+
+    Args:
+        claims: the role of each selected claim by id, None for a claim without one.
+        rivals: what is wrong with each rival, and its roles, by name.
+        seed: of the data.
+        covered: the roles of which every claim was selected; only there can a rival be judged.
+        planned: how many duels there are.
+        duels: those fought.
+        suite: version and commit.
+    """
+
+    claims: dict[str, str | None]
+    rivals: dict[str, dict[str, Any]]
+    seed: int
+    covered: list[str]
+    planned: int
+    duels: list[Duel] = field(default_factory=list)
+    suite: dict[str, Any] = field(default_factory=suite)
+
+    @classmethod
+    def of(cls, claims: Sequence[Claim], setting: Setting, planned: int) -> Matrix:
+        """The empty matrix of these claims."""
+        chosen = {claim.id for claim in claims}
+        left_out = {c.roles[0] for c in all_claims().values() if c.roles and c.id not in chosen}
+        roles = dict.fromkeys(claim.roles[0] for claim in claims if claim.roles)
+        return cls(
+            {claim.id: claim.roles[0] if claim.roles else None for claim in claims},
+            {r.name: {"fault": r.fault, "roles": list(r.roles)} for r in RIVALS.values()},
+            setting.seed,
+            [role for role in roles if role not in left_out],
+            planned,
+        )
+
+    def playing(self, role: str) -> list[str]:
+        """The rivals of a role, and whoever else a claim about it was run against."""
+        declared = [name for name, rival in self.rivals.items() if role in rival["roles"]]
+        others = {duel.rival for duel in self.duels if duel.role == role} - set(declared)
+        return declared + sorted(others)
+
+    def failures(self) -> list[str]:
+        """What is wrong with the suite's power, a line each; empty if nothing is."""
+        return [*self._named_survivors(), *self._useless_rivals(), *self._toothless_claims()]
+
+    def _named_survivors(self) -> Iterator[str]:
+        for duel in self.duels:
+            if duel.named and not duel.killed:
+                yield f"{duel.rival} survives {duel.claim}, which names it: {_how(duel)}"
+
+    def _useless_rivals(self) -> Iterator[str]:
+        if not self.complete:
+            return
+        for name, rival in self.rivals.items():
+            for role in (role for role in rival["roles"] if role in self.covered):
+                fought = [d for d in self.duels if (d.rival, d.role) == (name, role)]
+                if not fought:
+                    yield f"{name} plays {role}, and no claim about {role} names it"
+                elif not any(duel.killed for duel in fought):
+                    yield f"{name} survives every claim about {role}"
+
+    def _toothless_claims(self) -> Iterator[str]:
+        killers = {duel.claim for duel in self.duels if duel.killed}
+        fought = {duel.claim for duel in self.duels}
+        for claim, role in self.claims.items():
+            if role and claim not in killers and (self.complete or claim in fought):
+                yield f"{claim} refutes no rival"
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned duel was fought."""
+        return len(self.duels) == self.planned
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON document."""
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "duels"}
+        duels = [asdict(duel) | {"result": duel.result} for duel in self.duels]
+        return {"schema": SCHEMA, **named, "failures": self.failures(), "duels": duels}
+
+    def write(self, path: Path) -> None:
+        """Replace the file in one step."""
+        write_json(self.as_dict(), path)
+
+    @classmethod
+    def read(cls, path: Path) -> Matrix:
+        """Read what `write` wrote.
+
+        Raises:
+            UsageError: no such file, no JSON, another schema, or a field that is missing.
+        """
+        document = read_json(path, "kill matrix", SCHEMA)
+        try:
+            duels = [Duel(**{f.name: d[f.name] for f in fields(Duel)}) for d in document["duels"]]
+            rest = {f.name: document[f.name] for f in fields(cls) if f.name != "duels"}
+        except (KeyError, TypeError) as exc:
+            raise UsageError(f"kill matrix {path}: lacks {exc}") from None
+        return cls(duels=duels, **rest)
+
+
+def strength(duel: Duel) -> int:
+    """How far outside the bound a refuted rival was: 1 to 4, by `BANDS`; 4 if it broke down."""
+    return len(BANDS) + 1 if duel.slack is None else 1 + bisect_left(BANDS, -duel.slack)
+
+
+def _how(duel: Duel) -> str:
+    if duel.verdict == "supported":
+        return f"supported, least slack {duel.slack:.3g}" if duel.slack is not None else "supported"
+    return f"{duel.verdict}, {duel.reason}"
+
+
+def fight(claim: Claim, rival: str, setting: Setting) -> Duel:
+    """Run a claim with a rival in its first role.
+
+    An exception is a verdict too, so that the other duels go on: "error" for a rival that the claim
+    names; one that it does not name may lack what the claim asks of a rule, and is not applicable.
+
+    Raises:
+        KeyError: no such rival.
+    """
+    role, named = claim.roles[0], rival in claim.rivals
+    subjects = {role: RIVALS[rival].playing(role)}
+    try:
+        outcome = claim.evaluate(replace(setting, subjects=subjects))
+    except Exception as exc:
+        verdict = "error" if named else "not-applicable"
+        outcome = Outcome(verdict, f"{type(exc).__name__}: {exc}", (), 0.0)
+    return Duel(
+        claim.id, role, rival, named, outcome.verdict, outcome.reason,
+        _slack(outcome), round(outcome.seconds, 3),
+    )  # fmt: skip
+
+
+def _slack(outcome: Outcome) -> float | None:
+    """Least slack of the evidence; None if there is none, or if it does not explain the verdict."""
+    found = outcome.tightest.slack if outcome.tightest else math.inf
+    broke_down = outcome.verdict == "refuted" and found >= 0
+    return found if math.isfinite(found) and not broke_down else None
+
+
+def named_pairs(claims: Sequence[Claim]) -> list[Pair]:
+    """Each claim with each rival that it names."""
+    return [(claim, rival) for claim in claims for rival in claim.rivals]
+
+
+def all_pairs(claims: Sequence[Claim]) -> list[Pair]:
+    """Each claim with each rival that plays its first role, and each that it names."""
+    return [
+        (claim, rival.name)
+        for claim in claims
+        for rival in RIVALS.values()
+        if claim.roles and (claim.roles[0] in rival.roles or rival.name in claim.rivals)
+    ]
+
+
+def fights(pairs: Sequence[Pair], setting: Setting, jobs: int = 1) -> Iterator[Duel]:
+    """Every duel, in the order in which they end.
+
+    Args:
+        pairs: claims and rivals.
+        setting: how the claims are run.
+        jobs: processes, >= 1; with one, the duels are fought here, in order.
+    """
+    if jobs == 1:
+        for claim, rival in pairs:
+            yield fight(claim, rival, setting)
+        return
+    ids = [(claim.id, rival) for claim, rival in pairs]
+    # Not forked: torch and numba have threads.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(jobs, _leave_interrupts_to_the_parent) as pool:
+        yield from pool.imap_unordered(partial(_fight_by_name, setting), ids)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _fight_by_name(setting: Setting, names: tuple[str, str]) -> Duel:
+    return fight(all_claims()[names[0]], names[1], setting)
+
+
+def processes(pairs: Sequence[Pair]) -> int:
+    """How many processes are worth their start."""
+    return max(1, min(os.cpu_count() or 1, len(pairs) // 8))
+
+
+def kill_matrix(
+    claims: Sequence[Claim],
+    setting: Setting,
+    *,
+    everything: bool = False,
+    jobs: int = 1,
+    watch: Callable[[Matrix], None] = lambda _: None,
+) -> Matrix:
+    """The kill matrix of some claims.
+
+    Args:
+        claims: whose.
+        setting: how they are run.
+        everything: every rival of a claim's role, not only those that the claim names.
+        jobs: processes, >= 1.
+        watch: called with the matrix so far, at the start and after each duel.
+    """
+    pairs = (all_pairs if everything else named_pairs)(claims)
+    matrix = Matrix.of(claims, setting, len(pairs))
+    watch(matrix)
+    for duel in fights(pairs, setting, jobs):
+        matrix.duels.append(duel)
+        watch(matrix)
+    return matrix

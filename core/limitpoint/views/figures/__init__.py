@@ -1,0 +1,10 @@
+"""Figures of the papers, each redrawn by one function.
+
+A figure is registered by `figure` and drawn by calling it: it returns a matplotlib `Figure` and
+touches no global state of pyplot.
+"""
+
+from limitpoint.views.figures import adaptive, minor_first, multiclass, sam, usam  # registration
+from limitpoint.views.figures._registry import FIGURES, Drawing, figure
+
+__all__ = ["FIGURES", "Drawing", "adaptive", "figure", "minor_first", "multiclass", "sam", "usam"]

@@ -1,0 +1,101 @@
+"""A ledger's records as the page shows them: one entry a claim, by paper."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from limitpoint.views.terminal import slack_of, tightest
+
+Record = dict[str, Any]
+#: Worst first: what a claim is called when its seeds disagree.
+SEVERITY = ("refuted", "inconclusive", "not-applicable", "supported")
+TITLES = {
+    "usam": "Implicit Bias of Different Optimizers",
+    "sam": "Towards Understanding Sharpness-Aware Minimization",
+    "minor-first": "Minor First, Major Last",
+    "multiclass": "Implicit Bias of SignGD and Adam on Multiclass Separable Data",
+}
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """One claim on the page: its worst verdict, and the run that came closest to failing."""
+
+    id: str
+    verdict: str
+    runs: int
+    counts: dict[str, int]
+    record: Record
+    closest: dict[str, Any] | None
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """The id without its paper."""
+        return self.id.partition("/")[2]
+
+    @property
+    def slack(self) -> float | None:
+        """Least slack of the run that is shown."""
+        return self.closest["slack"] if self.closest else None
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One paper on the page."""
+
+    name: str
+    title: str
+    claims: list[ClaimRow]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many claims have each verdict; the verdicts that occur, worst first."""
+        counts = Counter(row.verdict for row in self.claims)
+        return {verdict: counts[verdict] for verdict in SEVERITY if counts[verdict]}
+
+    @property
+    def seconds(self) -> float:
+        """Of all its runs."""
+        return sum(row.seconds for row in self.claims)
+
+
+def claim_rows(records: Sequence[Record]) -> list[ClaimRow]:
+    """The records grouped by claim id, in order of appearance."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record["id"], []).append(record)
+    return [_row(claim_id, group) for claim_id, group in groups.items()]
+
+
+def by_paper(rows: Iterable[ClaimRow]) -> list[PaperRow]:
+    """The rows of each paper, in order of appearance."""
+    groups: dict[str, list[ClaimRow]] = {}
+    for row in rows:
+        groups.setdefault(row.id.partition("/")[0], []).append(row)
+    return [PaperRow(name, TITLES.get(name, name), group) for name, group in groups.items()]
+
+
+def _row(claim_id: str, group: list[Record]) -> ClaimRow:
+    def rank(record: Record) -> tuple[int, float]:
+        return SEVERITY.index(record["verdict"]), _slack(record)
+
+    shown = min(group, key=rank)
+    counts = Counter(record["verdict"] for record in group)
+    return ClaimRow(
+        claim_id,
+        shown["verdict"],
+        len(group),
+        {verdict: counts[verdict] for verdict in SEVERITY if counts[verdict]},
+        shown,
+        tightest(shown),
+        sum(record["seconds"] for record in group),
+    )
+
+
+def _slack(record: Record) -> float:
+    closest = tightest(record)
+    return float("inf") if closest is None else slack_of(closest)

@@ -1,0 +1,120 @@
+"""From a ledger to one self-contained HTML page: no scripts, no files beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from latex2mathml.converter import convert
+from markupsafe import Markup
+
+from limitpoint.judgement.erratum import BASES, SURENESS
+from limitpoint.ledger import Ledger
+from limitpoint.rivals.matrix import Matrix
+from limitpoint.views.report._claims import SEVERITY, by_paper, claim_rows
+from limitpoint.views.report._figures import Picture, of_papers, read_figures
+from limitpoint.views.report._kills import kill_tables
+
+MARKS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "not-applicable": "–"}
+SYMBOLS = {"at_most": "≤", "at_least": "≥", "ordering": "<", "rate": "slope"}
+
+
+def mathematics(text: str) -> Markup:
+    """Text with LaTeX between dollar signs, as HTML with MathML."""
+    parts = re.split(r"\$([^$]+)\$", text)
+    return Markup("").join(
+        _formula(part) if index % 2 else Markup(escape(part)) for index, part in enumerate(parts)
+    )
+
+
+def _formula(latex: str) -> Markup:
+    named = convert(latex).replace("<math ", f'<math alttext="{escape(latex)}" ', 1)
+    return Markup(named)
+
+
+def number(value: float | None, digits: int = 6) -> str:
+    """Significant digits; a dash where JSON had no number."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def _pages() -> Environment:
+    pages = Environment(
+        loader=PackageLoader("limitpoint.views.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters |= {"mathematics": mathematics, "number": number}
+    pages.globals |= {
+        "marks": MARKS, "symbols": SYMBOLS, "severity": SEVERITY,
+        "bases": BASES, "sureness": SURENESS,
+    }  # fmt: skip
+    return pages
+
+
+def render(
+    ledger: Ledger,
+    *,
+    matrix: Matrix | None = None,
+    pictures: Sequence[Picture] = (),
+    dashboard: str | None = None,
+) -> str:
+    """The page as text.
+
+    Args:
+        ledger: the records.
+        matrix: the kill matrix, if it is to be shown.
+        pictures: figures, each shown with its paper.
+        dashboard: where the page links to for the speed of the kernels.
+    """
+    rows = claim_rows(ledger.claims)
+    return _pages().get_template("page.html.jinja").render(
+        papers=by_paper(rows),
+        rows=rows,
+        runs=len(ledger.claims),
+        counts=Counter(row.verdict for row in rows),
+        failed=[row for row in rows if row.verdict in ("refuted", "inconclusive")],
+        errata=[row for row in rows if row.record["kind"] == "erratum"],
+        matrix=matrix,
+        kills=kill_tables(matrix) if matrix else [],
+        pictures=of_papers(pictures),
+        dashboard=dashboard,
+        suite=ledger.suite,
+        environment=ledger.environment,
+    )  # fmt: skip
+
+
+def write_report(
+    ledger: Ledger,
+    out: Path,
+    *,
+    mutants: Path | None = None,
+    figures: Path | None = None,
+    asv: Path | None = None,
+) -> None:
+    """Write the page.
+
+    Args:
+        ledger: the records.
+        out: the file.
+        mutants: the kill matrix of `limitpoint mutants --json`.
+        figures: the folder of `limitpoint figures`.
+        asv: the folder of asv's dashboard, which holds an index.html.
+
+    Raises:
+        UsageError: one of them cannot be read.
+    """
+    page = render(
+        ledger,
+        matrix=Matrix.read(mutants) if mutants else None,
+        pictures=read_figures(figures) if figures else (),
+        dashboard=os.path.relpath(asv / "index.html", out.parent) if asv else None,
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page, encoding="utf-8")
