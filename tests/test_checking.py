@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import limitpoint
-from limitpoint import UsageError, checking
+from limitpoint import UsageError
 from limitpoint.cli import main
 from limitpoint.commands import check_
+from limitpoint.judgement import check as checking
 from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.registry import all_claims
 from limitpoint.ledger import Keeper, Ledger

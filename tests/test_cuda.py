@@ -21,15 +21,15 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from limitpoint import (
     UsageError,
-    cuda,
-    fused,
-    integrands,
     losses,
     models,
     optimizers,
     problems,
     run,
 )
+from limitpoint.engines import cpu as fused
+from limitpoint.engines import gpu as cuda
+from limitpoint.engines import integrands
 from limitpoint.engines.devices import Move
 from limitpoint.engines.trajectory import Trajectory
 from limitpoint.optimizers.stochastic import Stochastic

@@ -18,14 +18,14 @@ from limitpoint import (
     StepSize,
     SubjectFailed,
     UsageError,
-    fused,
-    integrands,
     losses,
     models,
     optimizers,
     problems,
     run,
 )
+from limitpoint.engines import cpu as fused
+from limitpoint.engines import integrands
 from limitpoint.engines.cpu import _registry
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES

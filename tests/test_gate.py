@@ -4,11 +4,12 @@ import tomllib
 
 import pytest
 
-from limitpoint import Ledger, github
+from limitpoint import Ledger
 from limitpoint.cli import main
 from limitpoint.ledger import FIELDS
 from limitpoint.ledger.expected import failures
 from limitpoint.ledger.gate import as_baseline, compare, expected_failures
+from limitpoint.views import github
 
 
 def record(claim_id="toy/a", verdict="supported", seed=42, slack=0.5, reason="", **others):

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import limitpoint
-from limitpoint import UsageError, identifying, limits, optimizers, problems
+from limitpoint import UsageError, limits, optimizers, problems
+from limitpoint import identification as identifying
 from limitpoint.cli import main
 from limitpoint.identification import COURSES, NORMS, Curves, Verdict, conclude, judge, sparkline
 from limitpoint.identification._courses import LogLoss

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from limitpoint import StepSize, SubjectFailed, optimizers, play
+from limitpoint import StepSize, SubjectFailed, optimizers, play, problems
 from limitpoint.theory import moments
 
 BETAS = [(0.9, 0.95), (0.9, 0.9), (0.5, 0.999)]
@@ -38,11 +38,11 @@ def test_displacements_are_the_moments_ratio(beta1, beta2):
     adam = optimizers.Adam(StepSize(0.3, 0.5), beta1=beta1, beta2=beta2)
     m, v = moments.moving_average(g, beta1), moments.moving_average(g**2, beta2)
     torch.testing.assert_close(moments.displacements(play(adam, g), adam), m / v.sqrt())
-    state = None
+    state = adam.init(problems.sine_valley(), g[0])
     for t, each in enumerate(g):
         state = adam.moments(each, state)
-        torch.testing.assert_close(m[t], state.m)
-        torch.testing.assert_close(v[t], state.v)
+        torch.testing.assert_close(m[t], state.m.tensor())
+        torch.testing.assert_close(v[t], state.v.tensor())
 
 
 @pytest.mark.parametrize(("beta1", "beta2"), BETAS)

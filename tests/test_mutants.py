@@ -9,10 +9,11 @@ import time
 
 import pytest
 
-from limitpoint import Setting, Trial, UsageError, all_claims, claim, mutants, problems
+from limitpoint import Setting, Trial, UsageError, all_claims, claim, problems
 from limitpoint.cli import main
 from limitpoint.optimizers import GD, USAM
 from limitpoint.rivals import RIVALS, Rival, build
+from limitpoint.rivals import matrix as mutants
 from limitpoint.rivals.matrix import (
     Duel,
     Matrix,

@@ -17,7 +17,8 @@ import limitpoint.judgement.registry
 import limitpoint.subjects
 import limitpoint.views.terminal  # noqa: F401
 from limitpoint.errors import UsageError
-from limitpoint.ledger import FIELDS, Ledger, _commit
+from limitpoint.ledger import FIELDS, Ledger
+from limitpoint.ledger.ledger import _commit
 from limitpoint.plugin import Options
 
 WORKERS = pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two-workers"])

@@ -7,7 +7,7 @@ import torch
 from torch.autograd.functional import jacobian
 
 from limitpoint import Problem, losses, models, problems
-from limitpoint.numerics.scaled import tensor
+from limitpoint.numerics import tensor
 from limitpoint.problems.images import spectral_images, upscaled_digits
 
 BINARY = (losses.Logistic(), losses.Exponential(mean=True), losses.Probit())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from limitpoint import StepSize, limits, measures, problems, run
-from limitpoint.numerics.scaled import tensor
+from limitpoint.numerics import tensor
 from limitpoint.optimizers import Muon, SignGD, SpectralDescent
 from limitpoint.optimizers.muon import newton_schulz
 from limitpoint.theory import steepest

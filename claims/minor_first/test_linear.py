@@ -14,7 +14,7 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from limitpoint import Problem, Scaled, Trial, claim, problems, stack
+from limitpoint import Problem, Scaled, Trial, claim, numerics, problems, stack
 from limitpoint.theory import separable
 from limitpoint.theory.separable import HardMargin, hard_margin
 
@@ -32,7 +32,7 @@ def log_time_flow(
     """w and log t at the end of a flow whose clock s has ds/dt = L(w): log t is above 25."""
 
     def inverse_loss(w: Tensor) -> Scaled:
-        return Scaled(torch.ones(1, dtype=w.dtype), -problem.log_value(w).reshape(1))
+        return numerics.exp(-problem.log_value(w).reshape(1))
 
     def unit(w: Tensor) -> Tensor:
         return torch.ones(1, dtype=w.dtype)

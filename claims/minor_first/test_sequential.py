@@ -20,6 +20,7 @@ from limitpoint import (
     limits,
     measures,
     models,
+    numerics,
     optimizers,
     problems,
     stack,
@@ -441,18 +442,16 @@ def steep_flow(trial: Trial, problem: Problem, rho: float, end: float) -> Trajec
         return kept["slopes"]
 
     def speed(w: Tensor) -> Scaled:
-        top = log_slopes(w).logsumexp(-1, keepdim=True)
-        return Scaled(torch.ones_like(top), -top)
+        return numerics.exp(-log_slopes(w).logsumexp(-1, keepdim=True))
 
     def slopes(w: Tensor) -> Scaled:
-        logs = log_slopes(w)
-        return Scaled(torch.ones_like(logs), logs)
+        return numerics.exp(log_slopes(w))
 
     def drag(w: Tensor) -> Scaled:
         v = torch.softmax(problem.loss.log_slope(problem.margins(w)), dim=-1) @ problem.X
         logs = log_slopes(w)
         top = logs.amax(-1, keepdim=True)
-        return Scaled(torch.exp(logs - top) @ problem.X * v / (w[0] * v).norm(), top)
+        return numerics.exp(top) * (torch.exp(logs - top) @ problem.X * v / (w[0] * v).norm())
 
     subject, times = trial.optimizer("sam-l2", rho=rho), torch.linspace(0, end, 41).tolist()
     integrals = {"A": slopes, "B": drag}

@@ -8,17 +8,17 @@ from torch import Tensor
 
 from limitpoint import (
     Problem,
-    Scaled,
     StepSize,
     Trial,
     claim,
     limits,
     measures,
+    numerics,
     optimizers,
     problems,
     run,
 )
-from limitpoint.numerics.scaled import tensor
+from limitpoint.numerics import tensor
 from limitpoint.theory import steepest
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf, "spectral")
@@ -96,8 +96,8 @@ def test_gradient(trial: Trial) -> None:
         reference = torch.func.grad(torch_loss(problem))(near)
         trial.identity(f"gradient, {where}", tensor(problem.grad(near)), reference, 1e-13, because)
 
-        unit = Scaled(torch.ones_like(W), measures.log_proxy(problem, W).reshape(-1, 1, 1))
-        g = tensor(problem.grad(W) / unit)
+        log_proxy = measures.log_proxy(problem, W).reshape(-1, 1, 1)
+        g = tensor(problem.grad(W) * numerics.exp(-log_proxy))
         inner = -(g * A).sum((-2, -1))
         weighted = (shares(problem, W) * differences(problem, A)).sum((-2, -1))
         trial.identity(f"(11) over G, {where}", inner, weighted, 1e-11, because)
@@ -110,7 +110,7 @@ def test_gradient(trial: Trial) -> None:
         for name, part in (("G_c", mine), ("Q_c", others)):
             total = torch.logsumexp(part, -1) - measures.log_proxy(problem, W)
             trial.close(f"log of sum of {name} over G, {where}", total, 0.0, 1e-11, because)
-        row = g.abs().amax(-1).log() + unit.log_scale.squeeze(-1)
+        row = g.abs().amax(-1).log() + log_proxy.squeeze(-1)
         bound = torch.logaddexp(mine, others) + problem.X.abs().sum(-1).max().log()
         trial.at_most(f"log of row c over B(G_c + Q_c), {where}", row - bound, 0.0, 1e-11, because)
 

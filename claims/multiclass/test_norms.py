@@ -18,7 +18,7 @@ from limitpoint import (
     problems,
     stack,
 )
-from limitpoint.numerics.scaled import tensor
+from limitpoint.numerics import tensor
 from limitpoint.theory import steepest
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf)

@@ -1,3 +1,4 @@
+from . import numerics as numerics
 from . import optimizers as optimizers
 from . import problems as problems
 from . import theory as theory
@@ -23,8 +24,8 @@ from .judgement.erratum import Erratum as Erratum
 from .judgement.registry import all_claims as all_claims
 from .judgement.registry import claims_of as claims_of
 from .ledger import Ledger as Ledger
+from .numerics import Scaled as Scaled
 from .numerics import confidence as confidence
-from .numerics.scaled import Scaled as Scaled
 from .numerics.worst_case import Worst as Worst
 from .numerics.worst_case import worst_case as worst_case
 from .optimizers.schedules import LinearStep as LinearStep

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limitpoint.engines.trajectory import Trajectory
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
-from limitpoint.numerics.scaled import Value, tensor
+from limitpoint.numerics import Value, tensor
 from limitpoint.optimizers import Memoryless, Rule
 from limitpoint.problems.problem import Oracle, Problem
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Scaled
+from limitpoint.numerics import exp, tensor
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Oracle, Problem
 
@@ -115,6 +114,4 @@ class LogLoss(Oracle):
         """Gradient, the shape of w; divided in the logarithms, so that nothing underflows."""
         g = self.problem.grad(w)
         log_loss = self.problem.log_value(w).reshape(*w.shape[: -self.ndim], *(1,) * self.ndim)
-        if not isinstance(g, Scaled):
-            return self.factor * g * torch.exp(-log_loss)
-        return self.factor * Scaled(g.mantissa, g.log_scale - log_loss).tensor()
+        return self.factor * tensor(g * exp(-log_loss))

@@ -1,194 +1,240 @@
-"""Tensors carried as mantissa x exp(log-scale).
+"""Tensors of which every entry has an exponent of its own: mantissa * 2^exponent.
 
-On separable data the loss of a fast optimizer reaches e^-400 within a few thousand steps; the
-squared gradient then leaves float64's range, and Adam run in plain float64 *refutes its own
-theorem falsely*. A `Scaled` tensor keeps the mantissa near one and the exponent beside it, so that
-ratios such as m / sqrt(v), the only thing the iterates see, stay exact to rounding.
+On separable data the loss of a fast optimizer reaches e^-400 within a few thousand steps, and the
+gradients of two coordinates can be e^-1000 apart. Their squares leave float64's range, and Adam run
+in plain float64 *refutes its own theorem falsely*. Here no entry is lost beside another one, and as
+the exponents are integers of two, every rescaling is exact: m / sqrt(v), the only thing that the
+iterates see, is right to rounding for every entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import overload
+from collections.abc import Callable
+from typing import NoReturn
 
 import torch
 from torch import Tensor
 
+#: Exponent of a zero: below that of any number.
+LEAST = -(2.0**60)
+#: log 2 in two parts, the first with 21 trailing zero bits: k * LN2_HIGH is exact.
+LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
+LOG2_E = 1.4426950408889634
+#: A sum so many bits below its largest term is rounding, or that term was cancelled exactly.
+CANCELLED = 50.0
+#: Then terms are summed in bands of so many bits, from the largest on.
+BAND = 64.0
+#: A mantissa times a number above this is a normal number.
+TINY = 1e-150
+
 
 class Scaled:
-    """A tensor `mantissa * exp(log_scale)`; float64.
+    """A tensor `mantissa * 2^exponent`, always in normal form.
 
-    `log_scale` broadcasts against `mantissa`; along the dimensions where its size is one the
-    entries share a scale. Supports `+ - * /` with tensors, numbers and other `Scaled`, `abs`,
-    unary minus. Never stored denormal: see `normalized`.
+    The absolute value of each mantissa is in [1/2, 1), or it is zero and has the exponent `LEAST`,
+    or it is not finite. Supports `* /` with tensors, numbers and other
+    `Scaled`, `+ -` and `==` (entry by entry) with other `Scaled` alone: whether a sum with a plain
+    tensor is `x.tensor() + y` or `x + scaled(y)` has to be said.
 
     Args:
-        mantissa: any shape, float64.
-        log_scale: broadcastable to `mantissa`, float64, natural logarithm; finite.
+        mantissa: any shape, any float64; brought to normal form.
+        exponent: of two: integers, float64, broadcastable to `mantissa`, below 2^50 in size.
     """
 
-    __slots__ = ("log_scale", "mantissa")
+    __slots__ = ("exponent", "mantissa")
+    __hash__ = None  # type: ignore[assignment]
 
     # Tensor.__mul__ and its kin must defer to the reflected methods below.
     __torch_function__ = torch._C._disabled_torch_function_impl
 
-    def __init__(self, mantissa: Tensor, log_scale: Tensor) -> None:
-        self.mantissa = mantissa
-        self.log_scale = log_scale
+    def __init__(self, mantissa: Tensor, exponent: Tensor | float = 0.0) -> None:
+        self.mantissa, own = torch.frexp(mantissa)
+        found = own.to(torch.float64) + exponent
+        self.exponent = found.masked_fill_(self.mantissa == 0, LEAST)
+
+    @classmethod
+    def _of(cls, mantissa: Tensor, exponent: Tensor) -> Scaled:
+        """Parts that are in normal form already."""
+        found = cls.__new__(cls)
+        found.mantissa, found.exponent = mantissa, exponent
+        return found
 
     @property
     def shape(self) -> torch.Size:
-        """Shape of the mantissa."""
+        """Shape of the tensor."""
         return self.mantissa.shape
 
+    def map(self, form: Callable[[Tensor], Tensor]) -> Scaled:
+        """The same entries in another form, as by `lambda part: part.unsqueeze(-1)`."""
+        return Scaled._of(form(self.mantissa), form(self.exponent))
+
+    def signed(self, signs: Tensor) -> Scaled:
+        """The entries times signs that are -1, 0 or 1."""
+        return Scaled(self.mantissa * signs, self.exponent)
+
+    def scattered(self, dim: int, index: Tensor, source: Scaled) -> Scaled:
+        """A copy with entries put at an index of one dimension, as `Tensor.scatter` does."""
+        index = index.expand_as(source.mantissa)
+        return Scaled._of(
+            self.mantissa.scatter(dim, index, source.mantissa),
+            self.exponent.scatter(dim, index, source.exponent),
+        )
+
     def tensor(self) -> Tensor:
-        """The value as a plain tensor; underflows to zero where float64 does."""
-        return self.mantissa * torch.exp(self.log_scale)
+        """The value as a plain tensor; underflows to zero where float64 does, to rounding."""
+        # In two halves: 2^1024 is infinite, and a mantissa times it need not be.
+        half = (self.exponent / 2).round()
+        return self.mantissa * half.exp2() * (self.exponent - half).exp2()
 
     def log_abs(self) -> Tensor:
-        """Natural logarithm of the absolute value; -inf at exact zeros."""
-        return self.mantissa.abs().log() + self.log_scale
+        """Natural logarithm of the absolute value; -inf at zeros."""
+        return self.mantissa.abs().log() + self.exponent * LN2_LOW + self.exponent * LN2_HIGH
 
-    def normalized(self) -> Scaled:
-        """The same value with the mantissas of each shared scale at most one in absolute value."""
-        shared = [dim for dim in range(-self.mantissa.ndim, 0) if self._size(dim) == 1]
-        peak = self.mantissa.abs()
-        if shared:
-            peak = peak.amax(dim=shared, keepdim=True)
-        peak = torch.where(peak > 0, peak, torch.ones_like(peak))
-        return Scaled(self.mantissa / peak, self.log_scale + peak.log())
+    def sqrt(self) -> Scaled:
+        """Square roots of values >= 0."""
+        odd = self.exponent.remainder(2)
+        return Scaled((self.mantissa * (1 + odd)).sqrt(), (self.exponent - odd) / 2)
 
-    def _size(self, dim: int) -> int:
-        return self.log_scale.shape[dim] if -dim <= self.log_scale.ndim else 1
+    def sign(self) -> Tensor:
+        """Signs in {-1, 0, 1}."""
+        return self.mantissa.sign()
 
-    def aligned(self, dims: Sequence[int]) -> Scaled:
-        """The same value with one scale shared along `dims`; entries far below it underflow."""
-        if all(self._size(dim) == 1 for dim in dims):
-            return self
-        log_scale = self.log_scale.amax(dim=tuple(dims), keepdim=True)
-        return Scaled(self.mantissa * torch.exp(self.log_scale - log_scale), log_scale)
+    def where(self, condition: Tensor, other: Scaled) -> Scaled:
+        """These entries where the condition holds, else those of another."""
+        return Scaled._of(
+            torch.where(condition, self.mantissa, other.mantissa),
+            torch.where(condition, self.exponent, other.exponent),
+        )
+
+    def maximum(self, other: Scaled) -> Scaled:
+        """The larger of each pair of entries."""
+        return self.where((self - other).mantissa >= 0, other)
+
+    def over(self, other: Scaled) -> Tensor:
+        """The quotient as a plain tensor, and zero where the other is zero."""
+        zero = other.mantissa == 0
+        found = self / Scaled._of(other.mantissa + zero, other.exponent)
+        return torch.where(zero, 0.0, found.tensor())
+
+    def largest(self, dims: tuple[int, ...]) -> Scaled:
+        """Largest absolute value over dimensions, kept with size one."""
+        top = self.exponent.amax(dims, keepdim=True)
+        return Scaled(self._at(top).abs().amax(dims, keepdim=True), top)
+
+    def sum(self, dims: tuple[int, ...], *, keepdim: bool = False) -> Scaled:
+        """Sum over dimensions.
+
+        Where the largest terms cancel, those decide that are next in size, however far below.
+        """
+        top = self.exponent.amax(dims, keepdim=True)
+        found = Scaled(self._at(top).sum(dims, keepdim=True), top)
+        if bool((found.exponent < top - CANCELLED).any()):
+            found = _in_bands(self, dims)
+        return found if keepdim else found.map(lambda part: part.squeeze(dims))
+
+    def mean(self, dim: int) -> Scaled:
+        """Mean over one dimension, dropped."""
+        return self.sum((dim,)) / self.shape[dim]
 
     def __neg__(self) -> Scaled:
-        return Scaled(-self.mantissa, self.log_scale)
+        return Scaled._of(-self.mantissa, self.exponent)
 
     def __abs__(self) -> Scaled:
-        return Scaled(self.mantissa.abs(), self.log_scale)
+        return Scaled._of(self.mantissa.abs(), self.exponent)
 
     def __mul__(self, other: Scaled | Tensor | float) -> Scaled:
-        if isinstance(other, Scaled):
-            return Scaled(self.mantissa * other.mantissa, self.log_scale + other.log_scale)
-        return Scaled(self.mantissa * other, self.log_scale)
+        if isinstance(other, float | int) and (other == 0 or TINY < abs(other) < 1 / TINY):
+            return Scaled(self.mantissa * other, self.exponent)
+        other = scaled(other, like=self.mantissa)
+        return Scaled(self.mantissa * other.mantissa, self.exponent + other.exponent)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Scaled | Tensor | float) -> Scaled:
-        if isinstance(other, Scaled):
-            return Scaled(self.mantissa / other.mantissa, self.log_scale - other.log_scale)
-        return Scaled(self.mantissa / other, self.log_scale)
+        if isinstance(other, float | int) and TINY < abs(other) < 1 / TINY:
+            return Scaled(self.mantissa / other, self.exponent)
+        other = scaled(other, like=self.mantissa)
+        return Scaled(self.mantissa / other.mantissa, self.exponent - other.exponent)
 
-    @overload
-    def __add__(self, other: Scaled) -> Scaled: ...
-    @overload
-    def __add__(self, other: Tensor | float) -> Tensor: ...
-    def __add__(self, other: Scaled | Tensor | float) -> Scaled | Tensor:
-        """Sum; with a plain tensor a plain tensor, as that is where a step meets the iterate."""
+    def __rtruediv__(self, other: Tensor | float) -> Scaled:
+        return scaled(other, like=self.mantissa) / self
+
+    def __add__(self, other: Scaled) -> Scaled:
         if not isinstance(other, Scaled):
-            return self.tensor() + other
-        top = torch.maximum(self.log_scale, other.log_scale)
-        return Scaled(
-            self.mantissa * torch.exp(self.log_scale - top)
-            + other.mantissa * torch.exp(other.log_scale - top),
-            top,
-        )
+            _refuse("+", other)
+        top = torch.maximum(self.exponent, other.exponent)
+        return Scaled(self._at(top) + other._at(top), top)
 
-    __radd__ = __add__
+    def _at(self, exponent: Tensor) -> Tensor:
+        """Mantissas at another exponent; for integers exp2 is exact."""
+        return self.mantissa * (self.exponent - exponent).exp2()
 
-    @overload
-    def __sub__(self, other: Scaled) -> Scaled: ...
-    @overload
-    def __sub__(self, other: Tensor | float) -> Tensor: ...
-    def __sub__(self, other: Scaled | Tensor | float) -> Scaled | Tensor:
+    def __radd__(self, other: object) -> NoReturn:
+        _refuse("+", other)
+
+    def __sub__(self, other: Scaled) -> Scaled:
+        if not isinstance(other, Scaled):
+            _refuse("-", other)
         return self + (-other)
 
-    def __rsub__(self, other: Tensor | float) -> Tensor:
-        return other - self.tensor()
+    def __rsub__(self, other: object) -> NoReturn:
+        _refuse("-", other)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        if not isinstance(other, Scaled):
+            _refuse("==", other)
+        return (self.mantissa == other.mantissa) & (self.exponent == other.exponent)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return ~(self == other)
 
     def __repr__(self) -> str:
-        return f"Scaled(mantissa={self.mantissa!r}, log_scale={self.log_scale!r})"
+        return f"Scaled(mantissa={self.mantissa!r}, exponent={self.exponent!r})"
+
+
+def _refuse(operator: str, other: object) -> NoReturn:
+    raise TypeError(
+        f"Scaled {operator} {type(other).__name__}: say which, x.tensor() {operator} y or "
+        f"x {operator} scaled(y)"
+    )
 
 
 Value = Tensor | Scaled
 
 
-def sqrt(x: Value) -> Value:
-    """Entrywise square root of a non-negative value."""
-    if isinstance(x, Scaled):
-        return Scaled(x.mantissa.sqrt(), x.log_scale / 2)
-    return x.sqrt()
-
-
-def square(x: Value) -> Value:
-    """Entrywise square, at the same precision as the value."""
-    if isinstance(x, Scaled):
-        return Scaled(x.mantissa * x.mantissa, 2 * x.log_scale)
-    return x * x
-
-
-def sign(x: Value) -> Tensor:
-    """Entrywise sign in {-1, 0, 1}."""
-    return (x.mantissa if isinstance(x, Scaled) else x).sign()
-
-
-def tensor(x: Value) -> Tensor:
-    """The plain tensor behind a value."""
-    return x.tensor() if isinstance(x, Scaled) else x
-
-
-def rescaled(x: Value) -> Value:
-    """The value with its mantissa near one, where it has one; keeps long recursions in range."""
-    return x.normalized() if isinstance(x, Scaled) else x
-
-
-@overload
-def vector_norm(x: Scaled, p: float, dims: Sequence[int]) -> Scaled: ...
-@overload
-def vector_norm(x: Tensor, p: float, dims: Sequence[int]) -> Tensor: ...
-def vector_norm(x: Value, p: float, dims: Sequence[int]) -> Value:
-    """Entrywise p-norm over `dims`, kept as dimensions of size one.
+def scaled(x: Value | float, *, like: Tensor | None = None) -> Scaled:
+    """A value with an exponent for each entry.
 
     Args:
-        x: any shape.
-        p: in [1, inf].
-        dims: dimensions that make up one parameter.
-
-    Returns:
-        The norm, `Scaled` if `x` is.
+        x: a tensor, a number, or what is `Scaled` already.
+        like: where a number goes: a tensor of its device.
     """
     if isinstance(x, Scaled):
-        # The scale stays as it is: x / norm is then exact, whatever the size of the logarithm.
-        x = x.aligned(dims)
-        return Scaled(vector_norm(x.mantissa, p, dims), x.log_scale)
-    # Dividing by the largest entry first keeps x^p in range.
-    peak = x.abs().amax(dim=tuple(dims), keepdim=True)
-    peak = torch.where(peak > 0, peak, torch.ones_like(peak))
-    return peak * torch.linalg.vector_norm(x / peak, p, dim=tuple(dims), keepdim=True)
+        return x
+    device = None if like is None or isinstance(x, Tensor) else like.device
+    return Scaled(torch.as_tensor(x, dtype=torch.float64, device=device))
 
 
-def mean(x: Value, dim: int) -> Value:
-    """Mean over one dimension, dropped."""
-    if isinstance(x, Scaled):
-        x = x.aligned([dim])
-        return Scaled(x.mantissa.mean(dim), x.log_scale.squeeze(dim))
-    return x.mean(dim)
+def zeros_like(x: Tensor) -> Scaled:
+    """Zeros of a shape: what a moment is before the first gradient."""
+    return scaled(torch.zeros_like(x))
 
 
-def safe_ratio(x: Value, y: Value) -> Tensor:
-    """x / y as a plain tensor, and zero where y is zero: a normalised step of a zero gradient."""
-    denominator = y.mantissa if isinstance(y, Scaled) else y
-    zero = denominator == 0
-    guarded = torch.where(zero, torch.ones_like(denominator), denominator)
-    if isinstance(y, Scaled):
-        ratio = tensor(x * Scaled(1 / guarded, -y.log_scale))
-    else:
-        ratio = tensor(x / guarded)
-    return torch.where(zero, torch.zeros_like(ratio), ratio)
+def exp(x: Tensor) -> Scaled:
+    """e^x without overflow or underflow: e^r 2^k with x = k log 2 + r."""
+    k = (x * LOG2_E).round().clamp_(LEAST / 2, -LEAST / 2)
+    return Scaled(((x - k * LN2_HIGH) - k * LN2_LOW).exp(), k)
+
+
+def _in_bands(x: Scaled, over: tuple[int, ...]) -> Scaled:
+    """The sum, from the largest terms on, until those left are below its last bit."""
+    left, found = x, zeros_like(x.mantissa.sum(over, keepdim=True))
+    carries = x.mantissa.numel().bit_length()
+    while True:
+        top = left.exponent.amax(over, keepdim=True)
+        if not bool((top + carries > found.exponent.clamp(min=LEAST / 2) - BAND).any()):
+            return found
+        near = left.exponent > top - BAND
+        band = torch.where(near, left._at(top), 0.0)
+        found = found + Scaled(band.sum(over, keepdim=True), top)
+        left = zeros_like(band).where(near, left)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Value
+from limitpoint.numerics import Value
 from limitpoint.optimizers.rule import Memoryless
 from limitpoint.problems.problem import Oracle
 

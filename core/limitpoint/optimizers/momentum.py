@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Value, rescaled, tensor
+from limitpoint.numerics import Scaled, scaled, tensor, zeros_like
 from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.problems.problem import Oracle
 
@@ -24,8 +24,11 @@ class Momentum(Rule):
         super().__post_init__()
         check_range("momentum", self.momentum, 0.0, 1.0)
 
-    def step(self, oracle: Oracle, w: Tensor, state: Value | None, t: int) -> tuple[Tensor, Any]:
-        """One step; the first buffer is the gradient itself."""
-        g = oracle.grad(w)
-        buffer = g if state is None else rescaled(self.momentum * state + g)
+    def init(self, oracle: Oracle, w: Tensor) -> Scaled:
+        """An empty buffer, so that the first is the gradient itself."""
+        return zeros_like(w)
+
+    def step(self, oracle: Oracle, w: Tensor, state: Scaled, t: int) -> tuple[Tensor, Any]:
+        """One step."""
+        buffer = self.momentum * state + scaled(oracle.grad(w))
         return w - tensor(self.step_size.at(t) * buffer), buffer

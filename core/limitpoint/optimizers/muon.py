@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Value, rescaled
+from limitpoint.numerics import Scaled, Value, scaled, zeros_like
 from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.optimizers.steepest_descent import matrix_direction, polar_factor
 from limitpoint.problems.problem import Oracle
@@ -36,10 +36,13 @@ class Muon(Rule):
         if self.iterations is not None:
             check_range("iterations", self.iterations, 1, float("inf"))
 
-    def step(self, oracle: Oracle, w: Tensor, state: Value | None, t: int) -> tuple[Tensor, Any]:
-        """One step, from zero momentum at the start."""
-        m = (1 - self.beta1) * oracle.grad(w)
-        m = rescaled(m if state is None else self.beta1 * state + m)
+    def init(self, oracle: Oracle, w: Tensor) -> Scaled:
+        """Zero momentum."""
+        return zeros_like(w)
+
+    def step(self, oracle: Oracle, w: Tensor, state: Scaled, t: int) -> tuple[Tensor, Any]:
+        """One step."""
+        m = self.beta1 * state + (1 - self.beta1) * scaled(oracle.grad(w))
         return w - self.step_size.at(t) * self.orthogonal(m), m
 
     def orthogonal(self, m: Value) -> Tensor:

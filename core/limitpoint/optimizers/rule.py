@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Value, tensor
+from limitpoint.numerics import Value, tensor
 from limitpoint.optimizers.schedules import StepSize, as_step_size
 from limitpoint.problems.problem import Oracle
 

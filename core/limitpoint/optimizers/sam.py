@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Value, mean, safe_ratio, sign, tensor
+from limitpoint.numerics import Value, mean, ratio, sign, tensor
 from limitpoint.optimizers.rule import Memoryless
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Oracle
@@ -67,7 +67,7 @@ class L2SAM(SharpnessAware):
     def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
         """The unit gradient; zero where the gradient is."""
         g = oracle.grad(w)
-        return safe_ratio(g, oracle.norm(g, 2))
+        return ratio(g, oracle.norm(g, 2))
 
 
 class LinfSAM(SharpnessAware):

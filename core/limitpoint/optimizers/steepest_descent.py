@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Scaled, Value, safe_ratio, sign
+from limitpoint.numerics import Value, largest, ratio, sign
 from limitpoint.optimizers.rule import Memoryless, check_range
 from limitpoint.problems.problem import Oracle
 
@@ -30,7 +30,7 @@ class SteepestDescent(Memoryless):
         g = oracle.grad(w)
         if self.p == torch.inf:
             return sign(g)
-        unit = safe_ratio(g, oracle.norm(g, torch.inf))
+        unit = ratio(g, oracle.norm(g, torch.inf))
         if self.p == 1:
             flat = unit.flatten(-oracle.ndim)
             first = torch.nn.functional.one_hot(flat.abs().argmax(-1), flat.shape[-1])
@@ -38,7 +38,7 @@ class SteepestDescent(Memoryless):
         q = self.p / (self.p - 1)
         power = unit.sign() * unit.abs() ** (q - 1)
         norm = torch.linalg.vector_norm(unit, q, dim=oracle.dims, keepdim=True)
-        return safe_ratio(power, norm ** (q - 1))
+        return ratio(power, norm ** (q - 1))
 
 
 def NGD(step_size: object = 1.0) -> SteepestDescent:
@@ -84,5 +84,5 @@ def polar_factor(g: Value, rank_tolerance: float = 1e-12) -> Tensor:
 
 
 def matrix_direction(g: Value) -> Tensor:
-    """g (*batch, k, d) up to a positive factor for each matrix, its largest entry near one."""
-    return g.aligned((-2, -1)).normalized().mantissa if isinstance(g, Scaled) else g
+    """g (*batch, k, d) up to a positive factor for each matrix, its largest entry one."""
+    return ratio(g, largest(g, (-2, -1)))

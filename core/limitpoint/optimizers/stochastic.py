@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Value
+from limitpoint.numerics import Value
 from limitpoint.optimizers.rule import Rule
 from limitpoint.problems.problem import Oracle, Problem
 

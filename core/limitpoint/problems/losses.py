@@ -1,9 +1,9 @@
 r"""Losses of a prediction, with slopes that stay exact far below 1e-16.
 
 A loss is summed over the examples and multiplied by a factor (`mean` divides by n). For the losses
-with an exponential tail the slope is returned as sign and logarithm: the residual of the true class
-is *minus the sum of the others*, never `p - 1`, which loses every digit once the loss is under
-1e-16.
+with an exponential tail every slope has an exponent of its own (`Scaled`), and the residual of the
+true class is *minus the sum of the others*, never `p - 1`, which loses every digit once the loss is
+under 1e-16.
 
 Sources: usam_report Sec. 3 (unique finite root; strictly monotone); signgd_adam (1) and App. F;
 understanding_sam (5) for the quarter of the squared residual.
@@ -18,9 +18,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import softplus
 
-from limitpoint.numerics.scaled import Scaled, Value
+from limitpoint.numerics import Scaled, Value, exp, log, scaled, total
 
 
 def log_softplus(u: Tensor) -> Tensor:
@@ -114,8 +114,12 @@ class MarginLoss(Loss):
     """A decreasing loss of the margin z = y * prediction, y in {-1, +1} (Property 3.2)."""
 
     @abstractmethod
+    def decline(self, z: Tensor) -> Scaled:
+        """-dl/dz, positive."""
+
     def log_slope(self, z: Tensor) -> Tensor:
         """log(-dl/dz)."""
+        return log(self.decline(z))
 
     @abstractmethod
     def log_of_margin(self, z: Tensor) -> Tensor:
@@ -130,10 +134,8 @@ class MarginLoss(Loss):
         return self.log_values(prediction, y).exp()
 
     def slope(self, prediction: Tensor, y: Tensor) -> Scaled:
-        """-y exp(log_slope), one scale a problem."""
-        log_slope = self.log_slope(y * prediction)
-        top = log_slope.amax(dim=-1, keepdim=True)
-        return Scaled(-y * torch.exp(log_slope - top), top)
+        """-y times the decline."""
+        return self.decline(y * prediction).signed(-y)
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,10 @@ class Logistic(MarginLoss):
         """Log l(z)."""
         return log_softplus(-z)
 
-    def log_slope(self, z: Tensor) -> Tensor:
-        """Log sigma(-z)."""
-        return logsigmoid(-z)
+    def decline(self, z: Tensor) -> Scaled:
+        """sigma(-z) = e^-z / (1 + e^-z)."""
+        tail = exp(-z)
+        return tail / (scaled(1.0) + tail)
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,9 @@ class Exponential(MarginLoss):
         """Log l(z) = -z."""
         return -z
 
-    def log_slope(self, z: Tensor) -> Tensor:
-        """log(-l') = -z."""
-        return -z
+    def decline(self, z: Tensor) -> Scaled:
+        """e^-z."""
+        return exp(-z)
 
 
 @dataclass(frozen=True)
@@ -176,17 +179,21 @@ class Probit(MarginLoss):
         body = torch.log(-torch.special.log_ndtr(torch.clamp(z, max=5.0)))
         return torch.where(z > 5.0, tail + torch.exp(tail) / 2, body)
 
-    def log_slope(self, z: Tensor) -> Tensor:
-        """Log of the hazard phi(z) / Phi(z)."""
-        return -(z**2) / 2 - math.log(2 * math.pi) / 2 - torch.special.log_ndtr(z)
+    def decline(self, z: Tensor) -> Scaled:
+        """The hazard phi(z) / Phi(z)."""
+        return exp(-(z**2) / 2 - math.log(2 * math.pi) / 2 - torch.special.log_ndtr(z))
 
 
 class MulticlassLoss(Loss):
     """A loss of the logits (n, k) and labels 0..k-1, through a_c = logit_c - logit_y, c != y."""
 
     @abstractmethod
+    def residual(self, gaps: Tensor) -> Scaled:
+        """dl/dlogit_c of the wrong classes, positive, shape (*batch, n, k); 0 at the true one."""
+
     def log_residual(self, gaps: Tensor) -> Tensor:
-        """log |dl/dlogit_c| for the wrong classes, shape (*batch, n, k), -inf at the true one."""
+        """Logarithm of `residual`, -inf at the true class."""
+        return log(self.residual(gaps))
 
     @abstractmethod
     def log_of_gaps(self, gaps: Tensor) -> Tensor:
@@ -208,22 +215,14 @@ class MulticlassLoss(Loss):
         return self.log_values(prediction, y).exp()
 
     def slope(self, prediction: Tensor, y: Tensor) -> Scaled:
-        """Residuals: the wrong classes' are positive, the true class's is minus their sum.
-
-        Each class has its own scale (shape (*batch, 1, k)): a class whose examples all have large
-        margins keeps its digits next to one that has not.
-        """
-        wrong = self.log_residual(self.gaps(prediction, y))
-        true = torch.logsumexp(wrong, dim=-1, keepdim=True)
-        index = y.unsqueeze(-1).expand_as(true)
-        log_abs = wrong.scatter(-1, index, true)
-        top = log_abs.amax(dim=-2, keepdim=True)
-        mantissa = torch.exp(log_abs - top)
-        return Scaled(mantissa.scatter(-1, index, -mantissa.gather(-1, index)), top)
+        """Residuals: the wrong classes' are positive, the true class's is minus their sum."""
+        wrong = self.residual(self.gaps(prediction, y))
+        true, index = -total(wrong, -1, keepdim=True), y.unsqueeze(-1)
+        return wrong.scattered(-1, index, true)
 
     def log_proxy(self, prediction: Tensor, y: Tensor) -> Tensor:
         """log of the example's share of the proxy G, -dl/dlogit_y (signgd_adam (7))."""
-        return torch.logsumexp(self.log_residual(self.gaps(prediction, y)), dim=-1)
+        return log(total(self.residual(self.gaps(prediction, y)), -1))
 
 
 @dataclass(frozen=True)
@@ -236,9 +235,10 @@ class CrossEntropy(MulticlassLoss):
         """Log l per example."""
         return log_softplus(torch.logsumexp(gaps, dim=-1))
 
-    def log_residual(self, gaps: Tensor) -> Tensor:
-        """Log softmax of the wrong classes."""
-        return gaps - softplus(torch.logsumexp(gaps, dim=-1, keepdim=True), threshold=40)
+    def residual(self, gaps: Tensor) -> Scaled:
+        """Softmax of the wrong classes."""
+        odds = exp(gaps)
+        return odds / (scaled(1.0) + total(odds, -1, keepdim=True))
 
 
 @dataclass(frozen=True)
@@ -251,9 +251,9 @@ class MulticlassExponential(MulticlassLoss):
         """Log l per example."""
         return torch.logsumexp(gaps, dim=-1)
 
-    def log_residual(self, gaps: Tensor) -> Tensor:
-        """log e^{a_c}."""
-        return gaps
+    def residual(self, gaps: Tensor) -> Scaled:
+        """e^{a_c}."""
+        return exp(gaps)
 
 
 @dataclass(frozen=True)
@@ -266,6 +266,7 @@ class PairLogLoss(MulticlassLoss):
         """Log l per example."""
         return torch.logsumexp(log_softplus(gaps), dim=-1)
 
-    def log_residual(self, gaps: Tensor) -> Tensor:
-        """Log sigma(a_c)."""
-        return logsigmoid(gaps)
+    def residual(self, gaps: Tensor) -> Scaled:
+        """sigma(a_c) = e^{a_c} / (1 + e^{a_c})."""
+        odds = exp(gaps)
+        return odds / (scaled(1.0) + odds)

@@ -8,12 +8,13 @@ instead of left to autograd: they carry `Scaled` slopes, which autograd cannot.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Scaled, Value
+from limitpoint.numerics import Scaled, Value, by_rows, cat, combine
 
 
 class Model(ABC):
@@ -30,9 +31,13 @@ class Model(ABC):
         """sum_i slope_i df(x_i)/dw, the shape of w."""
 
 
-def _rows(slope: Tensor, X: Tensor) -> Tensor:
+def _rows(slope: Value, X: Tensor) -> Value:
     """sum_i slope_i x_i, shape (*batch, d)."""
-    return (slope.unsqueeze(-2) @ X).squeeze(-2)
+    return _form(combine(_form(slope, lambda s: s.unsqueeze(-1)), X), lambda rows: rows.squeeze(-2))
+
+
+def _form(x: Value, form: Callable[[Tensor], Tensor]) -> Value:
+    return x.map(form) if isinstance(x, Scaled) else form(x)
 
 
 def _columns(X: Tensor, w: Tensor) -> Tensor:
@@ -52,27 +57,7 @@ class Linear(Model):
 
     def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
         """X^T slope."""
-        if isinstance(slope, Scaled):
-            return Scaled(_rows(slope.mantissa, X), slope.log_scale)
         return _rows(slope, X)
-
-
-def _each_class(slope: Tensor, X: Tensor) -> Tensor:
-    """sum_i slope_ic x_i, shape (*batch, k, d)."""
-    return _by_rows(slope.mT, X)
-
-
-def _by_rows(A: Tensor, B: Tensor) -> Tensor:
-    """A @ B, where many A (*more, *batch, r, m) share a B (*batch, m, c): one product for each B.
-
-    Broadcasting would copy B for each of them.
-    """
-    more = A.ndim - B.ndim
-    if more <= 0 or A.shape[more:-2] != B.shape[:-2]:
-        return A @ B
-    rows = A.flatten(0, more - 1).movedim(0, -3)
-    product = (rows.flatten(-3, -2) @ B).reshape(*rows.shape[:-1], B.shape[-1])
-    return product.movedim(-3, 0).reshape(*A.shape[:-1], B.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -83,13 +68,11 @@ class MulticlassLinear(Model):
 
     def predict(self, w: Tensor, X: Tensor) -> Tensor:
         """Logits X W^T."""
-        return _by_rows(w, X.mT).mT
+        return by_rows(w, X.mT).mT
 
     def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
-        """slope^T X; each class keeps its own scale."""
-        if isinstance(slope, Scaled):
-            return Scaled(_each_class(slope.mantissa, X), slope.log_scale.mT)
-        return _each_class(slope, X)
+        """slope^T X."""
+        return combine(slope, X)
 
 
 @dataclass(frozen=True)
@@ -154,11 +137,10 @@ class ReluNetwork(Model):
     def pullback(self, w: Tensor, X: Tensor, slope: Value) -> Value:
         """Slopes through the units that are above zero."""
         before = self._hidden(w, X)
-        mantissa = slope.mantissa if isinstance(slope, Scaled) else slope
-        active = (before > 0) * mantissa.unsqueeze(-1) * w[..., -1:, :]
-        outer = _rows(mantissa, before.clamp(min=0))
-        found = torch.cat([X.mT @ active, active.sum(-2, keepdim=True), outer.unsqueeze(-2)], -2)
-        return Scaled(found, slope.log_scale.unsqueeze(-1)) if isinstance(slope, Scaled) else found
+        inner = _form(slope, lambda s: s.unsqueeze(-1)) * ((before > 0) * w[..., -1:, :])
+        with_ones = torch.cat([X, torch.ones_like(X[..., :1])], -1)
+        outer = _form(_rows(slope, before.clamp(min=0)), lambda row: row.unsqueeze(-2))
+        return cat([_form(combine(inner, with_ones), lambda rows: rows.mT), outer], -2)
 
     @staticmethod
     def _hidden(w: Tensor, X: Tensor) -> Tensor:
@@ -168,7 +150,4 @@ class ReluNetwork(Model):
 
 def _through_layers(jacobian: Tensor, X: Tensor, slope: Value) -> Value:
     """Jacobian (*batch, L, d) of the predictor times X^T slope (*batch, d)."""
-    if isinstance(slope, Scaled):
-        rows = _rows(slope.mantissa, X).unsqueeze(-2)
-        return Scaled(jacobian * rows, slope.log_scale.unsqueeze(-1))
-    return jacobian * _rows(slope, X).unsqueeze(-2)
+    return _form(_rows(slope, X), lambda rows: rows.unsqueeze(-2)) * jacobian

@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Value, vector_norm
+from limitpoint.numerics import Value, vector_norm
 from limitpoint.problems.losses import Loss, MarginLoss, MulticlassLoss
 from limitpoint.problems.models import Model
 

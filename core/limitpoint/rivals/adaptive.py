@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.numerics.scaled import Scaled, Value, rescaled, square, tensor
+from limitpoint.numerics import Value, maximum, scaled, square, tensor, total
 from limitpoint.optimizers import Moments, Rule
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Oracle
@@ -24,27 +24,19 @@ plain("adam-epsilon", "an epsilon of 1e-2", "adam", optimizers.Adam, epsilon=1e-
 
 
 class _AMSGrad(optimizers.Adam):
-    def moments(self, g: Value, state: Moments | None) -> Moments:
+    def moments(self, g: Value, state: Moments) -> Moments:
         new = super().moments(g, state)
-        return new if state is None else Moments(new.m, _maximum(new.v, state.v))
-
-
-def _maximum(x: Value, y: Value) -> Value:
-    if isinstance(x, Scaled) and isinstance(y, Scaled):
-        top = torch.maximum(x.log_scale, y.log_scale)
-        parts = [v.mantissa * torch.exp(v.log_scale - top) for v in (x, y)]
-        return Scaled(torch.maximum(*parts), top)
-    return torch.maximum(tensor(x), tensor(y))
+        return Moments(new.m, maximum(new.v, state.v))
 
 
 plain("amsgrad", "the second moment may only grow (AMSGrad)", "adam", _AMSGrad)
 
 
 class _SquaredTwice(optimizers.Adam):
-    def moments(self, g: Value, state: Moments | None) -> Moments:
+    def moments(self, g: Value, state: Moments) -> Moments:
         new = super().moments(g, state)
-        v = (1 - self.beta2) * square(square(g))
-        return Moments(new.m, rescaled(v if state is None else self.beta2 * state.v + v))
+        v = self.beta2 * state.v + (1 - self.beta2) * square(square(scaled(g)))
+        return Moments(new.m, v)
 
 
 plain(
@@ -56,9 +48,9 @@ plain(
 
 
 class _FirstMomentUndamped(optimizers.Adam):
-    def moments(self, g: Value, state: Moments | None) -> Moments:
+    def moments(self, g: Value, state: Moments) -> Moments:
         new = super().moments(g, state)
-        return Moments(rescaled(g if state is None else self.beta1 * state.m + g), new.v)
+        return Moments(self.beta1 * state.m + scaled(g), new.v)
 
 
 plain("adam-undamped", "the factor 1 - beta1 is missing", "adam adamw", _FirstMomentUndamped)
@@ -73,20 +65,17 @@ plain("adam-root-lost", "divided by the second moment instead of its root", "ada
 
 
 class _OneForAllClasses(optimizers.Adam):
-    def moments(self, g: Value, state: Moments | None) -> Moments:
+    def moments(self, g: Value, state: Moments) -> Moments:
         new = super().moments(g, state)
-        if not isinstance(new.v, Scaled):
-            return Moments(new.m, new.v.mean(-2, keepdim=True).expand_as(new.v))
-        aligned = new.v.aligned([-2])
-        shared = aligned.mantissa.mean(-2, keepdim=True).expand_as(aligned.mantissa)
-        return Moments(new.m, Scaled(shared, aligned.log_scale).normalized())
+        shared = total(new.v, -2, keepdim=True) / g.shape[-2]
+        return Moments(new.m, shared.map(lambda part: part.expand(g.shape)))
 
 
 plain("adam-shared-moment", "one second moment for all classes", "adam", _OneForAllClasses)
 
 
 class _CoupledDecay(optimizers.Adam):
-    def step(self, oracle: Oracle, w: Tensor, state: Moments | None, t: int) -> tuple[Tensor, Any]:
+    def step(self, oracle: Oracle, w: Tensor, state: Moments, t: int) -> tuple[Tensor, Any]:
         moments = self.moments(tensor(oracle.grad(w)) + self.decay * w, state)
         return w - self.step_size.at(t) * self.ratio(moments, t), moments
 
@@ -124,9 +113,9 @@ plain("adam-half-corrected", "the bias of the first moment alone is corrected", 
 class _LateSecondMoment(optimizers.Adam):
     """v_{t-1}, as ADOPT has it; the first step has no other than its own."""
 
-    def step(self, oracle: Oracle, w: Tensor, state: Moments | None, t: int) -> tuple[Tensor, Any]:
+    def step(self, oracle: Oracle, w: Tensor, state: Moments, t: int) -> tuple[Tensor, Any]:
         moments = self.moments(oracle.grad(w), state)
-        late = moments if state is None else Moments(moments.m, state.v)
+        late = moments if t == 0 else Moments(moments.m, state.v)
         eta = self.step_size.at(t)
         return (1 - eta * self.decay) * w - eta * self.ratio(late, t), moments
 
@@ -136,13 +125,13 @@ plain("adam-late-moment", "divided by the second moment of one step ago", "adam 
 
 
 class _DecayUphill(optimizers.Adam):
-    def step(self, oracle: Oracle, w: Tensor, state: Moments | None, t: int) -> tuple[Tensor, Any]:
+    def step(self, oracle: Oracle, w: Tensor, state: Moments, t: int) -> tuple[Tensor, Any]:
         moved, state = super().step(oracle, w, state, t)
         return moved + 2 * self.step_size.at(t) * self.decay * w, state
 
 
 class _DecayUnscaled(optimizers.Adam):
-    def step(self, oracle: Oracle, w: Tensor, state: Moments | None, t: int) -> tuple[Tensor, Any]:
+    def step(self, oracle: Oracle, w: Tensor, state: Moments, t: int) -> tuple[Tensor, Any]:
         moved, state = super().step(oracle, w, state, t)
         return moved + (self.step_size.at(t) - 1) * self.decay * w, state
 

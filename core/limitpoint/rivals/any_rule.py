@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Value, tensor
+from limitpoint.numerics import Value, tensor
 from limitpoint.optimizers import GD, Memoryless, Rule
 from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import mutation

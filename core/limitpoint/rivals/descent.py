@@ -6,15 +6,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.numerics.scaled import (
-    Scaled,
-    Value,
-    rescaled,
-    safe_ratio,
-    sign,
-    tensor,
-    vector_norm,
-)
+from limitpoint.numerics import Value, ratio, scaled, sign, tensor, vector_norm
 from limitpoint.optimizers.steepest_descent import matrix_direction
 from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import plain
@@ -56,7 +48,7 @@ plain("sign-majority", "the examples vote on each sign", "signgd", _MajorityVote
 class _NormTwice(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = oracle.grad(w)
-        return safe_ratio(g, oracle.norm(g, 2)) / tensor(oracle.norm(g, 2)).clamp_min(1e-300)
+        return ratio(g, oracle.norm(g, 2)) / tensor(oracle.norm(g, 2)).clamp_min(1e-300)
 
 
 plain("ngd-squared", "divided by the norm twice", "ngd", _NormTwice)
@@ -65,7 +57,7 @@ plain("ngd-squared", "divided by the norm twice", "ngd", _NormTwice)
 class _Rows(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = oracle.grad(w)
-        return safe_ratio(g, vector_norm(g, 2, (-1,)))
+        return ratio(g, vector_norm(g, 2, (-1,)))
 
 
 plain("ngd-rows", "each class's row is normalised by itself", "ngd spectral", _Rows)
@@ -111,23 +103,25 @@ class _Stretched(optimizers.Muon):
 class _OrthogonalFirst(optimizers.Muon):
     """Orthogonal steps, averaged: the two operations of Muon in the wrong order."""
 
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        return torch.zeros_like(w)
+
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         m = (1 - self.beta1) * self.orthogonal(oracle.grad(w))
-        m = m if state is None else self.beta1 * state + m
+        m = self.beta1 * state + m
         return w - self.step_size.at(t) * m, m
 
 
 class _Nesterov(optimizers.Muon):
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
-        g = (1 - self.beta1) * oracle.grad(w)
-        m = rescaled(g if state is None else self.beta1 * state + g)
+        g = (1 - self.beta1) * scaled(oracle.grad(w))
+        m = self.beta1 * state + g
         return w - self.step_size.at(t) * self.orthogonal(self.beta1 * m + g), m
 
 
 class _Scaled(optimizers.Muon):
     def orthogonal(self, m: Value) -> Tensor:
-        mantissa = m.mantissa if isinstance(m, Scaled) else m
-        return 0.2 * max(mantissa.shape[-2:]) ** 0.5 * super().orthogonal(m)
+        return 0.2 * max(m.shape[-2:]) ** 0.5 * super().orthogonal(m)
 
 
 ONE = {"beta1": 0.0}

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.numerics.scaled import Value
+from limitpoint.numerics import Value
 from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import plain
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.numerics.scaled import safe_ratio, tensor, vector_norm
+from limitpoint.numerics import ratio, tensor, vector_norm
 from limitpoint.problems.problem import Oracle, Problem
 from limitpoint.rivals._registry import plain
 
@@ -12,7 +12,7 @@ from limitpoint.rivals._registry import plain
 class _Layerwise(optimizers.L2SAM):
     def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = oracle.grad(w)
-        return safe_ratio(g, vector_norm(g, 2, (-1,)))
+        return ratio(g, vector_norm(g, 2, (-1,)))
 
 
 plain("sam-l2-layerwise", "each layer's perturbation is normalised by itself", "sam-l2", _Layerwise)

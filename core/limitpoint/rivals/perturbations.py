@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Value, tensor
+from limitpoint.numerics import Value, tensor
 from limitpoint.optimizers import Memoryless, Rule, SharpnessAware
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Oracle

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.numerics.scaled import Value, safe_ratio, sign, tensor
+from limitpoint.numerics import Value, ratio, sign, tensor
 from limitpoint.optimizers import Rule, SharpnessAware
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.finite_sum import Sampled
@@ -137,7 +137,7 @@ plain(
 
 class _Decayed(optimizers.USAM):
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
-        return super().direction(oracle, w) + 1e-3 * w
+        return tensor(super().direction(oracle, w)) + 1e-3 * w
 
 
 plain("usam-decayed", "weight decay of 1e-3 in the gradient", "usam", _Decayed)
@@ -146,7 +146,7 @@ plain("usam-decayed", "weight decay of 1e-3 in the gradient", "usam", _Decayed)
 class _Normalised(optimizers.OneSAM):
     def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
         moves = super().perturbed(oracle, w) - w.unsqueeze(-oracle.ndim - 1)
-        return w.unsqueeze(-oracle.ndim - 1) + self.rho * safe_ratio(moves, oracle.norm(moves))
+        return w.unsqueeze(-oracle.ndim - 1) + self.rho * ratio(moves, oracle.norm(moves))
 
 
 class _DescendsOnAll(optimizers.OneSAM):

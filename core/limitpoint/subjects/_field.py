@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.errors import Inconclusive
-from limitpoint.numerics.scaled import Scaled
+from limitpoint.numerics import Scaled, exp
 from limitpoint.problems.problem import Oracle, Problem
 
 
@@ -53,8 +53,7 @@ class Field:
         """The batch's gradients as plain tensors, shape (elements, *parameter)."""
         g = self.oracle.grad(w)
         if isinstance(g, Scaled):
-            mantissa, handed = g.mantissa, Scaled(g.mantissa, g.log_scale + self.log_loss_scale)
-            plain = handed.tensor()
+            mantissa, plain = g.mantissa, (g * exp(w.new_tensor(self.log_loss_scale))).tensor()
         else:
             mantissa, plain = g, g * self._factor(w)
         gradients = rows(plain, self.oracle.ndim)

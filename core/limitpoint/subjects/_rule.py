@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.errors import SubjectFailed
-from limitpoint.numerics.scaled import Scaled, Value, tensor
+from limitpoint.numerics import Scaled, Value, tensor
 from limitpoint.optimizers import GD, Memoryless, Rule
 from limitpoint.problems.problem import Oracle
 from limitpoint.subjects._meter import Meter

@@ -22,7 +22,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Scaled
+from limitpoint.numerics import Scaled
 from limitpoint.optimizers import L2SAM, LinfSAM
 from limitpoint.problems.losses import MarginLoss
 from limitpoint.problems.models import DiagonalProduct
@@ -50,7 +50,7 @@ def slope(problem: Problem, rule: SAM) -> Callable[[Tensor], Scaled]:
         # Clock and integrals ask for the same iterate, one after the other.
         if not last or last[0][0] is not w:
             margin = problem.y * problem.predict(rule.perturbed(problem, w))
-            last[:] = [(w, Scaled(torch.ones_like(margin), loss.log_slope(margin)))]
+            last[:] = [(w, loss.decline(margin))]
         return last[0][1]
 
     return at
@@ -67,7 +67,7 @@ def rescaling(
     """
 
     def speed(w: Tensor) -> Scaled:
-        inverse = Scaled(torch.ones(1, dtype=w.dtype), -rate(w).log_scale)
+        inverse = 1 / rate(w)
         return inverse if pace is None else inverse * pace(w)
 
     return speed

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import Scaled
+from limitpoint.numerics import largest, log, ratio
 from limitpoint.problems.losses import CrossEntropy, MulticlassLoss
 from limitpoint.problems.models import Linear, MulticlassLinear
 from limitpoint.problems.problem import Problem
@@ -96,11 +96,10 @@ def log_dual_norm(problem: Problem, w: Tensor, norm: float | str) -> Tensor:
     """
     g = problem.grad(w)
     dual = dual_of(norm)  # type: ignore[arg-type]
-    if not isinstance(g, Scaled):
-        return matrix_norm(g, dual, problem.ndim).log()
-    g = g.aligned(problem.dims).normalized()
-    log_scale = g.log_scale.flatten(-problem.ndim).squeeze(-1)
-    return matrix_norm(g.mantissa, dual, problem.ndim).log() + log_scale
+    peak = largest(g, problem.dims)
+    return matrix_norm(ratio(g, peak), dual, problem.ndim).log() + log(peak).flatten(
+        -problem.ndim
+    ).squeeze(-1)
 
 
 def off_span(X: Tensor, displacement: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import safe_ratio, tensor
+from limitpoint.numerics import ratio, tensor
 from limitpoint.problems.losses import FiniteRootLoss
 from limitpoint.problems.models import Linear
 from limitpoint.problems.problem import Problem
@@ -58,7 +58,7 @@ def ascended_sharpness(
     delta = torch.full(shape, 1e-3 * rho, dtype=w.dtype)
     for _ in range(steps):
         g = batches.grad(centre + delta)
-        delta = delta + 2 * rho * safe_ratio(g, batches.norm(g))
+        delta = delta + 2 * rho * ratio(g, batches.norm(g))
         delta = delta * (rho / tensor(batches.norm(delta))).clamp(max=1.0)
     rise = batches.value(centre + delta) - batches.value(centre)
     return rise.mean(-1) * problem.batch_weight(batch_size)

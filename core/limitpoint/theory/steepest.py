@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.engines.trajectory import Trajectory
-from limitpoint.numerics.scaled import Scaled, tensor
+from limitpoint.numerics import exp, tensor
 from limitpoint.problems.problem import Problem
 from limitpoint.theory.measures import log_dual_norm, log_proxy, reach
 
@@ -187,7 +187,7 @@ def progress(problem: Problem, run: Trajectory, norm: float | str) -> Tensor:
     """
     before = run.w[:-1]
     log_dual = log_dual_norm(problem, before, norm).reshape(*before.shape[: -problem.ndim], 1, 1)
-    unit = tensor(Scaled(torch.ones_like(log_dual), -log_dual) * problem.grad(before))
+    unit = tensor(exp(-log_dual) * problem.grad(before))
     return -(unit * run.w.diff(dim=0)).sum(problem.dims)
 
 

@@ -1,4 +1,4 @@
-"""`limitpoint.numerics.scaled`, compiled: values mantissa * exp(scale), one scale a row."""
+"""`limitpoint.numerics`, compiled: values mantissa * exp(scale), one scale a row."""
 
 from __future__ import annotations
 
