@@ -108,7 +108,7 @@ def autograd(workload: Workload, problem: Problem) -> Runner:
 
 def _torch_optimizer(workload: Workload, w: Tensor) -> torch.optim.Optimizer:
     rule = workload.rule
-    lr = float(rule.step_size.initial)
+    lr = float(rule.step_size.at(0))
     if workload.name != "Adam":
         return torch.optim.SGD([w], lr=lr)
     return torch.optim.Adam([w], lr=lr, betas=(rule.beta1, rule.beta2), eps=rule.epsilon)
@@ -151,7 +151,7 @@ def compiled(workload: Workload, problem: Problem) -> Runner:
 def _torch_step(workload: Workload) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
     """A step as a pure function; the state is Adam's moments and the step's number."""
     loss, rule = TORCH_LOSSES[workload.name], workload.rule
-    eta, rho = float(rule.step_size.initial), getattr(rule, "rho", 0.0)
+    eta, rho = float(rule.step_size.at(0)), getattr(rule, "rho", 0.0)
 
     def grad(w: Tensor, X: Tensor, y: Tensor) -> Tensor:
         return torch.func.grad(lambda w: loss(w, X, y).sum())(w)
@@ -211,7 +211,7 @@ def _jax_step(workload: Workload) -> tuple[Callable[..., Any], Callable[..., Any
     import optax
 
     rule = workload.rule
-    eta, rho = float(rule.step_size.initial), getattr(rule, "rho", 0.0)
+    eta, rho = float(rule.step_size.at(0)), getattr(rule, "rho", 0.0)
     optimizer = (
         optax.adam(eta, rule.beta1, rule.beta2, rule.epsilon)
         if workload.name == "Adam"

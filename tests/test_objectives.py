@@ -113,7 +113,7 @@ def test_schedules():
     gamma = PolyakLojasiewiczStep(0.25, pl=2.0)
     assert [gamma.at(0), gamma.at(99)] == [0.25, 796 / 60_000]
     radius = RootRadius(gamma=gamma, beta=4.0)
-    assert radius.initial == radius.at(0) == 0.25
+    assert radius.at(0) == 0.25
     assert LinearStep(2.0, total=4).at(1) == 1.5
     assert LinearStep(2.0, total=4).at(9) == 0.0
 

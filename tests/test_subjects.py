@@ -115,8 +115,10 @@ class TestEquality:
         assert gap(subject, own, logistic_problem(), 200) <= 1e-12
 
     def test_adamw_decay(self):
-        subject = parse_subject("adam=torch.optim:AdamW").factory(0.1, epsilon=1e-3, decay=0.2)
-        own = optimizers.Adam(0.1, epsilon=1e-3, decay=0.2, bias_correction=True)
+        subject = parse_subject("adam=torch.optim:AdamW").factory(
+            0.1, epsilon=1e-3, weight_decay=0.2
+        )
+        own = optimizers.Adam(0.1, epsilon=1e-3, weight_decay=0.2, bias_correction=True)
         assert gap(subject, own, logistic_problem(), 50) <= 1e-13
 
     def test_momentum(self):
@@ -166,7 +168,7 @@ class TestEquality:
         own = Subject.from_object("adam", optimizers.Adam, beta1=0.3)
         rule = own.factory(StepSize(0.5, 1.0), beta1=0.9, beta2=0.99, timeout=1.0, rho=3.0)
         assert isinstance(rule, optimizers.Adam)
-        assert (rule.beta1, rule.beta2, rule.step_size.initial) == (0.3, 0.99, 0.5)
+        assert (rule.beta1, rule.beta2, rule.step_size.at(0)) == (0.3, 0.99, 0.5)
 
     def test_a_function_that_returns_a_rule(self):
         rule = parse_subject("ngd=limitpoint.optimizers:NGD").factory(0.5, timeout=1.0)
@@ -203,7 +205,7 @@ class TestKinds:
         "problem", [logistic_problem(), multiclass_problem()], ids=["1d", "2d"]
     )
     def test_muon_moves(self, problem):
-        rule = parse_subject("spectral=torch.optim:Muon").factory(0.1, decay=0.0)
+        rule = parse_subject("spectral=torch.optim:Muon").factory(0.1, weight_decay=0.0)
         w = final(rule, problem, 10)
         assert w.shape == problem.start.shape
         assert float(problem.value(w)) < 0.9 * float(problem.value(problem.start))
@@ -256,7 +258,13 @@ class TestSettings:
 
     def test_the_claim_speaks_the_fields_names(self):
         found = self.kwargs(
-            "adam=torch.optim:AdamW", beta1=0.5, beta2=0.6, epsilon=0.0, decay=0.25, rho=1.0, p=2
+            "adam=torch.optim:AdamW",
+            beta1=0.5,
+            beta2=0.6,
+            epsilon=0.0,
+            weight_decay=0.25,
+            rho=1.0,
+            p=2,
         )
         assert found == {"lr": 0.1, "betas": (0.5, 0.6), "eps": 0.0, "weight_decay": 0.25}
 
@@ -268,7 +276,7 @@ class TestSettings:
 
     def test_weight_decay_is_off_unless_somebody_sets_it(self):
         assert self.kwargs("spectral=torch.optim:Muon")["weight_decay"] == 0.0
-        assert self.kwargs("spectral=torch.optim:Muon", decay=0.25)["weight_decay"] == 0.25
+        assert self.kwargs("spectral=torch.optim:Muon", weight_decay=0.25)["weight_decay"] == 0.25
         assert self.kwargs("spectral=torch.optim:Muon,weight_decay=0.1")["weight_decay"] == 0.1
 
     def test_a_partial_is_the_users_word(self):

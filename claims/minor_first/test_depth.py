@@ -159,7 +159,7 @@ def test_sam_linf_trichotomy(trial: Trial) -> None:
     rate = amplification.slope(problem, optimizers.LinfSAM(rho=rho))
     sums = {"tau": lambda w: rate(w).tensor(), "squares": lambda w: rate(w).tensor() ** 2}
     rule = trial.optimizer("sam-linf", 8.0 / steps, rho=rho)
-    eta = float(rule.step_size.initial)  # a user's own, if there is one
+    eta = float(rule.step_size.at(0))  # a user's own, if there is one
     run = trial.run(problem, rule, steps, record=range(0, steps + 1, 10), integrals=sums)
     w, expected = run.w[:, :, 0], mu * run.integrals["tau"]
     late = eta * mu**2 * run.integrals["squares"] / 2

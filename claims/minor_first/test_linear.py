@@ -49,7 +49,7 @@ def small_step_run(
     """w(t) - w_hat log S in the end, S the sum of the steps, and the tolerance of its margins."""
     norm = torch.linalg.matrix_norm(problem.X, 2).amax()
     rule = trial.optimizer(role, 2 / float(norm) ** 2, rho=rho)
-    eta, steps = float(rule.step_size.initial), trial.steps(50_000, 500_000)
+    eta, steps = float(rule.step_size.at(0)), trial.steps(50_000, 500_000)
     run = trial.run(problem, rule, steps, record=[steps], start=start)
     w_hat = torch.stack([svm.w_hat for svm in svms])
     t = torch.tensor([steps])

@@ -148,7 +148,7 @@ def test_sam_l2_sequential_in_time(trial: Trial) -> None:
         "squares": lambda w: (rate(w).tensor() * amplification.l2_growth(problem, w, rho)) ** 2,
     }
     rule = trial.optimizer("sam-l2", 4.0 / steps, rho=rho)
-    eta = float(rule.step_size.initial)  # a user's own, if there is one
+    eta = float(rule.step_size.at(0))  # a user's own, if there is one
     run = trial.run(problem, rule, steps, record=range(0, steps + 1, steps // 200), integrals=sums)
     tau, S, mu = run.integrals["tau"], run.integrals["S"], example(problem)
     alpha = problem.start[:, 0, :1]
@@ -283,7 +283,7 @@ def judge_scale(trial: Trial) -> None:
     pair = [problems.one_example(mu, alpha), problems.one_example([m / 4 for m in mu], 2 * alpha)]
     scale = torch.tensor([1.0, 2.0], dtype=torch.float64).reshape(2, 1, 1)
     rule = trial.optimizer("sam-l2", 5e-3 * scale**2, rho=RHO * scale)
-    if torch.as_tensor(rule.step_size.initial).numel() == 1:
+    if torch.as_tensor(rule.step_size.at(0)).numel() == 1:
         return  # a user's own step size is the same at both scales
     run = trial.run(stack(pair), rule, steps, record=range(steps + 1))
     because = "rounding of 300 steps"

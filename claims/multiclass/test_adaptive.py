@@ -41,7 +41,7 @@ def paced(problem: Problem, rule: Rule, initial: float | torch.Tensor) -> Proble
     Adam does not feel the gradient's size, so W scales with eta_0 and the logits with eta_0 * X:
     a learning rate sets the units of W, and no horizon.
     """
-    return replace(problem, X=problem.X * (initial / rule.step_size.initial))
+    return replace(problem, X=problem.X * (initial / rule.step_size.at(0)))
 
 
 def horizon(trial: Trial, rule: Rule, quick: int, full: int) -> int:
@@ -197,7 +197,7 @@ def test_adam_classes_do_not_matter(trial: Trial) -> None:
         steps = horizon(trial, adam, 1000, 20_000)
         run = trial.run(paced(problem, adam, initial), adam, steps, record=(steps,))
         gap = 1 - measures.normalised_margin(problem, run.final, torch.inf)
-        total = run.integrals["step_size"][-1] * initial / adam.step_size.initial
+        total = run.integrals["step_size"][-1] * initial / adam.step_size.at(0)
         product[k] = float(gap * total)
         trial.at_most(f"k = {k}: gap * S", product[k], 5.0, 0.0, "calibrated")
     exponent = math.log(max(product[50], 1e-12) / max(product[5], 1e-12)) / math.log(10)
@@ -242,7 +242,7 @@ def test_adam_epsilon_hand_over(trial: Trial) -> None:
     first = torch.where(apart.any(0), apart.int().argmax(0), len(total) - 1)
     gradient = measures.log_dual_norm(batch, run.w, torch.inf)[first, 0]
     gradient = (gradient - math.log(problem.start.numel())).numpy()
-    left = (total[first, 0] / adam.step_size.initial * optimum.value).numpy()
+    left = (total[first, 0] / adam.step_size.at(0) * optimum.value).numpy()
 
     x = -math.log(10) * decades.numpy()
     slope = stats.linregress(x, gradient).slope
@@ -308,12 +308,14 @@ def test_adamw_box(trial: Trial) -> None:
     outside = torch.randn(problem.start.shape, generator=noise, dtype=torch.float64)
     for beta1, beta2 in ((0.9, 0.9), (0.9, 0.95)):
         settings = {"beta1": beta1, "beta2": beta2, "epsilon": 0.0}
-        unit = trial.optimizer("adamw", StepSize(initial, 0.5)).step_size.initial / initial
-        adamw = trial.optimizer("adamw", StepSize(initial, 0.5), decay=decay / unit, **settings)
+        unit = trial.optimizer("adamw", StepSize(initial, 0.5)).step_size.at(0) / initial
+        adamw = trial.optimizer(
+            "adamw", StepSize(initial, 0.5), weight_decay=decay / unit, **settings
+        )
         held = own_setting(adamw, "weight_decay", decay / unit)
         beta1, beta2 = own_setting(adamw, "betas", (beta1, beta2))
         trial.require("beta1 <= beta2", beta1 <= beta2)
-        trial.require("eta_t * lambda <= 1", held * adamw.step_size.initial <= 1)
+        trial.require("eta_t * lambda <= 1", held * adamw.step_size.at(0) <= 1)
         box = float(moments.ratio_bound(beta1, beta2, steps)[-1]) / held
         starts = torch.stack([problem.start, 3 / held * outside])
         run = trial.run(

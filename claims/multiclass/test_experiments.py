@@ -38,7 +38,9 @@ def test_adam_signgd_ngd_experiment(trial: Trial) -> None:
     }
     epsilon = torch.tensor(EPSILONS, dtype=torch.float64).reshape(-1, 1, 1)
     schedule, longer = StepSize(initial, 0.5), StepSize(10 * initial, 0.5)
-    adam = trial.optimizer("adam", schedule, beta1=0.9, beta2=0.95, epsilon=epsilon, decay=0.0)
+    adam = trial.optimizer(
+        "adam", schedule, beta1=0.9, beta2=0.95, epsilon=epsilon, weight_decay=0.0
+    )
     signgd, ngd = trial.optimizer("signgd", schedule), trial.optimizer("ngd", longer)
     final = {
         name: steepest.paced(trial, data, rule, eta, steps).final

@@ -128,7 +128,7 @@ def test_adam_moments_track(trial: Trial) -> None:
         beta1, beta2 = betas_of(trial, adam, 0.9, 0.95)
         alpha = float(moments.ratio_bound(beta1, beta2, steps)[-1])
         # Logits as large as the theorem's, whatever the unit of W that a user's eta_0 sets.
-        problem = replace(problem, X=problem.X * 0.1 / adam.step_size.initial)
+        problem = replace(problem, X=problem.X * 0.1 / adam.step_size.at(0))
         run = trial.run(problem, adam, steps, record=range(steps + 1))
         g = problem.grad(run.w[:-1]).tensor()
         m, v = moments.moving_average(g, beta1), moments.moving_average(g**2, beta2)

@@ -412,7 +412,7 @@ def pl_run(trial: Trial, role: str, rippled: float) -> tuple[FiniteSum, list[int
         size=BATCH,
     )
     options = {"batch_size": BATCH} if role == "m-sam" else {}
-    rule = trial.optimizer(role, gamma, rho=radii.initial, radii=radii, **options)
+    rule = trial.optimizer(role, gamma, rho=radii.at(0), radii=radii, **options)
     start = torch.full((RUNS, 3), 2.0, dtype=torch.float64)
     run = trial.run(terms, Minibatch(rule, batches), total, start=start)
     return terms, run.times[1:].tolist(), terms.value(run.w[1:])
@@ -631,7 +631,7 @@ def test_m_sam_radius_schedule(trial: Trial) -> None:
     total, runs = trial.steps(3200, 32_000), (4, 512)
     gamma = PolyakLojasiewiczStep(1 / (2 * terms.beta), pl=1.0)
     radii = StepSize(torch.full((4, 1, 1), 0.7 / terms.beta, dtype=torch.float64), decays)
-    rule = trial.optimizer("m-sam", gamma, rho=radii.initial, radii=radii, batch_size=1)
+    rule = trial.optimizer("m-sam", gamma, rho=radii.at(0), radii=radii, batch_size=1)
     batches = finite_sum.random_batches(
         trial.seed, terms.n, steps=total, calls=1, runs=runs, size=1
     )

@@ -12,12 +12,12 @@ from torch import Tensor
 from limitpoint.engines.integrands import Loss
 from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
-from limitpoint.optimizers.schedules import StepSize
+from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.problem import Objective, Oracle
 
 DEVICES = ("cpu", "cuda")
 #: What is moved by moving everything it is made of.
-MADE_OF_PARTS = (Oracle, Rule, StepSize, Loss)
+MADE_OF_PARTS = (Oracle, Rule, Schedule, Loss)
 
 
 def check_device(device: str) -> None:

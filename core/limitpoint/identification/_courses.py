@@ -15,7 +15,7 @@ DELAY = 10.0
 
 @dataclass(frozen=True)
 class DelayedStep(StepSize):
-    """eta_t = initial / (1 + t / delay)^decay.
+    """initial / (1 + t / delay)^decay.
 
     Args:
         initial: eta_0 > 0.
@@ -50,7 +50,7 @@ class Course:
     per_loss: bool = False
     fading: float = 0.0
 
-    def step_size(self, initial: float) -> StepSize:
+    def step_size(self, initial: float) -> DelayedStep:
         """The schedule that starts at a step size."""
         return DelayedStep(initial, self.decay, self.delay)
 

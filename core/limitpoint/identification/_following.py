@@ -83,8 +83,8 @@ def first_step_size(
         SubjectFailed: the optimizer fails at that, or does not move.
     """
     problem, _ = problems_and_optima()
-    rule = subject.factory(StepSize(PROBE), decay=0.0, timeout=timeout, memory=memory)
-    initial = float(rule.step_size.initial)
+    rule = subject.factory(StepSize(PROBE), weight_decay=0.0, timeout=timeout, memory=memory)
+    initial = float(rule.step_size.at(0))
     if initial != PROBE:
         return initial
     times, w, ended = _iterate(problem, rule, Course("probe", ""), log_grid(PROBED), None)
@@ -114,7 +114,7 @@ def follow(
     """
     problem, optima = problems_and_optima()
     schedule = course.step_size(step_size)
-    rule = subject.factory(schedule, decay=0.0, timeout=timeout, memory=memory)
+    rule = subject.factory(schedule, weight_decay=0.0, timeout=timeout, memory=memory)
     times, w, ended = _iterate(problem, rule, course, log_grid(steps, PER_DECADE), watch)
     lag = min(LAG, len(times))
     heading = torch.full((len(times), len(NORMS)), torch.nan, dtype=torch.float64)

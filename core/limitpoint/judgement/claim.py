@@ -26,7 +26,7 @@ from limitpoint.judgement.erratum import SIDES, Erratum
 from limitpoint.judgement.evidence import Evidence, tightest
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES, Factory
-from limitpoint.optimizers.schedules import StepSize, as_step_size
+from limitpoint.optimizers.schedules import Schedule, as_schedule
 from limitpoint.problems.problem import Oracle
 from limitpoint.theory.limits import Uncertified
 
@@ -234,7 +234,7 @@ class Trial:
     def optimizer(
         self,
         role: str,
-        step_size: StepSize | float = 1.0,
+        step_size: Schedule | float = 1.0,
         *,
         log_loss_scale: float = 0.0,
         **settings: Any,
@@ -253,7 +253,7 @@ class Trial:
         """
         if role not in self.claim.roles:
             raise UsageError(f"{self.claim.id} does not declare the role {role!r}")
-        schedule = as_step_size(step_size)
+        schedule = as_schedule(step_size)
         foreign = self.setting.subjects.get(role)
         if foreign is None:
             return ROLES[role](step_size=schedule, **settings)

@@ -30,14 +30,14 @@ class Adam(Rule):
         beta2: in [0, 1).
         epsilon: >= 0, added to sqrt(v); a tensor broadcasts over the batch.
         bias_correction: divide m by 1 - b1^(t+1) and v by 1 - b2^(t+1).
-        decay: lambda >= 0, decoupled: w <- (1 - eta lambda) w before the step (AdamW).
+        weight_decay: lambda >= 0, decoupled: w <- (1 - eta lambda) w before the step (AdamW).
     """
 
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float | Tensor = 0.0
     bias_correction: bool = False
-    decay: float = 0.0
+    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,7 +45,7 @@ class Adam(Rule):
         check_range("beta2", self.beta2, 0.0, 1.0)
         for epsilon in torch.as_tensor(self.epsilon).reshape(-1).tolist():
             check_range("epsilon", epsilon, 0.0, float("inf"))
-        check_range("decay", self.decay, 0.0, float("inf"))
+        check_range("weight_decay", self.weight_decay, 0.0, float("inf"))
 
     def init(self, oracle: Oracle, w: Tensor) -> Moments:
         """Zero moments."""
@@ -71,6 +71,6 @@ class Adam(Rule):
         """One step."""
         moments = self.moments(oracle.grad(w), state)
         eta = self.step_size.at(t)
-        if self.decay:
-            w = (1 - eta * self.decay) * w
+        if self.weight_decay:
+            w = (1 - eta * self.weight_decay) * w
         return w - eta * self.ratio(moments, t), moments

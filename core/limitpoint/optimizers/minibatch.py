@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from limitpoint.errors import NotApplicable
 from limitpoint.optimizers.rule import Memoryless, Rule
+from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.finite_sum import FiniteSum, Sampled
 from limitpoint.problems.problem import Oracle
 
 
+@dataclass(frozen=True, eq=False)
 class Minibatch(Rule):
     """A rule that sees minibatches of a `FiniteSum`.
 
@@ -21,18 +24,16 @@ class Minibatch(Rule):
     The rule has to be memoryless, as the theorems' are; the runs of a batch then cost one step.
 
     Args:
-        step_size: taken from the rule.
-        rule: the rule.
+        rule: the rule; the step sizes are its own.
         batches: the indices of each step, shape (steps, calls, *batch, b): see `Sampled`.
     """
 
-    def __init__(self, rule: Rule, batches: Tensor) -> None:
-        super().__init__(rule.step_size)
-        self.rule: Rule
-        self.batches: Tensor
-        # Rules are frozen dataclasses.
-        object.__setattr__(self, "rule", rule)
-        object.__setattr__(self, "batches", batches)
+    step_size: Schedule = field(init=False, repr=False)
+    rule: Rule
+    batches: Tensor = field(repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "step_size", self.rule.step_size)
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from limitpoint.numerics import Value, tensor
-from limitpoint.optimizers.schedules import StepSize, as_step_size
+from limitpoint.optimizers.schedules import Schedule, StepSize, as_schedule
 from limitpoint.problems.problem import Oracle
 
 
@@ -21,10 +21,10 @@ class Rule(ABC):
         step_size: a schedule, or a number for a constant step.
     """
 
-    step_size: StepSize = field(default=StepSize(1.0))
+    step_size: Schedule = field(default=StepSize(1.0))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "step_size", as_step_size(self.step_size))
+        object.__setattr__(self, "step_size", as_schedule(self.step_size))
 
     def init(self, oracle: Oracle, w: Tensor) -> Any:
         """State before the first step; None for a rule without memory."""

@@ -1,15 +1,16 @@
 """Sharpness-aware minimisation: the gradient is taken at a point that was moved uphill first."""
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
-from typing import Any
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from limitpoint.numerics import Value, mean, ratio, sign, tensor
 from limitpoint.optimizers.rule import Memoryless
-from limitpoint.optimizers.schedules import StepSize
+from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.problem import Oracle
 
 
@@ -23,7 +24,7 @@ class SharpnessAware(Memoryless):
     """
 
     rho: float | Tensor = 0.05
-    radii: StepSize | None = None
+    radii: Schedule | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,9 +33,16 @@ class SharpnessAware(Memoryless):
 
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         """One step, with the radius of step t if there is a schedule."""
-        if self.radii is not None:
-            return replace(self, rho=self.radii.at(t), radii=None).step(oracle, w, state, t)
-        return super().step(oracle, w, state, t)
+        return Memoryless.step(self.at(t), oracle, w, state, t)
+
+    def at(self, t: int) -> Self:
+        """The rule with the radius of step t."""
+        if self.radii is None:
+            return self
+        found = copy(self)
+        object.__setattr__(found, "rho", self.radii.at(t))
+        object.__setattr__(found, "radii", None)
+        return found
 
     @abstractmethod
     def ascent(self, oracle: Oracle, w: Tensor) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from limitpoint.numerics import Value
 from limitpoint.optimizers.rule import Rule
+from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.problem import Oracle, Problem
 
 
@@ -52,6 +53,7 @@ class OneExample(Oracle):
         return 1.0
 
 
+@dataclass(frozen=True, eq=False)
 class Stochastic(Rule):
     """A rule that sees one random example a step, drawn with replacement.
 
@@ -60,21 +62,18 @@ class Stochastic(Rule):
     (understanding_sam, App. B.3).
 
     Args:
-        step_size: taken from the rule.
-        rule: the rule.
+        rule: the rule; the step sizes are its own.
         seed: of the PCG64 stream of indices, which starts anew with each run.
         ascent_on_all: the first gradient of a step is that of all examples.
     """
 
-    def __init__(self, rule: Rule, seed: int, *, ascent_on_all: bool = False) -> None:
-        super().__init__(rule.step_size)
-        self.rule: Rule
-        self.seed: int
-        self.ascent_on_all: bool
-        # Rules are frozen dataclasses.
-        object.__setattr__(self, "rule", rule)
-        object.__setattr__(self, "seed", seed)
-        object.__setattr__(self, "ascent_on_all", ascent_on_all)
+    step_size: Schedule = field(init=False, repr=False)
+    rule: Rule
+    seed: int
+    ascent_on_all: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "step_size", self.rule.step_size)
 
     @property
     def name(self) -> str:

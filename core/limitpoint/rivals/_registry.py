@@ -9,7 +9,7 @@ from typing import Any
 
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES, Factory
-from limitpoint.optimizers.schedules import StepSize
+from limitpoint.optimizers.schedules import Schedule
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def rival(name: str, fault: str, roles: str) -> Callable[[Factory], Factory]:
     return register
 
 
-def build(rule: type[Rule], step_size: StepSize, settings: Mapping[str, Any], **wrong: Any) -> Rule:
+def build(rule: type[Rule], step_size: Schedule, settings: Mapping[str, Any], **wrong: Any) -> Rule:
     """A rule with the settings that it knows, and with what is wrong put over them."""
     known = {field.name for field in fields(rule)}
     taken = {name: value for name, value in settings.items() if name in known}
@@ -64,7 +64,7 @@ def plain(name: str, fault: str, roles: str, rule: type[Rule], **wrong: Any) -> 
     """Register a right rule in the wrong place, or one with a wrong setting."""
 
     @rival(name, fault, roles)
-    def factory(step_size: StepSize, **settings: Any) -> Rule:
+    def factory(step_size: Schedule, **settings: Any) -> Rule:
         return build(rule, step_size, settings, **wrong)
 
 
@@ -72,7 +72,7 @@ def mutation(name: str, fault: str, roles: str, mutate: Callable[[Rule], Rule]) 
     """Register what goes wrong in any rule: in each role it does so to the role's own rule."""
 
     def playing(role: str) -> Factory:
-        def factory(step_size: StepSize, *, timeout: Any = None, log_loss_scale: float = 0.0,
+        def factory(step_size: Schedule, *, timeout: Any = None, log_loss_scale: float = 0.0,
                     **settings: Any) -> Rule:  # fmt: skip
             # The two settings for foreign subjects are no settings of a rule.
             return mutate(ROLES[role](step_size=step_size, **settings))

@@ -8,14 +8,14 @@ from torch import Tensor
 from limitpoint import optimizers
 from limitpoint.numerics import Value, maximum, scaled, square, tensor, total
 from limitpoint.optimizers import Moments, Rule
-from limitpoint.optimizers.schedules import StepSize
+from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import build, plain, rival
 
 
 @rival("adam-beta-swap", "beta1 and beta2 swapped", "adam adamw")
 def _beta_swap(
-    step_size: StepSize, beta1: float = 0.9, beta2: float = 0.999, **settings: Any
+    step_size: Schedule, beta1: float = 0.9, beta2: float = 0.999, **settings: Any
 ) -> Rule:
     return build(optimizers.Adam, step_size, settings, beta1=beta2, beta2=beta1)
 
@@ -76,7 +76,7 @@ plain("adam-shared-moment", "one second moment for all classes", "adam", _OneFor
 
 class _CoupledDecay(optimizers.Adam):
     def step(self, oracle: Oracle, w: Tensor, state: Moments, t: int) -> tuple[Tensor, Any]:
-        moments = self.moments(tensor(oracle.grad(w)) + self.decay * w, state)
+        moments = self.moments(tensor(oracle.grad(w)) + self.weight_decay * w, state)
         return w - self.step_size.at(t) * self.ratio(moments, t), moments
 
 
@@ -86,7 +86,7 @@ plain(
     "adamw",
     _CoupledDecay,
 )
-plain("adam-no-decay", "the weight decay is ignored", "adamw", optimizers.Adam, decay=0.0)
+plain("adam-no-decay", "the weight decay is ignored", "adamw", optimizers.Adam, weight_decay=0.0)
 plain("adam-no-epsilon", "the epsilon is ignored", "adam", optimizers.Adam, epsilon=0.0)
 
 
@@ -117,7 +117,7 @@ class _LateSecondMoment(optimizers.Adam):
         moments = self.moments(oracle.grad(w), state)
         late = moments if t == 0 else Moments(moments.m, state.v)
         eta = self.step_size.at(t)
-        return (1 - eta * self.decay) * w - eta * self.ratio(late, t), moments
+        return (1 - eta * self.weight_decay) * w - eta * self.ratio(late, t), moments
 
 
 plain("adam-late-moment", "divided by the second moment of one step ago", "adam adamw",
@@ -127,13 +127,13 @@ plain("adam-late-moment", "divided by the second moment of one step ago", "adam 
 class _DecayUphill(optimizers.Adam):
     def step(self, oracle: Oracle, w: Tensor, state: Moments, t: int) -> tuple[Tensor, Any]:
         moved, state = super().step(oracle, w, state, t)
-        return moved + 2 * self.step_size.at(t) * self.decay * w, state
+        return moved + 2 * self.step_size.at(t) * self.weight_decay * w, state
 
 
 class _DecayUnscaled(optimizers.Adam):
     def step(self, oracle: Oracle, w: Tensor, state: Moments, t: int) -> tuple[Tensor, Any]:
         moved, state = super().step(oracle, w, state, t)
-        return moved + (self.step_size.at(t) - 1) * self.decay * w, state
+        return moved + (self.step_size.at(t) - 1) * self.weight_decay * w, state
 
 
 plain("adamw-decay-uphill", "the sign of the weight decay is wrong", "adamw", _DecayUphill)

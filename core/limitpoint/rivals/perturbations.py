@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,20 +11,9 @@ from torch import Tensor
 
 from limitpoint.numerics import Value, tensor
 from limitpoint.optimizers import Memoryless, Rule, SharpnessAware
-from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import mutation
 from limitpoint.rivals.any_rule import Mutant
-
-
-@dataclass(frozen=True)
-class _Twice(StepSize):
-    """Twice another schedule."""
-
-    of: StepSize = field(default_factory=lambda: StepSize(1.0))
-
-    def at(self, t: int) -> float | Tensor:
-        return 2 * self.of.at(t)
 
 
 def _own(rule: Rule) -> SharpnessAware:
@@ -34,8 +23,7 @@ def _own(rule: Rule) -> SharpnessAware:
 
 def _rho_doubled(rule: Rule) -> Rule:
     own = _own(rule)
-    radii = None if own.radii is None else _Twice(own.radii.initial, of=own.radii)
-    return replace(own, rho=2 * own.rho, radii=radii)
+    return replace(own, rho=2 * own.rho, radii=own.radii and own.radii.times(2))
 
 
 class _Wrong(Mutant, Memoryless):
@@ -46,11 +34,8 @@ class _Wrong(Mutant, Memoryless):
         """What is subtracted, per unit of step size."""
 
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
-        own = _own(self.rule)
-        if own.radii is not None:
-            fixed = replace(own, rho=own.radii.at(t), radii=None)
-            return replace(self, rule=fixed).step(oracle, w, state, t)
-        return w - tensor(self.step_size.at(t) * self.direction(oracle, w)), None
+        here = replace(self, rule=_own(self.rule).at(t))
+        return w - tensor(self.step_size.at(t) * here.direction(oracle, w)), None
 
 
 class _TwiceUphill(_Wrong):

@@ -8,16 +8,15 @@ from torch import Tensor
 from limitpoint import optimizers
 from limitpoint.numerics import Value, ratio, sign, tensor
 from limitpoint.optimizers import Rule, SharpnessAware
-from limitpoint.optimizers.schedules import StepSize
+from limitpoint.optimizers.schedules import Schedule, StepSize
 from limitpoint.problems.finite_sum import Sampled
 from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import plain, rival
 
 
 @rival("n-sam-step-tripled", "n-SAM with the outer step three times too long", "n-sam m-sam")
-def _n_sam_step_tripled(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
-    tripled = StepSize(3 * step_size.initial, step_size.decay)
-    return optimizers.NSAM(tripled, rho=rho)
+def _n_sam_step_tripled(step_size: Schedule, rho: Any, **settings: Any) -> Rule:
+    return optimizers.NSAM(step_size.times(3), rho=rho)
 
 
 class _OneBatch(optimizers.NSAM):
@@ -31,8 +30,8 @@ plain("one-batch", "one minibatch for ascent and descent, not one for each", "n-
 
 
 @rival("step-tenfold", "unnormalised SAM with the outer step ten times too long", "n-sam m-sam")
-def _step_tenfold(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
-    return optimizers.USAM(StepSize(10 * step_size.initial, step_size.decay), rho=rho)
+def _step_tenfold(step_size: Schedule, rho: Any, **settings: Any) -> Rule:
+    return optimizers.USAM(step_size.times(10), rho=rho)
 
 
 @rival(
@@ -40,8 +39,8 @@ def _step_tenfold(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
     "unnormalised SAM whose step and radius stay at their first values",
     "n-sam m-sam",
 )
-def _step_constant(step_size: StepSize, rho: Any, **settings: Any) -> Rule:
-    return optimizers.USAM(StepSize(step_size.initial), rho=rho)
+def _step_constant(step_size: Schedule, rho: Any, **settings: Any) -> Rule:
+    return optimizers.USAM(StepSize(step_size.at(0)), rho=rho)
 
 
 class _Descended(optimizers.USAM):
@@ -67,7 +66,7 @@ class _BracketLost(SharpnessAware):
         return w - self.step_size.at(t) * g + self.rho * g, None
 
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
-        eta = torch.as_tensor(self.step_size.initial)
+        eta = torch.as_tensor(self.step_size.at(0))
         return (1 - self.rho / eta) * tensor(oracle.grad(w))
 
 

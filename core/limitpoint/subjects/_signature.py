@@ -71,17 +71,14 @@ def field_names(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: by limitpoint's names, such as beta1, epsilon, rho, momentum.
 
     Returns:
-        The same, plus betas, eps and weight_decay where their parts are there. A decay has no name
-        of its own in the field: "decay" means many things there.
+        The same, plus betas and eps where their parts are there.
     """
-    names = {name: value for name, value in settings.items() if name != "decay"}
+    names = dict(settings)
     if "beta1" in settings or "beta2" in settings:
         beta1, beta2 = settings.get("beta1", Adam.beta1), settings.get("beta2", Adam.beta2)
         names["betas"] = (beta1, beta2)
     if "epsilon" in settings:
         names["eps"] = settings["epsilon"]
-    if "decay" in settings:
-        names["weight_decay"] = settings["decay"]
     return names
 
 

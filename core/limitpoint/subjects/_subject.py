@@ -13,7 +13,7 @@ from torch import Tensor
 from limitpoint.errors import SubjectFailed, UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES
-from limitpoint.optimizers.schedules import StepSize, as_step_size
+from limitpoint.optimizers.schedules import Schedule, StepSize, as_schedule
 from limitpoint.subjects._meter import Meter
 from limitpoint.subjects._rule import guarded
 from limitpoint.subjects._signature import Accepted, field_names, makes_rule
@@ -75,7 +75,7 @@ class Subject:
 
     def factory(
         self,
-        step_size: StepSize | Tensor | float = 1.0,
+        step_size: Schedule | Tensor | float = 1.0,
         *,
         timeout: float | None = None,
         memory: float | None = None,
@@ -90,18 +90,18 @@ class Subject:
             memory: gigabytes that the process may gain in one run.
             log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones;
                 for optimizers whose theorem does not feel it.
-            settings: by limitpoint's names: beta1, beta2, epsilon, rho, momentum, decay, p, ... A
+            settings: by limitpoint's names: beta1, epsilon, rho, momentum, weight_decay, ... A
                 torch class's weight decay is off unless the claim or the user sets it.
 
         Raises:
             SubjectFailed: a rule's constructor raised (a torch optimizer is built in the run).
         """
-        schedule = self._schedule(as_step_size(step_size))
+        schedule = self._schedule(as_schedule(step_size))
         if self._is_rule:
             own = self._accepted.filtered({"timeout": timeout, "log_loss_scale": log_loss_scale})
             rule = self._rule(schedule, own, settings, Meter(timeout, memory))
             return guarded(rule, timeout, memory)
-        names = {"lr": schedule.initial, **field_names({"decay": 0.0, **settings})}
+        names = {"lr": schedule.at(0), **field_names({"weight_decay": 0.0, **settings})}
         arguments = {**self._base, **self._accepted.filtered(names), **self.kwargs}
         return TorchOptimizer(
             step_size=schedule,
@@ -115,7 +115,7 @@ class Subject:
 
     def _rule(
         self,
-        schedule: StepSize,
+        schedule: Schedule,
         own: dict[str, Any],
         settings: dict[str, Any],
         meter: Meter,
@@ -153,15 +153,15 @@ class Subject:
     def _step_size_key(self) -> str:
         return "step_size" if self._is_rule else "lr"
 
-    def _schedule(self, claimed: StepSize) -> StepSize:
+    def _schedule(self, claimed: Schedule) -> Schedule:
         own = self.kwargs.get(self._step_size_key)
-        if isinstance(own, StepSize):
+        if isinstance(own, Schedule):
             return own
-        return claimed if own is None else replace(claimed, initial=own)
+        return claimed if own is None else claimed.starting_at(own)
 
     def _check_own_step_size(self) -> None:
         try:
-            initial = torch.as_tensor(self._schedule(StepSize(1.0)).initial)
+            initial = torch.as_tensor(self._schedule(StepSize(1.0)).at(0))
             valid = bool(torch.isfinite(initial).all())
         except (TypeError, ValueError, RuntimeError):
             valid = False

@@ -65,8 +65,7 @@ class TorchOptimizer(Rule):
                 seated(self.constructor, self._arguments(k, oracle, w), row)
                 for k, row in enumerate(rows(w, oracle.ndim))
             ]
-        decaying = bool((torch.as_tensor(self.step_size.decay) != 0).any())
-        if decaying and not all(seat.groups() for seat in seats):
+        if not self.step_size.is_constant and not all(seat.groups() for seat in seats):
             raise NotApplicable(
                 "hypothesis not met: a decaying step size (the subject has no param_groups "
                 'with an "lr" to set)'

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from limitpoint.engines.trajectory import Trajectory
 from limitpoint.optimizers import Rule
-from limitpoint.optimizers.schedules import StepSize
+from limitpoint.optimizers.schedules import Schedule
 
 
 def moving_average(x: Tensor, beta: float) -> Tensor:
@@ -77,7 +77,7 @@ def correction_seen(first: Tensor, beta1: float, beta2: float, steps: int) -> Te
     return torch.sqrt(1 - beta2**t) / (1 - beta1**t)
 
 
-def drift(step_size: StepSize, steps: int) -> Tensor:
+def drift(step_size: Schedule, steps: int) -> Tensor:
     """H_{t,s}, the sum of the s step sizes before step t; -inf for s > t. Shape (steps, steps)."""
     eta = _step_sizes(step_size, steps)
     total = torch.cat([eta.new_zeros(1), eta.cumsum(0)])
@@ -91,5 +91,5 @@ def discounted_growth(exponent: Tensor, beta: float) -> Tensor:
     return (1 - beta) * (weights * torch.expm1(exponent).clamp_min(0)).sum(-1)
 
 
-def _step_sizes(step_size: StepSize, steps: int) -> Tensor:
+def _step_sizes(step_size: Schedule, steps: int) -> Tensor:
     return torch.tensor([float(step_size.at(t)) for t in range(steps)], dtype=torch.float64)

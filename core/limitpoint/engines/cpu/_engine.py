@@ -119,9 +119,8 @@ class Plan:
     def schedule(self) -> tuple[Floats, Floats, Floats]:
         """eta_0, a, and the step at which eta is zero, each (B,)."""
         schedule = self.rule.step_size
-        decay, total = schedule.decay, math.inf
-        if isinstance(schedule, LinearStep):
-            decay, total = 0.0, schedule.total
+        assert isinstance(schedule, StepSize | LinearStep)
+        decay, total = getattr(schedule, "decay", 0.0), getattr(schedule, "total", math.inf)
         return (
             self._per_problem("a step size", schedule.initial),
             self._per_problem("a step-size decay", decay),

@@ -132,7 +132,7 @@ def _radius(rule: Any) -> tuple[Number, ...]:
 
 
 def _adam(rule: optimizers.Adam) -> tuple[Number, ...]:
-    return rule.beta1, rule.beta2, rule.epsilon, float(rule.bias_correction), rule.decay
+    return rule.beta1, rule.beta2, rule.epsilon, float(rule.bias_correction), rule.weight_decay
 
 
 def _batches(rule: optimizers.MSAM, problem: Problem) -> int:
