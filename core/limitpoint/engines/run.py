@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from limitpoint.engines import definition
 from limitpoint.engines.devices import Move, check_device
 from limitpoint.engines.trajectory import Trajectory, log_grid
-from limitpoint.errors import SubjectFailed, UsageError
+from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Objective, Oracle, Problem
+
+if TYPE_CHECKING:
+    from limitpoint.engines.cpu import Plan
 
 ENGINES = ("auto", "torch", "fused")
 Integrand = Callable[[Tensor], Tensor]
 Watcher = Callable[[int, int], None]
+Report = Callable[[str, str], None]
 
 
 def run(
@@ -31,6 +36,7 @@ def run(
     engine: str = "auto",
     device: str = "cpu",
     watch: Watcher | None = None,
+    report: Report | None = None,
 ) -> Trajectory:
     """Run a rule for a number of steps.
 
@@ -46,6 +52,7 @@ def run(
         device: "cpu" or "cuda": where the steps are taken. What is recorded comes back to where the
             start was.
         watch: called with (step, steps) at each recorded step, for progress.
+        report: called once with the engine that ran and why it was not a compiled one, else "".
 
     Raises:
         UsageError: an engine or device that is not there, a problem without a start, or a run that
@@ -62,8 +69,12 @@ def run(
         raise UsageError(f"recorded steps must lie in 0..{steps}")
     work = _Work(oracle, rule, start, dict(integrals or {}))
     with torch.no_grad():
-        found = _run_fused(work.on("cpu"), grid, engine, device, watch)
-        found = found or _run_torch(work.on(device), grid, watch)
+        found = _compiled(work.on("cpu"), grid, engine, device, watch)
+        why = found if isinstance(found, str) else ""
+        if isinstance(found, str):
+            found = definition.trajectory(*work.on(device), grid, watch)
+        if report is not None:
+            report("torch" if why else "fused", why)
         return found.to(start.device)
 
 
@@ -97,14 +108,13 @@ def play(rule: Rule, gradients: Tensor) -> Trajectory:
     Raises:
         SubjectFailed: an iterate is not finite.
     """
-    w = torch.zeros_like(gradients[0])
-    kept = [w]
-    with torch.no_grad():
-        state = rule.init(_linear(gradients[0]), w)
-        for t, g in enumerate(gradients):
-            w, state = rule.step(_linear(g), w, state, t)
-            _check_finite(w, t + 1)
-            kept.append(w)
+    start, steps = torch.zeros_like(gradients[0]), len(gradients)
+    kept = []
+    for t, (w, _) in enumerate(
+        definition.iterates(rule, lambda t: _linear(gradients[t]), start, steps)
+    ):
+        definition.check_finite(w, t)
+        kept.append(w)
     return Trajectory(np.arange(len(kept)), torch.stack(kept))
 
 
@@ -119,67 +129,53 @@ def check_engine(engine: str, device: str) -> None:
     check_device(device)
 
 
-def _run_fused(
+def _compiled(
     work: _Work, grid: np.ndarray, engine: str, device: str, watch: Watcher | None
-) -> Trajectory | None:
-    """The run in compiled form, or None where torch is asked for or is all there is."""
-    if engine == "torch" or (engine == "auto" and _is_large(work.oracle)):
-        return None
-    from limitpoint.engines import cpu, gpu  # numba is loaded when it is first used
+) -> Trajectory | str:
+    """The run in compiled form, or why torch runs instead."""
+    if engine == "torch":
+        return "torch was asked for"
+    if engine == "auto" and _is_large(work.oracle):
+        return "the data outgrow the cache, where BLAS is ahead"
+    from limitpoint.engines import cpu  # numba is loaded when it is first used
 
     try:
-        if device == "cuda":
-            there = torch.device(device)
-            return Trajectory(
-                grid, *gpu.execute(gpu.plan(*work), grid, _check_finite, watch, there)
-            )
-        return Trajectory(grid, *cpu.execute(cpu.plan(*work, device), grid, _check_finite, watch))
+        plan = cpu.plan(*work)
+        if not plan.is_own:
+            _check(work, plan)
+        if device == "cpu":
+            return Trajectory(grid, *cpu.execute(plan, grid, definition.check_finite, watch))
+        from limitpoint.engines import gpu
+
+        there = torch.device(device)
+        return Trajectory(
+            grid, *gpu.execute(gpu.plan(plan), grid, definition.check_finite, watch, there)
+        )
     except cpu.NotCovered as missing:
         if engine == "fused":
             raise UsageError(f"the fused engine does not cover {missing}") from None
-        return None
+        return f"not covered: {missing}"
+
+
+def _check(work: _Work, plan: Plan) -> None:
+    """Raise NotCovered unless somebody's rule does compiled what it does by its definition."""
+    from limitpoint.engines import cpu
+
+    grid = np.arange(3)
+    here, _ = cpu.execute(plan, grid, lambda w, t: None, None)
+    there = definition.trajectory(work.oracle, work.rule, work.start, {}, grid).w
+    far = float((there - there[0]).abs().max())
+    if not bool((here - there).abs().max() <= 1e-9 * far):
+        raise cpu.NotCovered(
+            f"the rule {work.rule.name} (it does something else when it is traced)"
+        )
 
 
 def _is_large(oracle: Oracle) -> bool:
-    """Whether the data outgrow the cache, where BLAS is ahead (10 times at 400 x 1024 x 10)."""
-    return isinstance(oracle, Problem) and oracle.X.shape[-2:].numel() > 2**16
+    """Whether the data outgrow the cache, where BLAS is ahead (10 times at 400 x 1024 x 10).
 
-
-def _run_torch(work: _Work, grid: np.ndarray, watch: Watcher | None) -> Trajectory:
-    oracle, rule, start, integrands = work
-    integrands = {"step_size": lambda _: torch.ones((), dtype=torch.float64)} | integrands
-    w, state = start.clone(), rule.init(oracle, start)
-    totals = {n: 0 * _weighted(rule.step_size.at(0), f(w)) for n, f in integrands.items()}
-    kept: list[Tensor] = []
-    sums: dict[str, list[Tensor]] = {name: [] for name in integrands}
-    recorded = set(grid.tolist())
-    last = int(grid[-1])
-    for t in range(last + 1):
-        if t in recorded:
-            _check_finite(w, t)
-            kept.append(w.clone())
-            for name, total in totals.items():
-                sums[name].append(total.clone())
-            if watch is not None:
-                watch(t, last)
-        if t < last:
-            eta = rule.step_size.at(t)
-            for name, f in integrands.items():
-                totals[name] = totals[name] + _weighted(eta, f(w))
-            w, state = rule.step(oracle, w, state, t)
-    return Trajectory(grid, torch.stack(kept), {n: torch.stack(s) for n, s in sums.items()})
-
-
-def _weighted(eta: float | Tensor, value: Tensor) -> Tensor:
-    """eta * value; a batched eta (B, 1, ...) drops or gains dimensions of size one to fit value."""
-    if isinstance(eta, Tensor) and value.ndim and eta.ndim > value.ndim:
-        eta = eta.reshape(eta.shape[: value.ndim])
-    return eta * value
-
-
-def _check_finite(w: Tensor, t: int) -> None:
-    # On a processor numpy looks: torch's threads would wait for one another longer than it takes.
-    finite = np.isfinite(w.detach().numpy()) if w.device.type == "cpu" else torch.isfinite(w)
-    if not bool(finite.all()):
-        kind = "NaN" if bool(torch.isnan(w).any()) else "infinite"
-        raise SubjectFailed(f"an iterate is {kind} at step {t} or just before")
+    With one prediction an example there is no product of matrices, and BLAS is behind.
+    """
+    if not isinstance(oracle, Problem) or oracle.classes is None:
+        return False
+    return oracle.X.shape[-2:].numel() > 2**16

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limitpoint.numerics import Scaled
+
 #: Rows are padded with zeros to a multiple of this; padded entries of w stay zero.
 LANES = 8
 #: Bytes of a cache line.
@@ -66,6 +68,16 @@ def per_problem(name: str, value: float | Tensor, batch: torch.Size, ndim: int) 
     if tensor.numel() != own.numel():
         raise NotCovered(f"{name} with one value for each entry of a parameter")
     return np.ascontiguousarray(tensor.reshape(-1)[spread(name, own, batch)].numpy())
+
+
+def values(leaf: Tensor | Scaled | float, start: Tensor) -> tuple[Floats, Floats]:
+    """Mantissas and exponents of what a rule keeps, for each entry of the start."""
+    if isinstance(leaf, Scaled):
+        mantissa, exponent = leaf.mantissa, leaf.exponent
+    else:
+        mantissa = torch.as_tensor(leaf, dtype=torch.float64)
+        exponent = torch.zeros_like(mantissa)
+    return tuple(part.broadcast_to(start.shape).numpy() for part in (mantissa, exponent))  # type: ignore[return-value]
 
 
 def indexed(tensor: Tensor, batch: torch.Size, ndim: int) -> Indexed:

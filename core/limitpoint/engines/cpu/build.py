@@ -2,7 +2,8 @@
 
 numba keeps compiled code beside the file it came from and looks at that file alone: a change in a
 helper goes unseen. So each unit gets a small module of its own, in a folder named after everything
-that the unit is made of; when any of that changes, the folder is another one.
+that the unit is made of; when any of that changes, the folder is another one. What is loaded from
+there is run: the folder has to be the user's own, and nobody else may write to it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import importlib.util
 import inspect
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,22 +24,24 @@ from typing import Any
 import llvmlite
 import numba
 
+from limitpoint import numerics
 from limitpoint.engines.cpu import kernels
 
-UNIT = '''"""Written by limitpoint.engines.cpu; safe to delete."""
+IMPORTED = '''"""Written by limitpoint.engines.cpu; safe to delete."""
 
-from numba import cfunc
-
-from limitpoint.engines.cpu.kernels import _link
 from {module} import {function} as body
+'''
+UNIT = """
+from numba import cfunc
+from limitpoint.engines.cpu.kernels import _link
 
 unpack = _link.unpack("{kind}")
 
 
 @cfunc(_link.UNIT, cache={cache}, **_link.OPTIONS)
 def unit(pointer):
-    body(*unpack(pointer))
-'''
+    {function}(*unpack(pointer))
+"""
 LOOP = '''"""Written by limitpoint.engines.cpu; safe to delete."""
 
 from numba import njit
@@ -54,38 +58,51 @@ def trajectory(*arguments):
 
 @cache
 def address(kind: str, module: str, function: str) -> int:
-    """Address of a compiled unit of one of the kinds in `kernels._link.KINDS`.
+    """Address of a compiled unit that stands in a file.
 
     Args:
-        kind: what it is called with.
+        kind: what it is called with, one of `kernels._link.KINDS`.
         module: where the function is, by its full name.
         function: its name there.
     """
-    text = UNIT.replace("{kind}", kind).replace("{module}", module).replace("{function}", function)
+    text = IMPORTED.replace("{module}", module).replace("{function}", function)
     source = Path(inspect.getfile(import_module(module)))
-    return int(_module(f"{kind}_{function}", text, source).unit.address)
+    return _unit(f"{kind}_{function}", kind, text, "body", source)
+
+
+@cache
+def written(kind: str, text: str, function: str) -> int:
+    """Address of a compiled unit that is given as the text of a module, and a function in it."""
+    return _unit(kind, kind, text, function)
+
+
+def _unit(name: str, kind: str, text: str, function: str, *sources: Path) -> int:
+    unit = UNIT.replace("{kind}", kind).replace("{function}", function)
+    return int(module(name, text + "\n" + unit, *sources).unit.address)
 
 
 @cache
 def trajectory() -> Callable[..., None]:
     """The compiled loop."""
-    compiled: Callable[..., None] = _module("trajectory", LOOP).trajectory
+    compiled: Callable[..., None] = module("trajectory", LOOP).trajectory
     return compiled
 
 
-def _module(name: str, text: str, *sources: Path) -> Any:
-    """The module with this text, loaded from the cache folder."""
+@cache
+def module(name: str, text: str, *sources: Path) -> Any:
+    """The module with this text, which stands in a file of the cache folder."""
     folder, kept = _folder(_digest(text, *sources))
-    path = folder / f"{name}.py"
-    _write(path, text.replace("{cache}", str(kept)))
+    path, text = folder / f"{name}.py", text.replace("{cache}", str(kept))
+    _write(path, text)
     spec = importlib.util.spec_from_file_location(f"_limitpoint_{folder.name}_{name}", path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    found = importlib.util.module_from_spec(spec)
     # numba finds a function's module by its name.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    sys.modules[spec.name] = found
+    # What is run is this text, whatever the file says by now.
+    exec(compile(text, str(path), "exec"), vars(found))
+    return found
 
 
 def _digest(text: str, *sources: Path) -> str:
@@ -93,13 +110,14 @@ def _digest(text: str, *sources: Path) -> str:
     digest.update(f"{numba.__version__} {llvmlite.__version__}".encode())
     for source in (*_package(), *sources):
         digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:32]
 
 
-def _package() -> Iterator[Path]:
+@cache
+def _package() -> tuple[Path, ...]:
     """The files that every unit may be made of."""
-    assert kernels.__file__ is not None
-    yield from sorted(Path(kernels.__file__).parent.glob("*.py"))
+    folders = [Path(str(package.__file__)).parent for package in (kernels, numerics)]
+    return tuple(path for folder in folders for path in sorted(folder.glob("*.py")))
 
 
 def _folder(digest: str) -> tuple[Path, bool]:
@@ -107,13 +125,23 @@ def _folder(digest: str) -> tuple[Path, bool]:
     for root in _roots():
         folder = root / f"unit-{digest}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            for each in (root, folder, folder / "__pycache__"):
+                each.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
             continue
-        if os.access(folder, os.W_OK):
+        if all(map(_is_ours, (root, folder, folder / "__pycache__"))):
             return folder, True
-    # A private one: compiled code is not read from where others may write.
     return Path(tempfile.mkdtemp(prefix="limitpoint-")), False
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is the user's, and nobody else's to write to."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or not os.access(folder, os.W_OK):
+        return False
+    if not hasattr(os, "geteuid"):
+        return True
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _roots() -> Iterator[Path]:
@@ -128,8 +156,8 @@ def _roots() -> Iterator[Path]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file at once or not at all: two processes may be doing the same."""
-    if path.exists():
+    """Write a file, at once or not at all: two processes may be doing the same."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".py")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
