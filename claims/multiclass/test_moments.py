@@ -6,7 +6,6 @@ import torch
 
 from limitpoint import StepSize, Trial, claim, measures, play, problems
 from limitpoint.optimizers import Rule
-from limitpoint.subjects import own_setting
 from limitpoint.theory import moments
 
 # beta1 <= beta2; for the second pair the bound is one.
@@ -16,7 +15,7 @@ PLAIN = {"epsilon": 0.0, "decay": 0.0}
 
 def betas_of(trial: Trial, adam: Rule, beta1: float, beta2: float) -> tuple[float, float]:
     """The claim's betas, or those that the user fixed."""
-    beta1, beta2 = own_setting(adam, "betas", (beta1, beta2))
+    beta1, beta2 = adam.settings.get("beta1", beta1), adam.settings.get("beta2", beta2)
     trial.require("beta1 <= beta2", beta1 <= beta2)
     return beta1, beta2
 

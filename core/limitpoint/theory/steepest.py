@@ -15,19 +15,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from limitpoint.engines.trajectory import Trajectory
 from limitpoint.numerics import exp, tensor
+from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Problem
 from limitpoint.theory.measures import log_dual_norm, log_proxy, reach
 
-if TYPE_CHECKING:
-    from limitpoint.judgement.claim import Trial
-    from limitpoint.optimizers import Rule
+
+class Runner(Protocol):
+    """What runs a rule: a claim's trial."""
+
+    def run(self, oracle: Problem, rule: Rule, steps: int, **options: Any) -> Trajectory:
+        """See `limitpoint.run`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +125,7 @@ class Replay:
 
 
 def paced(
-    trial: Trial,
+    trial: Runner,
     problem: Problem,
     rule: Rule,
     initial: float,

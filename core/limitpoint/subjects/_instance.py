@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from limitpoint.errors import Inconclusive, SubjectFailed
-from limitpoint.subjects._field import Field
 from limitpoint.subjects._guards import SubjectRaised, blamed
+from limitpoint.subjects._plain import PlainOracle
 
 PATIENCE = 10
 SMALLEST_ROOT = torch.finfo(torch.float64).tiny ** 0.5
 
 
-class Seat:
+class Instance:
     """One optimizer and its one parameter.
 
     Args:
@@ -77,7 +77,7 @@ class Seat:
                 raise SubjectFailed(f"changed its parameter's {what} {change}")
         return self.parameter.detach().clone().reshape(self.shape)
 
-    def play(self, around: Field, k: int, eta: float) -> None:
+    def play(self, around: PlainOracle, k: int, eta: float) -> None:
         """One step of size eta from the iterate of batch element k."""
         self.where = f"at step {around.t}"
         with torch.no_grad():
@@ -98,15 +98,15 @@ class Seat:
                 if group["lr"] != rate and eta != 0:
                     self.ratios[id(group)] = float(group["lr"]) / eta
 
-    def _hand_over(self, around: Field, k: int) -> None:
+    def _hand_over(self, around: PlainOracle, k: int) -> None:
         gradient = around.gradient(k, self.iterate())
         self.parameter.grad = gradient.reshape(self.parameter.shape).clone()
 
-    def _closure(self, around: Field, k: int) -> Tensor:
+    def _closure(self, around: PlainOracle, k: int) -> Tensor:
         self._hand_over(around, k)
         return around.value(k, self.iterate())
 
-    def _two_steps(self, around: Field, k: int) -> None:
+    def _two_steps(self, around: PlainOracle, k: int) -> None:
         _phase(self.optimizer.first_step)
         self._hand_over(around, k)
         _phase(self.optimizer.second_step)
@@ -144,24 +144,24 @@ class Seat:
             raise SubjectFailed(f"did not move in its first {PATIENCE} steps")
 
 
-def seated(constructor: Callable[..., Any], kwargs: Mapping[str, Any], w: Tensor) -> Seat:
-    """A seat with the parameter as it is, or as a matrix if the class takes only that."""
+def instance(constructor: Callable[..., Any], kwargs: Mapping[str, Any], w: Tensor) -> Instance:
+    """An instance with the parameter as it is, or as a matrix if the class takes only that."""
     try:
-        return Seat(constructor, kwargs, w)
+        return Instance(constructor, kwargs, w)
     except SubjectRaised:
         if w.ndim == 2:
             raise
         try:
-            return Seat(constructor, kwargs, w, as_matrix=True)
+            return Instance(constructor, kwargs, w, as_matrix=True)
         except SubjectRaised:
             pass
         raise
 
 
-def plays(seat: Seat, around: Field, k: int, eta: float) -> bool:
-    """Whether a seat's step goes through."""
+def plays(one: Instance, around: PlainOracle, k: int, eta: float) -> bool:
+    """Whether its step goes through."""
     try:
-        seat.play(around, k, eta)
+        one.play(around, k, eta)
     except SubjectRaised:
         return False
     return True

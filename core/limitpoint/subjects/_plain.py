@@ -10,7 +10,7 @@ from limitpoint.numerics import Scaled, exp
 from limitpoint.problems.problem import Oracle, Problem
 
 
-class Field:
+class PlainOracle:
     """Values and gradients, as they are handed over, of the elements of one batch at step t."""
 
     def __init__(self, oracle: Oracle, w: Tensor, log_loss_scale: float, t: int) -> None:
