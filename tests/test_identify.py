@@ -10,8 +10,7 @@ import pytest
 import torch
 
 import limitpoint
-from limitpoint import UsageError, limits, optimizers, problems
-from limitpoint import identification as identifying
+from limitpoint import UsageError, identify, limits, optimizers, problems
 from limitpoint.cli import main
 from limitpoint.identification import COURSES, NORMS, Curves, Verdict, conclude, judge, sparkline
 from limitpoint.identification._courses import LogLoss
@@ -432,7 +431,7 @@ def test_wrong_usage_is_one_line(capsys, arguments, message):
 
 def test_wrong_usage_from_python():
     with pytest.raises(UsageError, match="takes no argument 'speed'"):
-        identifying.identify(torch.optim.SGD, speed=1)
+        identify(torch.optim.SGD, speed=1)
 
 
 def test_sparkline():

@@ -5,13 +5,14 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 
+import msgspec
 import pytest
 from matplotlib.figure import Figure
 
-from limitpoint import Ledger, UsageError, all_claims
+from limitpoint import Ledger, Record, UsageError, all_claims
 from limitpoint.cli import main
-from limitpoint.ledger import FIELDS
-from limitpoint.rivals.matrix import Duel, Matrix
+from limitpoint.ledger import Environment, Suite
+from limitpoint.rivals.matrix import Duel, Fault, Matrix
 from limitpoint.views.figures import FIGURES
 from limitpoint.views.report import render
 from limitpoint.views.report._figures import read_figures
@@ -19,22 +20,26 @@ from limitpoint.views.report.page import mathematics
 
 
 def record(claim_id="usam/one", verdict="supported", seed=0, slack=0.5, **more):
-    found = dict.fromkeys(FIELDS)
     evidence = {
         "quantity": "margin", "relation": "at_least", "measured": 0.97, "expected": 0.95,
         "tolerance": 0.0, "slack": slack, "because": "the finite-time bound", "entries": 1,
     }  # fmt: skip
-    return found | {
+    found = {
         "id": claim_id, "source": "paper, Theorem 1", "statement": "It tends to $w_0 + X^+ y$.",
-        "kind": "limit", "roles": ["gd"], "seed": seed, "engine": "auto", "device": "cpu",
-        "horizon": "quick", "verdict": verdict, "reason": "", "evidence": [evidence],
-        "seconds": 1.5, "reproduce": f"pytest claims/ -k one --seeds {seed}",
+        "kind": "limit", "roles": ["gd"], "subject": None, "seed": seed, "engine": "auto",
+        "device": "cpu", "horizon": "quick", "verdict": verdict, "reason": "",
+        "evidence": [evidence], "seconds": 1.5,
+        "reproduce": f"pytest claims/ -k one --seeds {seed}",
     } | more  # fmt: skip
+    return msgspec.convert(found, Record)
+
+
+def document(*records, **environment):
+    return Ledger(Suite("0", "abc"), Environment(**environment), list(records))
 
 
 def page(*records, **more):
-    ledger = Ledger({"version": "0", "commit": "abc"}, {"python": "3"}, list(records))
-    return render(ledger, **more)
+    return render(document(*records, python="3"), **more)
 
 
 class Page(HTMLParser):
@@ -98,10 +103,8 @@ def kills():
         Duel("usam/one", "gd", name, True, verdict, "because", slack, 1.0)
         for name, verdict, slack in (("cd", "refuted", -5.0), ("adam", "supported", 0.5))
     ]
-    rivals = {
-        name: {"fault": f"{name} is wrong", "roles": ["gd"]} for name in ("cd", "adam", "ngd")
-    }
-    return Matrix({"usam/one": "gd"}, rivals, 42, [], 2, duels, {"version": "0", "commit": "abc"})
+    rivals = {name: Fault(f"{name} is wrong", ("gd",)) for name in ("cd", "adam", "ngd")}
+    return Matrix({"usam/one": "gd"}, rivals, 42, [], 2, duels, Suite("0", "abc"))
 
 
 def test_the_page_needs_nothing_else(whole):
@@ -178,7 +181,7 @@ def test_the_command_takes_what_lies_beside_the_ledger(tmp_path, capsys):
     latest, asv = tmp_path / "latest", tmp_path / "asv"
     asv.mkdir()
     (asv / "index.html").write_text("dashboard")
-    Ledger({"version": "0", "commit": "abc"}, {}, [record()]).write(latest / "ledger.json")
+    document(record()).write(latest / "ledger.json")
     assert main(["report", str(latest / "ledger.json")]) == 0
     bare = (latest / "index.html").read_text()
     assert 'id="kills"' not in bare
@@ -202,8 +205,10 @@ def test_the_command_takes_what_lies_beside_the_ledger(tmp_path, capsys):
     ],
 )
 def test_what_is_given_and_not_there_is_one_line(tmp_path, capsys, words, message):
-    Ledger({"version": "0", "commit": "abc"}, {}, [record()]).write(tmp_path / "ledger.json")
-    assert main(["report", str(tmp_path / "ledger.json"), *words]) == 2
+    document(record()).write(tmp_path / "ledger.json")
+    with pytest.raises(SystemExit) as stop:
+        main(["report", str(tmp_path / "ledger.json"), *words])
+    assert stop.value.code == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
 
@@ -220,13 +225,59 @@ def test_among_supported_seeds_the_closest_to_failing_is_shown():
     assert "--seeds 7" in text
 
 
-def test_text_is_escaped():
-    text = page(record(reason="<script>alert(1)</script>", verdict="refuted"))
-    assert "<script>" not in text
+SCRIPT = '</title><script>alert(1)</script>" onload="alert(2)'
+NASTY = (
+    SCRIPT, f"$\\text{{{SCRIPT}}}$", "$\\href{javascript:alert(1)}{x}$", "$\\style{x:y}{x}$",
+    f"$\\unicode{{{SCRIPT}}}$", "$\\mathcolor{red}{</math><script>}$", "$\\frac{<img src=x>$",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NASTY)
+@pytest.mark.parametrize(
+    "field",
+    ["source", "statement", "kind", "subject", "reason", "reproduce", "roles", "quantity",
+     "because", "printed", "corrected", "where", "erratum-because", "python", "sources", "version",
+     "dashboard"],
+)  # fmt: skip
+def test_no_field_of_a_ledger_is_markup(field, text):
+    erratum = {
+        "printed": "a", "corrected": "b", "where": "(1)", "basis": "proof", "sure": "certain",
+        "because": "It is.",
+    }  # fmt: skip
+    evidence = {"quantity": "q", "slack": 0.5, "because": "b", "under": "printed"}
+    more, environment, version, link = {}, {}, "0", None
+    if field in ("quantity", "because"):
+        evidence[field] = text
+    elif field in ("printed", "corrected", "where", "erratum-because"):
+        erratum[field.removeprefix("erratum-")] = text
+    elif field in ("python", "sources"):
+        environment[field] = {text: text} if field == "sources" else text
+    elif field == "version":
+        version = text
+    elif field == "dashboard":
+        link = text
+    else:
+        more[field] = [text] if field == "roles" else text
+    found = record(verdict="refuted", evidence=[evidence], **more)
+    other = record("usam/erratum-two", kind="erratum", erratum=erratum, evidence=[evidence])
+    ledger = Ledger(Suite(version, None), Environment(**environment), [found, other])
+    shown = render(ledger, dashboard=link)
+    seen = Page(shown)
+    assert not seen.all("script", "img")
+    for _, attributes in seen.seen:
+        assert not {name for name in attributes if name.startswith("on")}
+        assert not attributes.get("href", "").startswith("javascript:")
+        assert "style" not in attributes
+
+
+@pytest.mark.parametrize("field", ["id", "verdict", "seed", "seconds"])
+def test_an_id_or_a_verdict_that_is_none_is_refused(field):
+    with pytest.raises(msgspec.ValidationError, match=field):
+        record(**{"claim_id" if field == "id" else field: SCRIPT})
 
 
 def test_numbers_that_json_lacks_are_dashes():
-    text = page(record(evidence=[record()["evidence"][0] | {"measured": None, "slack": None}]))
+    text = page(record(evidence=[{"quantity": "q", "measured": None, "slack": None}]))
     assert "–" in text
 
 
@@ -241,9 +292,19 @@ def test_mathematics_escapes_what_is_not_mathematics():
         ("{", "not a JSON document"),
         ("[]", "not a limitpoint ledger"),
         (json.dumps({"schema": 2}), "schema 1"),
-        (json.dumps({"schema": 1, "suite": {}, "environment": {}, "claims": [{}]}), "lacks 'id'"),
-        (json.dumps({"schema": 1, "claims": []}), "lacks 'suite'"),
-        (json.dumps({"schema": 1, "suite": {}, "environment": {}, "claims": 3}), "claims"),
+        (
+            json.dumps({"schema": 1, "suite": {}, "environment": {}, "claims": [{}]}),
+            "missing required field `id` - at",
+        ),
+        (json.dumps({"schema": 1, "claims": []}), "missing required field `suite`"),
+        (
+            json.dumps({"schema": 1, "suite": {}, "environment": {}, "claims": 3}),
+            r"Expected `array`, got `int` - at `\$.claims`",
+        ),
+        (
+            json.dumps({"schema": 1, "suite": {}, "environment": {"sources": 3}, "claims": []}),
+            r"Expected `object`, got `int` - at `\$.environment.sources`",
+        ),
     ],
 )
 def test_a_malformed_ledger_is_one_line(tmp_path, text, message):
@@ -254,6 +315,6 @@ def test_a_malformed_ledger_is_one_line(tmp_path, text, message):
 
 
 def test_a_ledger_survives_the_way_to_disk_and_back(tmp_path):
-    ledger = Ledger({"version": "0", "commit": None}, {"python": "3"}, [record()])
+    ledger = document(record(), python="3")
     ledger.write(tmp_path / "deep" / "ledger.json")
     assert Ledger.read(tmp_path / "deep" / "ledger.json") == ledger

@@ -426,7 +426,7 @@ def judge_several(trial: Trial) -> None:
         fall, room = float(share[j]) - 1, 0.02
         trial.rate(
             f"several: beta_{j} over the support's sum", held[late], (beta[:, j] / held)[late],
-            fall - room, fall + room, "the drag and the split, calibrated", points=3,
+            fall - room, fall + room, "the drag and the split, calibrated", points=2,
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,6 +100,18 @@ def _figure(text: str) -> Path:
     if Path(text).suffix not in (".png", ".svg", ".pdf"):
         raise UsageError(f"{text}: the name must end in .png, .svg or .pdf")
     return Path(text)
+
+
+def _figure_name(text: str) -> str:
+    """How the name of a figure begins: the names are read off the files, none of which is run."""
+    folder = Path(__file__).parents[1] / "views" / "figures"
+    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
+    names = [name for found in texts for name in re.findall(r'^@figure\(\s*"([^"]+)"', found, re.M)]
+    if not any(name.startswith(text) for name in names):
+        raise UsageError(
+            f"no figure is called {text!r}{meant(text, names)} (limitpoint figures --list)"
+        )
+    return text
 
 
 def _file(text: str) -> Path:
@@ -245,7 +258,8 @@ def _gate(parser: ArgumentParser) -> None:
 
 
 def _figures(parser: ArgumentParser) -> None:
-    parser.add_argument("name", nargs="*", help="names, or how they begin (default: all)")
+    parser.add_argument("name", nargs="*", type=_typed(_figure_name),
+                        help="names, or how they begin (default: all)")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("reports/latest/figures"),
                         help="folder (default reports/latest/figures)")  # fmt: skip
     parser.add_argument("--format", default="png", choices=("png", "svg", "pdf"))

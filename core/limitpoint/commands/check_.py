@@ -86,7 +86,7 @@ def _line(record: Record, roles: Sequence[str], width: int) -> Text:
     why = record.reason or (closest.quantity if closest else "")
     return Text.assemble(
         (f"{record.verdict:14}", record.verdict.colour),
-        f"  {record.id:{width}}  seed {record.seed:<4}{slack:>10}  {why}",
+        f"  {record.id:{width}}  seed {record.seed:<4} slack {slack:9}  {why}",
     )
 
 

@@ -7,16 +7,11 @@ import argparse
 from rich.progress import Progress, TimeRemainingColumn
 
 from limitpoint.commands._screen import claims_table, console
-from limitpoint.errors import UsageError, meant
 from limitpoint.views.figures import FIGURES
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw, and say where each figure is."""
-    for begin in args.name:
-        if not any(name.startswith(begin) for name in FIGURES):
-            near = meant(begin, FIGURES)
-            raise UsageError(f"no figure is called {begin!r}{near} (limitpoint figures --list)")
     names = [name for name in FIGURES if name.startswith(tuple(args.name or [""]))]
     if args.list:
         table = claims_table(f"{len(names)} figures", "name")

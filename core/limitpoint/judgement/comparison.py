@@ -116,11 +116,11 @@ def _short(number: float | None, digits: int) -> str:
 
 
 def shown(*numbers: float | None) -> list[str]:
-    """Numbers with six digits, or as many more as it takes to tell unequal ones apart."""
+    """Numbers with six digits, or as many more as it takes to see by how much they differ."""
     known = {number for number in numbers if number is not None}
-    digits = (d for d in range(6, 18) if len({_short(n, d) for n in known}) == len(known))
-    enough = next(digits, 17)
-    return [_short(number, enough) for number in numbers]
+    telling = (d for d in range(6, 17) if len({_short(n, d) for n in known}) == len(known))
+    digits = next(telling, 16)
+    return [_short(number, digits + (digits > 6)) for number in numbers]
 
 
 def tightest(evidence: Iterable[Evidence]) -> Evidence | None:

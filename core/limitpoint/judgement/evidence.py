@@ -225,7 +225,7 @@ def rate(
 
     Args:
         quantity: what falls or grows.
-        x: positive and growing, at least three points over at least two decades.
+        x: positive and growing, over at least two decades.
         y: positive.
         low: least admissible exponent, or -inf.
         high: largest admissible exponent, or inf.
@@ -237,8 +237,8 @@ def rate(
     x, y = (_array(part).astype(float) for part in (x, y))
     chosen = np.unique(np.linspace(0, x.size - 1, points or x.size).round().astype(int))
     x, y = x[chosen], y[chosen]
-    if x.size < 3 or x[-1] < 100 * x[0] * (1 - 1e-9) or not (np.diff(x) > 0).all():
-        raise ValueError(f"{quantity}: a rate needs three growing points over two decades")
+    if x.size < 2 or x[-1] < 100 * x[0] * (1 - 1e-9) or not (np.diff(x) > 0).all():
+        raise ValueError(f"{quantity}: a rate needs growing points over two decades")
     with np.errstate(invalid="ignore", divide="ignore"):
         exponents = np.diff(np.log(y)) / np.diff(np.log(x))
         room = np.minimum(exponents - low, high - exponents)

@@ -14,9 +14,8 @@ from limitpoint.rivals._registry import build, rival
 
 
 @rival("adam-beta-swap", "beta1 and beta2 swapped")
-def _beta_swap(
-    step_size: Schedule, beta1: float = 0.9, beta2: float = 0.999, **settings: Any
-) -> Rule:
+def _beta_swap(step_size: Schedule, **settings: Any) -> Rule:
+    beta1, beta2 = settings.get("beta1", 0.9), settings.get("beta2", 0.999)
     return build(optimizers.Adam, step_size, settings, beta1=beta2, beta2=beta1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,11 @@ class GuardedRule(Rule):
     def name(self) -> str:
         """What the ledger calls it."""
         return self.rule.name
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The foreign rule's: the guard has none."""
+        return self.rule.settings
 
     def init(self, oracle: Oracle, w: Tensor) -> Any:
         """The foreign rule's state; time and memory count from here.
