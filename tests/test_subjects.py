@@ -15,7 +15,7 @@ from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.losses import Exponential
 from limitpoint.problems.models import Linear
 from limitpoint.problems.problem import Problem, stack
-from limitpoint.subjects import Limits, Subject, TorchOptimizer, parse_subject
+from limitpoint.subjects import Subject, TorchOptimizer, parse_subject
 
 
 class TestEquality:
@@ -176,7 +176,7 @@ class TestSettings:
             beta1=0.5,
             beta2=0.6,
             epsilon=0.0,
-            weight_weight_decay=0.25,
+            weight_decay=0.25,
             rho=1.0,
             p=2,
         )
@@ -205,7 +205,7 @@ class TestSettings:
 
     def test_weight_decay_is_off_unless_somebody_sets_it(self):
         assert self.kwargs("spectral=torch.optim:Muon")["weight_decay"] == 0.0
-        assert self.kwargs("spectral=torch.optim:Muon", weight_weight_decay=0.25)["weight_decay"] == 0.25
+        assert self.kwargs("spectral=torch.optim:Muon", weight_decay=0.25)["weight_decay"] == 0.25
         assert self.kwargs("spectral=torch.optim:Muon,weight_decay=0.1")["weight_decay"] == 0.1
 
     def test_a_partial_is_the_users_word(self):

@@ -12,7 +12,7 @@ from limitpoint.identification._courses import COURSES, Course
 from limitpoint.identification._deciding import FAILED, Answer, Verdict, conclude, judge
 from limitpoint.identification._following import NORMS, Curves, first_step_size, follow
 from limitpoint.identification._horizon import SHORTEST, STEPS, TIMEOUT
-from limitpoint.subjects import USUAL, Accepted, Limits, Subject, makes_rule
+from limitpoint.subjects import USUAL, Accepted, Limits, Subject
 
 Watch = Callable[[Course, int], None]
 
@@ -154,8 +154,7 @@ def _notes(subject: Subject, verdicts: dict[str, Verdict], epsilon: float | None
             f"epsilon = {epsilon:g} is above the mean |gradient|: {where}. "
             "From there on it divides by a constant, as gradient descent does"
         )
-    name = "decay" if makes_rule(subject.constructor) else "weight_decay"
-    decay = _argument(subject, name)
-    if decay and name not in subject.kwargs:
+    decay = _argument(subject, "weight_decay")
+    if decay and "weight_decay" not in subject.kwargs:
         notes.append(f"weight decay is off: its default, {decay:g}, would stop ||W||")
     return notes

@@ -4,7 +4,6 @@ from ._limits import USUAL as USUAL
 from ._limits import Limits as Limits
 from ._meter import Meter as Meter
 from ._signature import Accepted as Accepted
-from ._signature import makes_rule as makes_rule
 from ._spec import FORM as FORM
 from ._subject import Subject as Subject
 from ._subject import parse_subject as parse_subject

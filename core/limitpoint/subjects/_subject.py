@@ -95,8 +95,8 @@ class Subject:
             step_size: the claim's schedule; a step size of the user's own replaces its eta_0.
             log_loss_scale: the gradients handed to a torch optimizer are exp(log_loss_scale) times
                 the true ones; for optimizers whose theorem does not feel it.
-            settings: by limitpoint's names: beta1, epsilon, rho, momentum, weight_decay, ... A torch
-                class's weight decay is off unless the claim or the user sets it.
+            settings: by limitpoint's names: beta1, epsilon, rho, momentum, weight_decay, ... A
+                torch class's weight decay is off unless the claim or the user sets it.
 
         Raises:
             SubjectFailed: a rule's constructor raised (a torch optimizer is built in the run).
