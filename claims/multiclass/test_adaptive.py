@@ -26,7 +26,7 @@ from limitpoint.theory import moments
 
 # Adam of (3a)-(3c). With beta2 = .99 and more the loss may not fall faster than beta2^(t/2), and
 # the margin is held back by that long after this horizon.
-THEORY = {"beta1": 0.9, "beta2": 0.95, "epsilon": 0.0, "decay": 0.0}
+THEORY = {"beta1": 0.9, "beta2": 0.95, "epsilon": 0.0, "weight_decay": 0.0}
 
 
 def column(*values: float) -> torch.Tensor:
@@ -333,7 +333,9 @@ def test_adamw_box(trial: Trial) -> None:
         moved = ((1 - held * each) * run.w[:-1] - run.w[1:]) / each
         correction = moments.correction_seen(moved[0].abs().max(), beta1, beta2, steps)
         expected = correction.reshape(-1, 1, 1, 1) * m / v.sqrt()
-        trial.close(f"{name}: the step", moved, expected, 1e-9, "2^-53 |W| / eta_t")
+        places = ("step", "start", "class", "entry")
+        because = "2^-53 |W| / eta_t"
+        trial.close(f"{name}: the step", moved, expected, 1e-9, because, along=places)
 
         if kept[-1] > 1e-3:
             raise Inconclusive(f"a decay of {held} has not forgotten the start by step {steps}")
