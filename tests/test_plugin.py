@@ -200,7 +200,7 @@ def test_a_subject_without_a_source_file_has_no_digest(project):
         """
     )
     _, ledger = ledger_of(project, "--subject", "gd=made:Made,lr=0.01")
-    assert "sources" not in ledger["environment"]
+    assert ledger["environment"]["sources"] == {}
 
 
 def test_a_repository_around_the_environment_is_not_thecommit(tmp_path):

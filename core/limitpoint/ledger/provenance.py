@@ -25,7 +25,7 @@ class Suite(msgspec.Struct, frozen=True):
     commit: str | None = None
 
 
-class Environment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """What the numbers may depend on.
 
     Args:
