@@ -76,7 +76,7 @@ def read_document(path: Path, kind: str, schema: int, form: type[Document]) -> D
         found = msgspec.json.decode(path.read_bytes())
     except OSError as exc:
         raise UsageError(f"{kind} {path}: cannot be read ({exc.strerror})") from None
-    except ValueError as exc:
+    except (ValueError, msgspec.DecodeError) as exc:
         raise UsageError(f"{kind} {path}: not a JSON document ({exc})") from None
     if not isinstance(found, dict) or found.get("schema") != schema:
         raise UsageError(f"{kind} {path}: not a limitpoint {kind} of schema {schema}")
