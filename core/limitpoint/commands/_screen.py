@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
@@ -60,6 +59,6 @@ def silenced() -> Iterator[Silence]:
         yield sink
 
 
-def print_json(rows: Sequence[dict[str, Any]]) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(list(rows), indent=1))
+def print_json(document: object) -> None:
+    """One JSON document on standard output; numbers that JSON lacks are null."""
+    print(msgspec.json.format(msgspec.json.encode(document), indent=1).decode())

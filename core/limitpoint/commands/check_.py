@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -48,10 +47,12 @@ def run(args: argparse.Namespace) -> int:
             records.append(record)
             keep(record)
             if not args.json:
-                out.print(_line(record, roles, width))
+                # Above the bar, where both are on one screen.
+                screen = out if bar.disable or not sys.stdout.isatty() else bar.console
+                screen.print(_line(record, roles, width), soft_wrap=True)
             bar.advance(task)
     if args.json:
-        print_json([msgspec.to_builtins(record) for record in records])
+        print_json(records)
     else:
         _conclude(records, out)
     return int(any(record.failed for record in records))

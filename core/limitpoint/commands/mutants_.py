@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from limitpoint.commands._screen import claims_table, console
+from limitpoint.commands._screen import claims_table, console, print_json
 from limitpoint.commands._selection import selected
 from limitpoint.errors import UsageError
 from limitpoint.judgement.setting import Setting
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         matrix, interrupted = _fought(args)
     if args.json == "-":
-        print(json.dumps(matrix.as_dict(), indent=1))
+        print_json(matrix.as_dict())
     else:
         _show(matrix, reasons=args.reasons)
     if args.figure is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from limitpoint.commands._screen import console
+from limitpoint.commands._screen import console, print_json
 from limitpoint.engines.run import run as run_rule
 from limitpoint.engines.trajectory import Trajectory
 from limitpoint.errors import UsageError
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.csv:
         _write_csv(args.csv, table, origin)
     if args.json:
-        print(json.dumps({"images": origin, "rows": _rows(table)}, indent=1))
+        print_json({"images": origin, "rows": _rows(table)})
     else:
         shown = _rendered(table, origin, stand_in=args.cifar10 is None)
         shown.caption = (
