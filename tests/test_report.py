@@ -235,9 +235,9 @@ NASTY = (
 @pytest.mark.parametrize("text", NASTY)
 @pytest.mark.parametrize(
     "field",
-    ["source", "statement", "kind", "subject", "reason", "reproduce", "roles", "quantity",
-     "because", "printed", "corrected", "where", "erratum-because", "python", "sources", "version",
-     "dashboard"],
+    ["source", "statement", "kind", "subject", "reason", "reproduce", "roles", "ran", "place",
+     "quantity", "because", "printed", "corrected", "where", "erratum-because", "python", "sources",
+     "version", "dashboard"],
 )  # fmt: skip
 def test_no_field_of_a_ledger_is_markup(field, text):
     erratum = {
@@ -248,6 +248,8 @@ def test_no_field_of_a_ledger_is_markup(field, text):
     more, environment, version, link = {}, {}, "0", None
     if field in ("quantity", "because"):
         evidence[field] = text
+    elif field == "place":
+        evidence["at"] = {text: 3}
     elif field in ("printed", "corrected", "where", "erratum-because"):
         erratum[field.removeprefix("erratum-")] = text
     elif field in ("python", "sources"):
@@ -257,7 +259,7 @@ def test_no_field_of_a_ledger_is_markup(field, text):
     elif field == "dashboard":
         link = text
     else:
-        more[field] = [text] if field == "roles" else text
+        more[field] = {"roles": [text], "ran": {text: text}}.get(field, text)
     found = record(verdict="refuted", evidence=[evidence], **more)
     other = record("usam/erratum-two", kind="erratum", erratum=erratum, evidence=[evidence])
     ledger = Ledger(Suite(version, None), Environment(**environment), [found, other])

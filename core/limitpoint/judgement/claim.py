@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature
+from pathlib import Path
 from typing import Any
 
 from limitpoint.errors import UsageError
@@ -85,7 +86,7 @@ class Claim:
     @property
     def keywords(self) -> tuple[str, ...]:
         """What it answers to under -k, as in pytest: its id, and the names around its test."""
-        return (self.id, self.body.__name__, *self.body.__code__.co_filename.split("/")[-2:])
+        return (self.id, self.body.__name__, *Path(self.body.__code__.co_filename).parts[-2:])
 
 
 def claim(

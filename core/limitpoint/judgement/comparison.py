@@ -52,6 +52,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         return -math.inf if self.slack is None else self.slack
 
     @property
+    def place(self) -> str:
+        """Where the entry with the least slack is, in words; "" if nobody said."""
+        return _place(self.at)
+
+    @property
     def holds(self) -> bool:
         """Whether the relation holds within the tolerance."""
         return self.room >= 0
@@ -96,7 +101,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         since = f", first{_place(self.first)}" if self.first and self.first != self.at else ""
         return (
             f"{self.quantity}: measured {measured}, expected {_WANTED.get(relation, '')}{expected}"
-            f"{within}{_place(self.at)}{since}"
+            f"{within}{self.place}{since}"
         )
 
 
