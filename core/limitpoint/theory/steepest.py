@@ -149,7 +149,8 @@ def paced(
     Returns:
         The run as if on `problem` itself with the claim's eta_0.
     """
-    c = initial / float(rule.step_size.at(0))
+    first = torch.as_tensor(rule.step_size.at(0))  # of a batch of decays, one number for all
+    c = initial / float(first.reshape(-1)[0])
     start = problem.start if start is None else start
     scaled = problem if c == 1 else replace(problem, X=c * problem.X)
     run = trial.run(scaled, rule, steps, start=start / c, **options)
