@@ -15,7 +15,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     frame = margins(args.steps, args.seed)
     if args.json:
-        print_json([{"optimizer": name} | dict(row) for name, row in frame.iterrows()])
+        print_json(frame.rename_axis("optimizer").reset_index().to_dict("records"))
         return 0
     table = Table(
         title=f"Margin over the largest one in each norm, after {args.steps} steps",
