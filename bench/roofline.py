@@ -31,7 +31,7 @@ from bench.counting import COSTS
 from bench.table import WIDTH
 from bench.workloads import WORKLOADS
 from limitpoint import run
-from limitpoint.engines.cpu._pack import room
+from limitpoint.engines.cpu.pack import room
 from limitpoint.engines.cpu.kernels import _tiles
 
 ROUNDS = 9
