@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limitpoint.engines import definition
 from limitpoint.engines.devices import Move, check_device
-from limitpoint.engines.trajectory import Trajectory, log_grid
+from limitpoint.engines.trajectory import Trajectory, apart, log_grid
 from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Objective, Oracle, Problem
@@ -72,7 +72,7 @@ def run(
         found = _compiled(work.on("cpu"), grid, engine, device, watch)
         why = found if isinstance(found, str) else ""
         if isinstance(found, str):
-            found = definition.trajectory(*work.on(device), grid, watch)
+            found = _defined(work.on("cpu" if rule.is_foreign else device), grid, watch)
         if report is not None:
             report("torch" if why else "fused", why)
         return found.to(start.device)
@@ -96,6 +96,15 @@ class _Work(NamedTuple):
         return _Work(move(self.oracle), move(self.rule), move(self.start), integrands)
 
 
+def _defined(work: _Work, grid: np.ndarray, watch: Watcher | None) -> Trajectory:
+    """The run by its definition."""
+    last = int(grid[-1])
+    beat = None if watch is None else lambda t: watch(t, last)
+    return apart(
+        work.rule, lambda: definition.trajectory(*work, grid, watch), work.oracle, work.start, beat
+    )
+
+
 def play(rule: Rule, gradients: Tensor) -> Trajectory:
     """Hand a rule a prescribed sequence of gradients, whatever it does with them.
 
@@ -109,13 +118,17 @@ def play(rule: Rule, gradients: Tensor) -> Trajectory:
         SubjectFailed: an iterate is not finite.
     """
     start, steps = torch.zeros_like(gradients[0]), len(gradients)
-    kept = []
-    for t, (w, _) in enumerate(
-        definition.iterates(rule, lambda t: _linear(gradients[t]), start, steps)
-    ):
-        definition.check_finite(w, t)
-        kept.append(w)
-    return Trajectory(np.arange(len(kept)), torch.stack(kept))
+
+    def played() -> Trajectory:
+        kept = []
+        for t, (w, _) in enumerate(
+            definition.iterates(rule, lambda t: _linear(gradients[t]), start, steps)
+        ):
+            definition.check_finite(w, t)
+            kept.append(w)
+        return Trajectory(np.arange(len(kept)), torch.stack(kept))
+
+    return apart(rule, played, _linear(gradients[0]), start)
 
 
 def _linear(g: Tensor) -> Objective:
@@ -140,6 +153,8 @@ def _compiled(
     from limitpoint.engines import cpu  # numba is loaded when it is first used
 
     try:
+        if work.rule.is_foreign:
+            raise cpu.NotCovered(f"the rule {work.rule.name} (its steps are its own code's)")
         plan = cpu.plan(*work)
         if not plan.is_own:
             _check(work, plan)

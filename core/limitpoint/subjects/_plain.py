@@ -78,5 +78,7 @@ def rows(w: Tensor, ndim: int) -> Tensor:
 def entries(value: float | Tensor, w: Tensor, ndim: int) -> list[float]:
     """What each batch element gets of a number, or of a tensor that broadcasts over the batch."""
     batch = w.shape[: w.ndim - ndim]
+    if isinstance(value, float):
+        return [value] * batch.numel()
     entries = torch.as_tensor(value, dtype=w.dtype).broadcast_to(*batch, *(1,) * ndim)
     return entries.reshape(-1).tolist()

@@ -14,8 +14,8 @@ from limitpoint.errors import SubjectFailed, UsageError, meant
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES
 from limitpoint.optimizers.schedules import Schedule, StepSize, as_schedule
+from limitpoint.subjects._guards import blamed
 from limitpoint.subjects._limits import UNLIMITED, Limits
-from limitpoint.subjects._meter import Meter
 from limitpoint.subjects._rule import guarded
 from limitpoint.subjects._signature import Accepted, field_names, makes_rule
 from limitpoint.subjects._spec import FORM, load, parse_options, split
@@ -119,7 +119,7 @@ class Subject:
         takes = self._accepted
         chosen = settings if takes.anything else takes.filtered(settings)
         arguments = {**chosen, **self.kwargs, "step_size": schedule}
-        with Meter(self.limits).watch("in its constructor"):
+        with blamed("in its constructor"):
             rule = self.constructor(**arguments)
         if not isinstance(rule, Rule):
             raise SubjectFailed(f"{self.target} made a {type(rule).__name__}, not a Rule")
