@@ -175,7 +175,9 @@ class TestFailures:
         assert str(failure.value).removeprefix(f"{__name__}:") == FAILURES[faulty]
 
     def test_a_step_that_raises_later(self):
-        with pytest.raises(SubjectFailed, match=r"^raised KeyError at step 3: 'exp_avg' \(.*:\d+\)$"):
+        with pytest.raises(
+            SubjectFailed, match=r"^raised KeyError at step 3: 'exp_avg' \(.*:\d+\)$"
+        ):
             final(Subject.from_object("gd", RaisesLater).rule(0.5), logistic_problem(), 20)
 
     @pytest.mark.parametrize("faulty", NOT_RUN, ids=lambda f: f.__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -62,11 +63,11 @@ def flow(
         if not isinstance(oracle, Problem):
             raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
         start = oracle.start
-    options = {"speed": speed, "rtol": rtol, "atol": atol, "evaluations": evaluations}
-    begin, sums = start, dict(integrals or {})
-    return apart(
-        rule, lambda: _integrated(oracle, rule, times, begin, sums, **options), oracle, start
-    )
+    integrated = partial(
+        _integrated, oracle, rule, times, start, dict(integrals or {}), speed, rtol, atol,
+        evaluations,
+    )  # fmt: skip
+    return apart(rule, integrated, oracle, start)
 
 
 def _integrated(
@@ -75,7 +76,6 @@ def _integrated(
     times: Sequence[float] | np.ndarray,
     start: Tensor,
     integrals: Mapping[str, Integrand],
-    *,
     speed: Integrand | None,
     rtol: float,
     atol: float,

@@ -148,7 +148,7 @@ def _compiled(
     """The run in compiled form, or why torch runs instead."""
     if engine == "torch":
         return "torch was asked for"
-    if engine == "auto" and _is_large(work.oracle):
+    if engine == "auto" and is_large(work.oracle):
         return "the data outgrow the cache, where BLAS is ahead"
     from limitpoint.engines import cpu  # numba is loaded when it is first used
 
@@ -186,7 +186,7 @@ def _check(work: _Work, plan: Plan) -> None:
         )
 
 
-def _is_large(oracle: Oracle) -> bool:
+def is_large(oracle: Oracle) -> bool:
     """Whether the data outgrow the cache, where BLAS is ahead (10 times at 400 x 1024 x 10).
 
     With one prediction an example there is no product of matrices, and BLAS is behind.

@@ -78,7 +78,7 @@ class Instance:
         constructor: Callable[..., Any],
         kwargs: Mapping[str, Any],
         w: Tensor,
-        manner: Manner = Manner(),  # noqa: B008 - frozen
+        manner: Manner = Manner(),
     ) -> None:
         shown = w.reshape(1, -1) if w.ndim < 2 else w.flatten(1)
         self.manner, self.shape = manner, w.shape
@@ -259,7 +259,7 @@ def _form_a_group_of_one() -> None:
     from torch import distributed
 
     if distributed.is_available() and not distributed.is_initialized():
-        store = distributed.HashStore()
+        store = distributed.HashStore()  # type: ignore[attr-defined]
         distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
 
 

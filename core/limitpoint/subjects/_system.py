@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import io
 import os
 import signal
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO
 
 from limitpoint.errors import SubjectFailed
 
@@ -24,10 +24,12 @@ GIGABYTE = 1e9
 DIES_WITH_PARENT, ADOPTS_ORPHANS = 1, 36  # of prctl(2)
 
 
-def settle(output: TextIO, memory: float | None) -> None:
-    """Make this process one that can be ended as a whole, prints nowhere, and has its limits.
+def settle(writer: int, output: io.TextIOBase, memory: float | None) -> None:
+    """Make this process one that can be ended as a whole, reaches no file of its parent's, prints
+    nowhere, and has its limits.
 
     Args:
+        writer: the one file descriptor that it keeps.
         output: takes what Python prints; what others print is lost.
         memory: gigabytes that it may gain, or None.
     """
@@ -42,6 +44,8 @@ def settle(output: TextIO, memory: float | None) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nowhere, stream)
+    os.closerange(3, writer)
+    os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
     sys.stdout = sys.stderr = output
     if resource is None:
         return

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from limitpoint.engines.gradients import compiled
 from limitpoint.errors import NotApplicable
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.rule import Arrays
@@ -79,6 +80,7 @@ class TorchOptimizer(Rule):
     ) -> Arrays:
         """See `Rule.apart`."""
         _warm_up()
+        compiled(oracle, start.shape)  # for all processes to come
         return apart(work, self.limits, notes=self.notes, watch=watch)
 
     def init(self, oracle: Oracle, w: Tensor) -> State:

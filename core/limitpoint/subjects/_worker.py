@@ -187,16 +187,14 @@ class _Watch:
             raise Inconclusive(f"time ran out {where}: {limit:g} s are too few for this run")
 
 
-def _serve(
-    work: Callable[[], Arrays], limits: Limits, notes: list[str], writer: int
-) -> NoReturn:
+def _serve(work: Callable[[], Arrays], limits: Limits, notes: list[str], writer: int) -> NoReturn:
     """The child's side: never returns."""
     global _inside
     _inside = True
     try:
         gc.freeze()
         printed = Printed()
-        _system.settle(printed, limits.memory)
+        _system.settle(writer, printed, limits.memory)
         torch.set_num_threads(1)
         warnings.simplefilter("ignore")  # a suite's errors: none of the subject's
         reply = _done(work, limits)
