@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ def perceptron(widths: Sequence[int], *, batch_norm: bool = False) -> nn.Sequent
         batch_norm: normalise each hidden layer over the examples before its ReLU.
     """
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths[:-2], widths[1:-1], strict=True):
+    for inputs, outputs in pairwise(widths[:-1]):
         layers.append(nn.Linear(inputs, outputs))
         layers += [nn.BatchNorm1d(outputs)] * batch_norm
         layers.append(nn.ReLU())

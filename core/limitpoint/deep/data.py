@@ -91,7 +91,9 @@ def split(
     """
     network = network if isinstance(network, Network) else Network(network)
     rng = generator(f"split-{images.name}", seed)
-    flat = standardised(pooled(images) if images.pixels.shape[1] > 400 else images.pixels.astype(float))
+    flat = standardised(
+        pooled(images) if images.pixels.shape[1] > 400 else images.pixels.astype(float)
+    )
     X = torch.from_numpy(flat).to(dtype).reshape(len(flat), *(image or (-1,)))
     rows = np.stack([rng.permutation(len(flat))[: n + test] for _ in range(runs)])
     y, classes = images.labels[rows], int(images.labels.max()) + 1
@@ -109,7 +111,3 @@ def split(
         Classification(f"{images.name}, test", network, X[parts[:, n:]],
                        torch.from_numpy(y[:, n:]), start),
     )  # fmt: skip
-
-
-def wrong(train: Classification, images: Images) -> None:
-    """Unused."""

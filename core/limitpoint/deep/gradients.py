@@ -138,7 +138,9 @@ def _stacked(
         scale = torch.as_tensor(rho, dtype=w.dtype, device=w.device).expand(len(w), groups)
         if normalised:
             square = torch.stack([ascent.square for ascent in ascents]).sum(0)
-            scale = torch.where(square > 0, scale / square.clamp_min(torch.finfo(w.dtype).tiny).sqrt(), 0.0)
+            scale = torch.where(
+                square > 0, scale / square.clamp_min(torch.finfo(w.dtype).tiny).sqrt(), 0.0
+            )
         w = w.detach().requires_grad_()
         second = Pass(iter(network.split(w)), groups, ascents=iter(ascents), scale=scale)
         return torch.autograd.grad(mean_loss(second.through(module, X), y).sum(), w)[0]

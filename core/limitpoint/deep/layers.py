@@ -162,13 +162,15 @@ class Pass:
 
     def convolution(self, layer: nn.Conv2d, x: Tensor) -> Tensor:
         """A convolution as an affine map of the unfolded image."""
-        size, stride, padding = layer.kernel_size, layer.stride, cast(tuple[int, int], layer.padding)
+        size, stride, padding = (
+            layer.kernel_size,
+            layer.stride,
+            cast(tuple[int, int], layer.padding),
+        )
         columns = functional.unfold(x.flatten(0, 1), size, padding=padding, stride=stride)
         rows = columns.mT.reshape(*x.shape[:2], columns.shape[-1], columns.shape[-2])
         out = self.affine(layer, rows).mT
-        sides = [
-            (x.shape[i - 2] + 2 * padding[i] - size[i]) // stride[i] + 1 for i in range(2)
-        ]
+        sides = [(x.shape[i - 2] + 2 * padding[i] - size[i]) // stride[i] + 1 for i in range(2)]
         return out.reshape(*out.shape[:3], *sides)
 
     def standardised(self, layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:

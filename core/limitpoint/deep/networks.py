@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import functional_call
 
 from limitpoint.deep.layers import Pass
 
@@ -21,7 +21,7 @@ class Network:
     """A classifier, its parameters in one vector.
 
     A `nn.Sequential` of the layers that `limitpoint.deep.layers` knows is evaluated in its stacked
-    form; any other module by `torch.func`, under `vmap` if there are several copies.
+    form; the copies of any other module one after the other.
 
     Args:
         module: plain torch.nn; the values of its own parameters are not used.
@@ -36,6 +36,12 @@ class Network:
         self.shapes = [parameter.shape for _, parameter in named]
         self.sizes = [shape.numel() for shape in self.shapes]
         self.stacked = isinstance(module, nn.Sequential)
+
+    @property
+    def normalises_over_examples(self) -> bool:
+        """Whether it has a batch normalisation, which differs between training and test time."""
+        kinds = (nn.BatchNorm1d, nn.BatchNorm2d)
+        return any(isinstance(layer, kinds) for layer in self.module.modules())
 
     @property
     def size(self) -> int:
@@ -96,11 +102,15 @@ class Network:
         if isinstance(self.module, nn.Sequential):
             given = None if statistics is None else iter(_pairs(statistics))
             return Pass(iter(self.split(w)), 1, statistics=given).through(self.module, X)
-        if len(w) == 1:
-            buffers = statistics if isinstance(statistics, dict) else {}
-            self.module.train(statistics is None)
-            return functional_call(self.module, self.named(w[0]) | buffers, (X[0],)).unsqueeze(0)
-        return vmap(lambda v, x: functional_call(self.module, self.named(v), (x,)))(w, X)
+        self.module.train(statistics is None)
+        buffers = statistics if isinstance(statistics, dict) else {}
+        return torch.stack([self._one(k, w[k], X[k], buffers) for k in range(len(w))])
+
+    def _one(self, k: int, w: Tensor, X: Tensor, buffers: dict[str, Tensor]) -> Tensor:
+        """The module's output for copy k, with its own of the stacked buffers."""
+        own = self.named(w) | {name: stack[k] for name, stack in buffers.items()}
+        logits: Tensor = functional_call(self.module, own, (X,))
+        return logits
 
     def statistics(self, w: Tensor, batches: Iterable[Tensor]) -> Statistics:
         """Test-time statistics of the normalisations: their mean over batches, at w itself.
@@ -109,18 +119,25 @@ class Network:
         are a function of w (Wu and Johnson 2021, Sec. 3).
 
         Args:
-            w: shape (S, size); S = 1 unless the network has a stacked form.
+            w: shape (S, size).
             batches: images, each (S, b, *image).
         """
         with torch.no_grad(), self.casting(w):
             if isinstance(self.module, nn.Sequential):
                 return _mean([self._seen(self.module, w, X) for X in batches])
-            buffers = {n: torch.zeros_like(b, device=w.device)
-                       for n, b in self.module.named_buffers()}  # fmt: skip
-            self.module.train()
-            for X in batches:
-                functional_call(self.module, self.named(w[0]) | buffers, (X[0],))
-            return buffers
+            return self._buffers(w, list(batches))
+
+    def _buffers(self, w: Tensor, batches: list[Tensor]) -> dict[str, Tensor]:
+        """A module's own running statistics, started anew, after its training pass over batches."""
+        found = {
+            name: torch.stack([torch.zeros_like(buffer, device=w.device)] * len(w))
+            for name, buffer in self.module.named_buffers()
+        }
+        self.module.train()
+        for X in batches:
+            for k in range(len(w)):
+                self._one(k, w[k], X[k], found)
+        return found
 
     def _seen(self, module: nn.Sequential, w: Tensor, X: Tensor) -> list[tuple[Tensor, Tensor]]:
         found = Pass(iter(self.split(w)), 1, watch=True)

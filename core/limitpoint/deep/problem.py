@@ -125,7 +125,7 @@ class Classification(Oracle):
 
     def _chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         count = self.n if self.network.stacked else AT_ONCE
-        return zip(self.X.split(count, 1), self.y.split(count, 1), strict=True)
+        return zip(torch.split(self.X, count, 1), torch.split(self.y, count, 1), strict=True)
 
     def grad(self, w: Tensor) -> Tensor:
         """Gradient at w (S, size)."""
@@ -171,6 +171,12 @@ class Classification(Oracle):
     def batch_weight(self, batch_size: int) -> float:
         """One: the loss is a mean."""
         return 1.0
+
+    def to(self, device: str) -> Classification:
+        """The same problem on another device; itself if it is there."""
+        if self.X.device.type == device:
+            return self
+        return replace(self, X=self.X.to(device), y=self.y.to(device), start=self.start.to(device))
 
     def repeated(self, times: int) -> Classification:
         """The stack several times over, such as once for each radius."""

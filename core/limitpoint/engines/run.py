@@ -54,9 +54,9 @@ def run(
     """
     check_engine(engine, device)
     if start is None:
-        if not isinstance(oracle, Problem):
+        start = getattr(oracle, "start", None)
+        if not isinstance(start, Tensor):
             raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
-        start = oracle.start
     grid = log_grid(steps) if record is None else np.unique(np.fromiter(record, dtype=np.int64))
     if grid.size == 0 or grid[0] < 0 or grid[-1] > steps:
         raise UsageError(f"recorded steps must lie in 0..{steps}")
@@ -123,7 +123,7 @@ def _run_fused(
     work: _Work, grid: np.ndarray, engine: str, device: str, watch: Watcher | None
 ) -> Trajectory | None:
     """The run in compiled form, or None where torch is asked for or is all there is."""
-    if engine == "torch" or (engine == "auto" and _is_large(work.oracle)):
+    if engine == "torch" or (engine == "auto" and not _is_small_problem(work.oracle)):
         return None
     from limitpoint.engines import cpu, gpu  # numba is loaded when it is first used
 
@@ -140,9 +140,9 @@ def _run_fused(
         return None
 
 
-def _is_large(oracle: Oracle) -> bool:
-    """Whether the data outgrow the cache, where BLAS is ahead (10 times at 400 x 1024 x 10)."""
-    return isinstance(oracle, Problem) and oracle.X.shape[-2:].numel() > 2**16
+def _is_small_problem(oracle: Oracle) -> bool:
+    """Whether data fit the cache: beyond it BLAS is ahead (10 times at 400 x 1024 x 10)."""
+    return isinstance(oracle, Problem) and oracle.X.shape[-2:].numel() <= 2**16
 
 
 def _run_torch(work: _Work, grid: np.ndarray, watch: Watcher | None) -> Trajectory:

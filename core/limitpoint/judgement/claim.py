@@ -30,7 +30,16 @@ from limitpoint.optimizers.schedules import Schedule, as_schedule
 from limitpoint.problems.problem import Oracle
 from limitpoint.theory.limits import Uncertified
 
-KINDS = ("identity", "inequality", "bound", "limit", "rate", "ordering", "erratum")
+KINDS = (
+    "identity",
+    "inequality",
+    "bound",
+    "limit",
+    "rate",
+    "ordering",
+    "erratum",
+    "observation",  # a finding of a paper that was not reproduced: what came out, at which scale
+)
 VERDICTS = ("supported", "refuted", "inconclusive", "not-applicable")
 HORIZONS = ("quick", "full")
 

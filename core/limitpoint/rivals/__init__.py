@@ -7,6 +7,7 @@ theorem's settings, takes the ones it knows, and gets one thing wrong.
 from limitpoint.rivals import (  # registration
     adaptive,
     any_rule,
+    deep,
     descent,
     diagonal,
     one_example,
@@ -22,6 +23,7 @@ __all__ = [
     "adaptive",
     "any_rule",
     "build",
+    "deep",
     "descent",
     "diagonal",
     "mutation",

@@ -1,0 +1,66 @@
+"""An experiment: problems, horizon and settings that its methods share, at one of two scales."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limitpoint.deep.problem import Classification
+from limitpoint.optimizers import DeepSGD
+from limitpoint.optimizers.schedules import PiecewiseStep, StepSize, as_step_size
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained on what, for how long.
+
+    Args:
+        train: a stack of runs.
+        test: the same stack on other images.
+        steps: of training.
+        rate: step size at the start.
+        weight_decay: lambda.
+        settings: of the methods, by name, such as the radius "rho" and "m".
+        device: where errors are measured.
+    """
+
+    train: Classification
+    test: Classification
+    steps: int
+    rate: float
+    weight_decay: float = 0.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+
+    @property
+    def decaying(self) -> StepSize:
+        """The step size, a tenth from half of the steps on, a hundredth from three quarters on."""
+        return PiecewiseStep(self.rate, total=self.steps)
+
+    def erm(self, step_size: StepSize | float | None = None) -> DeepSGD:
+        """Training without perturbations."""
+        return DeepSGD(as_step_size(step_size or self.decaying), weight_decay=self.weight_decay)
+
+    def test_time(self, problem: Classification, w: Tensor) -> Classification:
+        """A problem as it is at test time at w (S, size): with the statistics of training batches.
+
+        It is the problem itself unless the network normalises over examples.
+        """
+        if not self.train.network.normalises_over_examples:
+            return problem
+        size = self.train.sampling.size if self.train.sampling else self.train.n
+        there = self.train.to(self.device)
+        batches = torch.split(there.X[:, : 20 * size], size, 1)
+        found = there.network.statistics(w.to(self.device), batches)
+        return replace(problem, statistics=found)
+
+    def test_error(self, w: Tensor) -> Tensor:
+        """Test error in percent at w (*more, S, size), shape (*more, S)."""
+        if w.ndim > 2:
+            return torch.stack([self.test_error(v) for v in w])
+        there = self.test_time(self.test.to(self.device), w)
+        return there.error(w.to(self.device)).cpu()
