@@ -7,7 +7,7 @@ from limitpoint.deep.gradients import FORMS, m_sam_gradient, mean_loss, plain_gr
 from limitpoint.deep.networks import Network
 from limitpoint.deep.problem import Classification, Sampling
 from limitpoint.deep.sharpness import m_sharpness
-from limitpoint.deep.tasks import noisy_digits, small_mnist
+from limitpoint.deep.tasks import generalisation, noisy_digits, small_mnist, switching
 
 __all__ = [
     "FORMS",
@@ -17,6 +17,7 @@ __all__ = [
     "PreActResNet",
     "Sampling",
     "digits_images",
+    "generalisation",
     "m_sam_gradient",
     "m_sharpness",
     "mean_loss",
@@ -27,4 +28,5 @@ __all__ = [
     "small_convnet",
     "small_mnist",
     "split",
+    "switching",
 ]

@@ -43,7 +43,17 @@ class Experiment:
 
     def erm(self, step_size: StepSize | float | None = None) -> DeepSGD:
         """Training without perturbations."""
-        return DeepSGD(as_step_size(step_size or self.decaying), weight_decay=self.weight_decay)
+        return DeepSGD(as_step_size(step_size or self.decaying), **self.common)
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What every method has in common besides the step size."""
+        return {"weight_decay": self.weight_decay}
+
+    @property
+    def sam(self) -> dict[str, Any]:
+        """SAM's settings."""
+        return {"rho": self.settings["rho"], "m": self.settings["m"], **self.common}
 
     def test_time(self, problem: Classification, w: Tensor) -> Classification:
         """A problem as it is at test time at w (S, size): with the statistics of training batches.

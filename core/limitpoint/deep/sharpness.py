@@ -20,9 +20,9 @@ def m_sharpness(
     *,
     steps: int = 20,
     length: float | None = None,
-    examples: int | None = None,
+    above: float = 1.0,
 ) -> Tensor:
-    """Mean over groups of m examples of max over the ball of the group's loss, less the loss at w.
+    """Mean over groups of m examples of max over the ball of the group's loss, less that at w.
 
     Args:
         problem: training problem; its statistics, if any, are those of test time.
@@ -31,7 +31,7 @@ def m_sharpness(
         m: divides the number of examples.
         steps: of ascent; 1 is SAM's own.
         length: of each step in units of rho; 1 for a single step, else 1/4.
-        examples: how many are taken, the first ones; all by default.
+        above: how much of the loss at w is taken off; 0 for the largest loss itself.
 
     Returns:
         Shape (S,).
@@ -40,15 +40,14 @@ def m_sharpness(
     same within 1% on the networks here.
     """
     length = length or (1.0 if steps == 1 else 0.25)
-    part = replace(problem, X=problem.X[:, :examples], y=problem.y[:, :examples], sampling=None)
-    groups = part.sharpness_batches(m)
+    groups = replace(problem, sampling=None).sharpness_batches(m)
     if isinstance(problem.statistics, list):
         groups = replace(groups, flat=replace(
             groups.flat, statistics=_repeated(problem.statistics, groups.count)))  # fmt: skip
     with torch.no_grad():
         centre = w.unsqueeze(-2)
         top = projected_ascent(groups, centre, rho, steps=steps, length=length * rho)
-        return (groups.value(top) - groups.value(centre)).mean(-1)
+        return (groups.value(top) - above * groups.value(centre)).mean(-1)
 
 
 def _repeated(statistics: list[tuple[Tensor, Tensor]], count: int) -> Statistics:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from limitpoint.deep.architectures import perceptron, small_convnet
 from limitpoint.deep.data import digits_images, mnist_images, split
 from limitpoint.deep.experiment import Experiment
+
+#: Of `small_mnist`: m-SAM's with m = 1 and with the whole minibatch, the others', a late switch's.
+RADII = {
+    "rho": 0.2,
+    "m": 1,
+    "coarse_rho": 0.4,
+    "other_rho": 0.3,
+    "random_rho": 0.4,
+    "late_rho": 0.3,
+}
 
 
 def small_mnist(
@@ -27,7 +38,7 @@ def small_mnist(
     """
     network = perceptron([196, hidden, 10], batch_norm=batch_norm)
     train, other = split(mnist_images(), network, seed, runs=runs, n=300, test=test, batch=batch)
-    return Experiment(train, other, steps, **{"rate": 0.02, **options})
+    return Experiment(train, other, steps, **{"rate": 0.02, "settings": RADII, **options})
 
 
 def noisy_digits(
@@ -55,4 +66,31 @@ def noisy_digits(
         digits_images(), network, seed, runs=runs, n=200 if convolutional else 300, test=1000,
         wrong_labels=wrong_labels, image=image,
     )  # fmt: skip
-    return Experiment(train, test, steps, **{"rate": 0.02, **options})
+    radii = {"rho": 0.2, "m": 1}
+    return Experiment(train, test, steps, **{"rate": 0.02, "settings": radii, **options})
+
+
+class Scale(Protocol):
+    """What of a claim's setting says at which scale it is run."""
+
+    @property
+    def horizon(self) -> str:
+        """The value "full" asks for the paper's own scale, if there are images for it."""
+
+    @property
+    def device(self) -> str:
+        """Where the steps are taken."""
+
+    @property
+    def cifar10(self) -> Path | None:
+        """The user's copy of CIFAR-10."""
+
+
+def generalisation(seed: int, runs: int, scale: Scale | None = None) -> Experiment:
+    """Figure 1: `small_mnist`, or the paper's own experiment where the scale asks for it."""
+    return small_mnist(seed, runs)
+
+
+def switching(seed: int, runs: int, scale: Scale | None = None) -> Experiment:
+    """Figures 8 to 10: `small_mnist` of 250 steps, or the paper's own experiment."""
+    return small_mnist(seed, runs, steps=250)

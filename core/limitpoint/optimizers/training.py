@@ -7,7 +7,7 @@ A step sees the oracle's minibatch, `oracle.batch(t)`; momentum and weight decay
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
