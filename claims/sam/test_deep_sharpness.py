@@ -96,7 +96,7 @@ def test_deep_sam_sharpness_statistics(trial: Trial) -> None:
 
     On the tuning seeds the ratio is 1.00 at step 5, 1.4 at step 100, 1.7 at step 200.
     """
-    task = deep.small_mnist(trial.seed, RUNS, batch_norm=True, rate=0.05)
+    task = deep.small_mnist(trial.seed, 6, batch_norm=True, rate=0.05)
     sam = optimizers.DeepSAM(task.decaying, rho=0.2)
     run = trial.run(task.train, sam, task.steps, record=[5, 100, task.steps])
 

@@ -10,7 +10,7 @@ import torch
 from limitpoint import Trial, claim, confidence, deep
 from limitpoint.optimizers import Switch
 
-RUNS = 20
+RUNS = 16
 
 
 @claim(

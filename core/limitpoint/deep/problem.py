@@ -145,8 +145,8 @@ class Classification(Oracle):
         if self.sampling is None:
             return self
         rows = self.sampling.rows(self.n, t, turn).to(self.y.device)
-        X = self.sampling.augmented(self.X[:, rows].to(self.start.dtype), t, turn)
-        return replace(self, X=X, y=self.y[:, rows], sampling=None)
+        X = self.sampling.augmented(self.X.index_select(1, rows), t, turn)
+        return replace(self, X=X, y=self.y.index_select(1, rows), sampling=None)
 
     def sharpness_batches(self, batch_size: int) -> Groups:
         """The problems of each `batch_size` consecutive examples."""
