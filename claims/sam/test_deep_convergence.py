@@ -76,11 +76,11 @@ def test_deep_sam_objective_falls(trial: Trial) -> None:
     rivals=("deep-n-sam", "deep-no-ascent", "deep-old-point", "deep-length"),
 )
 def test_deep_sam_training_loss(trial: Trial) -> None:
-    """After 300 steps. The paper: .0013 for ERM, .0034 for SAM, after 1000 epochs with decay.
+    """After 400 steps. The paper: .0013 for ERM, .0034 for SAM, after 1000 epochs with decay.
 
-    On the tuning seeds SAM's loss is a twentieth of ERM's.
+    On the tuning seeds SAM's loss is a fortieth of ERM's; with a weight decay of .005 it ends above.
     """
-    task = deep.small_mnist(trial.seed, RUNS, steps=300)
+    task = deep.small_mnist(trial.seed, RUNS, steps=400)
     rules = (trial.optimizer("deep-sam", task.rate, **task.sam), task.erm(task.rate))
     sam, erm = (
         task.train.value(trial.run(task.train, rule, task.steps, record=[task.steps]).final)

@@ -26,14 +26,16 @@ RUNS = 16
 def test_deep_sam_late(trial: Trial) -> None:
     """On the tuning seeds ERM 16.0%, SAM 14.6, ERM then SAM (rho = .3) 14.6, SAM then ERM 14.6."""
     task = deep.switching(trial.seed, RUNS, trial.setting)
-    at, erm = 4 * task.steps // 5, task.erm(task.rate)
-    sam = trial.optimizer("deep-sam", task.rate, **task.sam)
-    late = trial.optimizer("deep-sam", task.rate, **task.sam | {"rho": task.settings["late_rho"]})
+    at, erm = 4 * task.steps // 5, task.erm(task.schedule)
+    sam = trial.optimizer("deep-sam", task.schedule, **task.sam)
+    late = trial.optimizer(
+        "deep-sam", task.schedule, **task.sam | {"rho": task.settings["late_rho"]}
+    )
     rules = {
         "ERM": erm,
         "SAM": sam,
-        "ERM then SAM": Switch(task.rate, erm, late, at),
-        "SAM then ERM": Switch(task.rate, sam, erm, at),
+        "ERM then SAM": Switch(task.schedule, erm, late, at),
+        "SAM then ERM": Switch(task.schedule, sam, erm, at),
     }
     error = {
         name: task.test_error(trial.run(task.train, rule, task.steps, record=[task.steps]).final)
@@ -64,9 +66,11 @@ def test_deep_sam_same_basin(trial: Trial) -> None:
     rounding of a float32 loss, 1e-5; a tenth for the other start, calibrated.
     """
     task = deep.switching(trial.seed, 10, None)
-    erm = task.erm(task.rate)
-    late = trial.optimizer("deep-sam", task.rate, **task.sam | {"rho": task.settings["late_rho"]})
-    switched = Switch(task.rate, erm, late, 4 * task.steps // 5)
+    erm = task.erm(task.schedule)
+    late = trial.optimizer(
+        "deep-sam", task.schedule, **task.sam | {"rho": task.settings["late_rho"]}
+    )
+    switched = Switch(task.schedule, erm, late, 4 * task.steps // 5)
     elsewhere = replace(task.train, start=deep.switching(trial.seed + 10**6, 10, None).train.start)
     here, there, other = (
         trial.run(problem, rule, task.steps, record=[task.steps]).final
@@ -104,8 +108,8 @@ def test_deep_sam_early(trial: Trial) -> None:
     On the tuning seeds SAM for the first fifth keeps .6 of the gain, for two fifths .9.
     """
     task = deep.switching(trial.seed, RUNS, trial.setting)
-    erm, sam = task.erm(task.rate), trial.optimizer("deep-sam", task.rate, **task.sam)
-    rules = (erm, sam, Switch(task.rate, sam, erm, 7 * task.steps // 10))
+    erm, sam = task.erm(task.schedule), trial.optimizer("deep-sam", task.schedule, **task.sam)
+    rules = (erm, sam, Switch(task.schedule, sam, erm, 7 * task.steps // 10))
     of_erm, of_sam, early = (
         task.test_error(trial.run(task.train, rule, task.steps, record=[task.steps]).final)
         for rule in rules

@@ -7,8 +7,9 @@ a claim is collected.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--horizon", default="quick", help="quick or full (default quick)")
     group.addoption("--cifar10", default=None, metavar="PATH",
                     help="your CIFAR-10, folder or tar.gz, instead of stand-ins")  # fmt: skip
+    group.addoption("--checkpoints", default=None, metavar="FOLDER",
+                    help="where runs of minutes keep their state, to go on from")  # fmt: skip
     group.addoption("--ledger", default=None, metavar="PATH", help="write the JSON ledger here")
     group.addoption(
         "--expected-failures", action="append", default=[], metavar="FILE",
@@ -89,6 +92,8 @@ class Options:
 
             check_engine(self.engine, self.device)
         self.cifar10 = _cifar10(config.getoption("--cifar10"))
+        checkpoints = config.getoption("--checkpoints")
+        self.checkpoints = None if checkpoints is None else Path(checkpoints)
         self.timeout = _positive(config, "--subject-timeout", "seconds")
         self.memory = _positive(config, "--subject-memory", "gigabytes")
         self.expected = read_expected(Path(p) for p in config.getoption("--expected-failures"))
@@ -195,6 +200,7 @@ class Options:
             specs=self.subject_specs,
             timeout=self.timeout,
             cifar10=self.cifar10,
+            checkpoints=self.checkpoints,
         )
 
 
@@ -296,6 +302,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     options = pyfuncitem.config.stash[OPTIONS]
     seed: Any = pyfuncitem.funcargs["trial"]
     setting = options.setting(seed)
+    if options.checkpoints is not None:
+        setting = replace(setting, watch=_reporter(pyfuncitem))
     outcome = claim.evaluate(setting)
     record = make_record(claim, setting, outcome)
     pyfuncitem.stash[RECORD] = record
@@ -307,6 +315,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     ]
     _conclude(record, outcome, options)
     return True
+
+
+def _reporter(item: pytest.Function) -> Callable[[int, int], None]:
+    """Says on the terminal, once a minute, how far a long run has come, with an estimate."""
+    from limitpoint.views.terminal import Progress
+
+    terminal = item.config.pluginmanager.get_plugin("terminalreporter")
+    return Progress(item.name, terminal.write_line if terminal else lambda _: None)
 
 
 RECORD = pytest.StashKey[dict[str, Any]]()

@@ -7,10 +7,19 @@ from limitpoint.deep.gradients import FORMS, m_sam_gradient, mean_loss, plain_gr
 from limitpoint.deep.networks import Network
 from limitpoint.deep.problem import Classification, Sampling
 from limitpoint.deep.sharpness import m_sharpness
-from limitpoint.deep.tasks import generalisation, noisy_digits, small_mnist, switching
+from limitpoint.deep.tasks import (
+    PAPER,
+    generalisation,
+    noise,
+    noisy_digits,
+    paper,
+    small_mnist,
+    switching,
+)
 
 __all__ = [
     "FORMS",
+    "PAPER",
     "Classification",
     "Experiment",
     "Network",
@@ -22,7 +31,9 @@ __all__ = [
     "m_sharpness",
     "mean_loss",
     "mnist_images",
+    "noise",
     "noisy_digits",
+    "paper",
     "perceptron",
     "plain_gradient",
     "small_convnet",

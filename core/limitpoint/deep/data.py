@@ -59,6 +59,15 @@ def standardised(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     return centred * np.sqrt(centred.shape[1] / (centred**2).sum(1).mean())
 
 
+def with_wrong_labels(
+    labels: NDArray[np.int64], share: float, classes: int, rng: np.random.Generator
+) -> None:
+    """Replace exactly a share of each row's labels (S, n), in place, each by another class's."""
+    for row in labels:
+        which = rng.permutation(len(row))[: round(share * len(row))]
+        row[which] = (row[which] + rng.integers(1, classes, len(which))) % classes
+
+
 def split(
     images: Images,
     network: Network | nn.Module,
@@ -98,9 +107,7 @@ def split(
     rows = np.stack([rng.permutation(len(flat))[: n + test] for _ in range(runs)])
     y, classes = images.labels[rows], int(images.labels.max()) + 1
     noisy = y[:, :n].copy()
-    for labels in noisy:
-        which = rng.permutation(n)[: round(wrong_labels * n)]
-        labels[which] = (labels[which] + rng.integers(1, classes, len(which))) % classes
+    with_wrong_labels(noisy, wrong_labels, classes, rng)
     start = torch.stack([network.start(rng) for _ in range(runs)]).to(dtype)
     sampling = None if batch is None else Sampling(batch, seed)
     name = f"{images.name}, n = {n}"

@@ -26,6 +26,7 @@ class Experiment:
         weight_decay: lambda.
         settings: of the methods, by name, such as the radius "rho" and "m".
         device: where errors are measured.
+        decays: whether the step size does; see `schedule`.
     """
 
     train: Classification
@@ -35,6 +36,12 @@ class Experiment:
     weight_decay: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
+    decays: bool = True
+
+    @property
+    def schedule(self) -> StepSize:
+        """The experiment's step sizes."""
+        return self.decaying if self.decays else StepSize(self.rate)
 
     @property
     def decaying(self) -> StepSize:
@@ -64,7 +71,8 @@ class Experiment:
             return problem
         size = self.train.sampling.size if self.train.sampling else self.train.n
         there = self.train.to(self.device)
-        batches = torch.split(there.X[:, : 20 * size], size, 1)
+        X = there.X[:, : 20 * size].expand(len(w), -1, *there.X.shape[2:])
+        batches = torch.split(X, size, 1)
         found = there.network.statistics(w.to(self.device), batches)
         return replace(problem, statistics=found)
 

@@ -25,7 +25,8 @@ class Network:
 
     Args:
         module: plain torch.nn; the values of its own parameters are not used.
-        autocast: dtype of the products inside, such as bfloat16; None for that of the parameters.
+        autocast: dtype of the products inside, such as bfloat16, images with their channels last;
+            None for that of the parameters.
     """
 
     def __init__(self, module: nn.Module, autocast: torch.dtype | None = None) -> None:
@@ -108,6 +109,9 @@ class Network:
 
     def _one(self, k: int, w: Tensor, X: Tensor, buffers: dict[str, Tensor]) -> Tensor:
         """The module's output for copy k, with its own of the stacked buffers."""
+        self.module.to(w.device)  # its own buffers, which a training pass writes to
+        if self.autocast is not None and X.ndim == 4:
+            X = X.contiguous(memory_format=torch.channels_last)
         own = self.named(w) | {name: stack[k] for name, stack in buffers.items()}
         logits: Tensor = functional_call(self.module, own, (X,))
         return logits

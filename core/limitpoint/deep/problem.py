@@ -75,7 +75,8 @@ class Classification(Oracle):
     Args:
         name: data, sizes and network, for the record.
         network: what is trained.
-        X: images, shape (S, n, *image), the dtype of the parameters.
+        X: images, shape (S, n, *image), or (1, n, *image) if every run has the same; the dtype of
+            the parameters.
         y: labels 0..k-1, int64 (S, n).
         start: where a run starts, shape (S, size).
         sampling: minibatches; None for full batches.
@@ -125,7 +126,8 @@ class Classification(Oracle):
 
     def _chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         count = self.n if self.network.stacked else AT_ONCE
-        return zip(torch.split(self.X, count, 1), torch.split(self.y, count, 1), strict=True)
+        X = self.X.expand(len(self.y), *self.X.shape[1:])
+        return zip(torch.split(X, count, 1), torch.split(self.y, count, 1), strict=True)
 
     def grad(self, w: Tensor) -> Tensor:
         """Gradient at w (S, size)."""
@@ -146,6 +148,7 @@ class Classification(Oracle):
             return self
         rows = self.sampling.rows(self.n, t, turn).to(self.y.device)
         X = self.sampling.augmented(self.X.index_select(1, rows), t, turn)
+        X = X.expand(len(self.y), *X.shape[1:])
         return replace(self, X=X, y=self.y.index_select(1, rows), sampling=None)
 
     def sharpness_batches(self, batch_size: int) -> Groups:
@@ -192,6 +195,7 @@ class Classification(Oracle):
         """First 16 hex digits of the SHA-256 of images, labels and start."""
         data = hashlib.sha256()
         for part in (self.X, self.y, self.start):
+            data.update(str(tuple(part.shape)).encode())
             data.update(part.detach().cpu().contiguous().numpy().tobytes())
         return data.hexdigest()[:16]
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limitpoint.engines.checkpoints import Checkpoint, State
 from limitpoint.engines.devices import Move, check_device
 from limitpoint.engines.trajectory import Trajectory, log_grid
 from limitpoint.errors import SubjectFailed, UsageError
@@ -31,6 +32,7 @@ def run(
     engine: str = "auto",
     device: str = "cpu",
     watch: Watcher | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trajectory:
     """Run a rule for a number of steps.
 
@@ -45,7 +47,8 @@ def run(
             one Triton program a problem); "auto" the compiled form where there is one.
         device: "cpu" or "cuda": where the steps are taken. What is recorded comes back to where the
             start was.
-        watch: called with (step, steps) at each recorded step, for progress.
+        watch: called with (step, steps) at each recorded step, and when a state is saved.
+        checkpoint: where a long run of the torch engine keeps its state, and goes on from it.
 
     Raises:
         UsageError: an engine or device that is not there, a problem without a start, or a run that
@@ -63,7 +66,7 @@ def run(
     work = _Work(oracle, rule, start, dict(integrals or {}))
     with torch.no_grad():
         found = _run_fused(work.on("cpu"), grid, engine, device, watch)
-        found = found or _run_torch(work.on(device), grid, watch)
+        found = found or _run_torch(work.on(device), grid, watch, checkpoint)
         return found.to(start.device)
 
 
@@ -145,29 +148,34 @@ def _is_small_problem(oracle: Oracle) -> bool:
     return isinstance(oracle, Problem) and oracle.X.shape[-2:].numel() <= 2**16
 
 
-def _run_torch(work: _Work, grid: np.ndarray, watch: Watcher | None) -> Trajectory:
+def _run_torch(
+    work: _Work, grid: np.ndarray, watch: Watcher | None, checkpoint: Checkpoint | None
+) -> Trajectory:
     oracle, rule, start, integrands = work
     integrands = {"step_size": lambda _: torch.ones((), dtype=torch.float64)} | integrands
-    w, state = start.clone(), rule.init(oracle, start)
-    totals = {n: 0 * _weighted(rule.step_size.at(0), f(w)) for n, f in integrands.items()}
-    kept: list[Tensor] = []
+    totals = {n: 0 * _weighted(rule.step_size.at(0), f(start)) for n, f in integrands.items()}
     sums: dict[str, list[Tensor]] = {name: [] for name in integrands}
+    now = State(0, start.clone(), rule.init(oracle, start), totals, [], sums)
+    if checkpoint is not None:
+        now = checkpoint.resumed(now, oracle, rule, grid)
     recorded = set(grid.tolist())
     last = int(grid[-1])
-    for t in range(last + 1):
+    for t in range(now.t, last + 1):
         if t in recorded:
-            _check_finite(w, t)
-            kept.append(w.clone())
-            for name, total in totals.items():
-                sums[name].append(total.clone())
+            _check_finite(now.w, t)
+            now.record()
             if watch is not None:
                 watch(t, last)
         if t < last:
             eta = rule.step_size.at(t)
             for name, f in integrands.items():
-                totals[name] = totals[name] + _weighted(eta, f(w))
-            w, state = rule.step(oracle, w, state, t)
-    return Trajectory(grid, torch.stack(kept), {n: torch.stack(s) for n, s in sums.items()})
+                now.totals[name] = now.totals[name] + _weighted(eta, f(now.w))
+            now.w, now.memory = rule.step(oracle, now.w, now.memory, t)
+            now.t = t + 1
+            if checkpoint is not None and checkpoint.keep(now, last) and watch is not None:
+                watch(t + 1, last)
+    sums_by_name = {n: torch.stack(s) for n, s in now.sums.items()}
+    return Trajectory(grid, torch.stack(now.kept), sums_by_name)
 
 
 def _weighted(eta: float | Tensor, value: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import random
 import re
 import time
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limitpoint.engines.checkpoints import Checkpoint
 from limitpoint.engines.flow import flow
 from limitpoint.engines.run import run
 from limitpoint.engines.trajectory import Trajectory
@@ -58,6 +60,7 @@ class Setting:
         timeout: seconds that a foreign subject may take in one run, or None.
         watch: called with (step, steps) while a run goes on.
         cifar10: the user's copy of CIFAR-10, or None for stand-ins.
+        checkpoints: folder in which long runs keep their state, or None.
     """
 
     seed: int = 42
@@ -69,6 +72,7 @@ class Setting:
     timeout: float | None = None
     watch: Callable[[int, int], None] | None = None
     cifar10: Path | None = None
+    checkpoints: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,7 @@ class Trial:
         self.evidence: list[Evidence] = []
         self.side = ""
         self.seeds_read: set[int] = set()  # shared by the views of `printed` and `corrected`
+        self._runs = itertools.count()
 
     @property
     def printed(self) -> Trial:
@@ -274,8 +279,17 @@ class Trial:
         here = self.setting
         return run(
             oracle, rule, steps,
-            engine=here.engine, device=here.device, watch=here.watch, **options,
+            engine=here.engine, device=here.device, watch=here.watch,
+            checkpoint=self._checkpoint(), **options,
         )  # fmt: skip
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """The file of the next run: a body makes the same runs in the same order each time."""
+        number = next(self._runs)
+        if self.setting.checkpoints is None or self.setting.subjects:
+            return None  # somebody else's optimizer has a state of any kind
+        name = f"{self.claim.id.replace('/', '-')}-seed{self.setting.seed}-run{number}.pt"
+        return Checkpoint(self.setting.checkpoints / name)
 
     def flow(
         self, oracle: Oracle, rule: Rule, times: Iterable[float], **options: Any

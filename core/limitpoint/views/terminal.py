@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +24,33 @@ COLOURS = {
     "not-applicable": "cyan",
 }
 Record = dict[str, Any]
+
+
+class Progress:
+    """How far a long run has come, and an estimate of the rest: a line a minute at most.
+
+    Args:
+        name: of what runs.
+        write: takes a line.
+    """
+
+    INTERVAL = 60.0
+
+    def __init__(self, name: str, write: Callable[[str], object]) -> None:
+        self.name, self.write = name, write
+        self.first = (math.inf, 0.0)
+        self.told = time.monotonic()
+
+    def __call__(self, step: int, steps: int) -> None:
+        """After so many of all the steps."""
+        now = time.monotonic()
+        if step < self.first[0]:  # another run of the same claim, or the first
+            self.first = (step, now)
+        if now - self.told < self.INTERVAL or step == self.first[0]:
+            return
+        left = (now - self.first[1]) / (step - self.first[0]) * (steps - step)
+        self.write(f"{self.name}: step {step} of {steps}, {timedelta(seconds=round(left))} left")
+        self.told = now
 
 
 def tightest(record: Record) -> dict[str, Any] | None:
