@@ -125,7 +125,7 @@ RULES = {
     "unnormalised": DeepSAM(0.05, rho=0.2, m=4, normalised=False, weight_decay=0.01),
     "three steps": DeepSAM(0.05, rho=0.2, m=4, ascent_steps=3),
     "n-SAM": DeepNSAM(0.05, rho=0.2),
-    "switched": Switch(0.05, DeepSGD(0.05), DeepSAM(0.05, rho=0.2), at=2),
+    "switched": Switch(first=DeepSGD(0.05), then=DeepSAM(0.05, rho=0.2), at=2),
 }
 
 
@@ -239,7 +239,7 @@ def test_training_and_test_images_are_apart():
 
 def test_the_data_of_a_seed_stay_what_they_are():
     train, test = digits(dtype=torch.float32)
-    assert (train.digest, test.digest) == ("DIGEST1", "DIGEST2")
+    assert (train.digest, test.digest) == ("46b60ca2901f150c", "efbb507ad4d0473c")
 
 
 def test_mnist_is_five_hundred_a_class():

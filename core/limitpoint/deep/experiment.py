@@ -41,7 +41,12 @@ class Experiment:
     @property
     def schedule(self) -> StepSize:
         """The experiment's step sizes."""
-        return self.decaying if self.decays else StepSize(self.rate)
+        return self.decaying if self.decays else self.constant
+
+    @property
+    def constant(self) -> StepSize:
+        """The step size of the start, throughout."""
+        return StepSize(self.rate)
 
     @property
     def decaying(self) -> StepSize:

@@ -7,7 +7,7 @@ A step sees the oracle's minibatch, `oracle.batch(t)`; momentum and weight decay
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -129,20 +129,19 @@ class DeepRandom(DeepSAM):
         return tensor(oracle.batch(t).grad(w + rho * unit(noise)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Switch(Rule):
     """A rule up to a step, another from there on; the velocity goes over.
 
     Args:
-        step_size: unused: each rule has its own.
         first: up to the switch.
         then: from it on.
         at: the first step of `then`.
     """
 
-    first: Rule = field(default_factory=DeepSGD)
-    then: Rule = field(default_factory=DeepSGD)
-    at: int = 0
+    first: Rule
+    then: Rule
+    at: int
 
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         """One step of the rule whose turn it is."""
