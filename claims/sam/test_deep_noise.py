@@ -19,9 +19,8 @@ RUNS = 10
     hypotheses=("a perceptron on 300 digits", "full batches, 120 constant steps, rho = .2"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent", "deep-old-point", "deep-downhill",
-            "deep-length"),
-)  # fmt: skip
+    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent", "deep-rho-doubled", "deep-length"),
+)
 def test_deep_sam_noise(trial: Trial) -> None:
     """On the tuning seeds 19.5, 23.4, 26.8, 28.2% with m = 1, 4, 20, 100; n-SAM 28.5, ERM 28.8."""
     task = deep.noisy_digits(trial.seed, RUNS)
@@ -49,7 +48,7 @@ def test_deep_sam_noise(trial: Trial) -> None:
     hypotheses=("a perceptron on 300 digits, 40% wrong labels", "full batches, constant steps"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent", "deep-old-point", "deep-downhill"),
+    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent"),
 )
 def test_deep_sam_memorises(trial: Trial) -> None:
     """Training accuracy on the labels as given, at steps 200 and 800.
@@ -78,7 +77,7 @@ def test_deep_sam_memorises(trial: Trial) -> None:
     hypotheses=("a perceptron on 300 digits, 40% wrong labels", "full batches, constant steps"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent", "deep-old-point", "deep-downhill"),
+    rivals=("deep-m-ignored", "deep-no-ascent"),
 )
 def test_deep_sam_is_not_merely_slower(trial: Trial) -> None:
     """Test error where four fifths of the training labels are fitted for the first time.
@@ -106,7 +105,7 @@ def test_deep_sam_is_not_merely_slower(trial: Trial) -> None:
     hypotheses=("300 digits (200 for the conv net)", "full batches, constant steps"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent", "deep-old-point"),
+    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent"),
 )
 def test_deep_sam_noise_elsewhere(trial: Trial) -> None:
     """ERM's test error and that of m-SAM, m = 1, or 20 with batch norm, where 1 has no spread.
@@ -140,7 +139,7 @@ def test_deep_sam_noise_elsewhere(trial: Trial) -> None:
     hypotheses=("a perceptron on 300 digits, 40% wrong labels", "m = 1, constant radii"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-m-ignored", "deep-no-ascent", "deep-old-point", "deep-downhill", "deep-length"),
+    rivals=("deep-m-ignored", "deep-no-ascent"),
 )
 def test_deep_unnormalised_sam_noise(trial: Trial) -> None:
     """Best over steps 10, 20, ..., 200.

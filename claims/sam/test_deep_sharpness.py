@@ -26,7 +26,7 @@ RUNS = 10
     ),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-n-sam", "deep-no-ascent", "deep-old-point", "deep-downhill"),
+    rivals=("deep-n-sam", "deep-no-ascent"),
 )
 def test_deep_sam_sharper_yet_better(trial: Trial) -> None:
     """On the tuning seeds .52 +- .19 points better, and three times as sharp (.020 v .007).
@@ -54,7 +54,7 @@ def test_deep_sam_sharper_yet_better(trial: Trial) -> None:
     hypotheses=("a perceptron on 300 images of MNIST", "radius .3", "m = 20, 60, 300"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-no-ascent", "deep-old-point", "deep-downhill"),
+    rivals=("deep-no-ascent", "deep-downhill"),
 )
 def test_deep_sam_one_step_short(trial: Trial) -> None:
     """m-sharpness by 20 steps over that by one.

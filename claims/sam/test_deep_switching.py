@@ -21,7 +21,7 @@ RUNS = 16
     hypotheses=("a perceptron on 300 images of MNIST", "minibatches of 60, 250 constant steps"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent", "deep-old-point", "deep-downhill"),
+    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent"),
 )
 def test_deep_sam_late(trial: Trial) -> None:
     """On the tuning seeds ERM 16.0%, SAM 14.6, ERM then SAM (rho = .3) 14.6, SAM then ERM 14.6."""
@@ -57,7 +57,7 @@ def test_deep_sam_late(trial: Trial) -> None:
     hypotheses=("a perceptron on 300 images of MNIST", "minibatches of 60, 250 constant steps"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent", "deep-old-point", "deep-downhill"),
+    rivals=("deep-m-ignored", "deep-no-ascent"),
 )
 def test_deep_sam_same_basin(trial: Trial) -> None:
     """Training loss at 21 points of each line, and the test error at its ends.
@@ -100,7 +100,7 @@ def test_deep_sam_same_basin(trial: Trial) -> None:
     hypotheses=("a perceptron on 300 images of MNIST", "minibatches of 60, 250 constant steps"),
     kind="observation",
     roles=("deep-sam",),
-    rivals=("deep-n-sam", "deep-no-ascent", "deep-old-point", "deep-downhill"),
+    rivals=("deep-n-sam", "deep-no-ascent"),
 )
 def test_deep_sam_early(trial: Trial) -> None:
     """In the paper's CIFAR-100 runs that is as good as ERM alone.
