@@ -11,10 +11,13 @@ from limitpoint import NotApplicable, UsageError, all_claims, deep, run
 from limitpoint.deep import Network, Sampling
 from limitpoint.deep.layers import AffineAscent
 from limitpoint.engines.checkpoints import Checkpoint
+from limitpoint.judgement.check import setting_for
 from limitpoint.judgement.claim import Setting
 from limitpoint.optimizers import DeepNSAM, DeepRandom, DeepSAM, DeepSGD, Switch
 from limitpoint.optimizers.training import projected_ascent
+from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import Images, ImageSet
+from limitpoint.subjects import Subject
 
 NETWORKS = {
     "perceptron": (lambda: deep.perceptron([12, 9, 7, 4]), (12,)),
@@ -406,8 +409,6 @@ def test_the_papers_network_learns_mlxtends_images():
 
 
 def test_colour_is_three_planes(tmp_path):
-    from limitpoint.problems.image_files import read_cifar10
-
     folder = write_cifar10(tmp_path / "cifar", each=4)
     colour, grey = read_cifar10(folder, colour=True), read_cifar10(folder)
     assert colour.train.pixels.shape == (20, 3072)
@@ -419,3 +420,36 @@ def test_the_papers_networks_are_its_sizes():
     """Summed by hand from He et al. 2016: convolutions, scales and shifts, the linear layer."""
     assert Network(deep.PreActResNet()).size == 11_172_170
     assert Network(deep.PreActResNet((3, 4, 6, 3), classes=100)).size == 21_326_500
+
+
+# ------------------------------------------------------------------------ somebody else's optimizer
+
+
+class TheirSAM(torch.optim.Optimizer):
+    """SAM as its authors write it: two phases around plain SGD, one perturbation a minibatch."""
+
+    def __init__(self, params, lr=0.1, rho=0.05):
+        super().__init__(params, {"lr": lr, "rho": rho})
+
+    def first_step(self):
+        (p,) = (p for group in self.param_groups for p in group["params"])
+        self.move = self.param_groups[0]["rho"] * p.grad / p.grad.norm()
+        p.data += self.move
+
+    def second_step(self):
+        (p,) = (p for group in self.param_groups for p in group["params"])
+        p.data -= self.move + self.param_groups[0]["lr"] * p.grad
+
+
+def test_a_torch_class_takes_the_steps_of_its_minibatches():
+    problem, _ = digits(runs=2)
+    theirs = Subject.from_object("deep-sam", TheirSAM).factory(0.05, rho=0.2, m=None)
+    ours = DeepSAM(0.05, rho=0.2, momentum=0.0)
+    assert gap(run(problem, theirs, 5).final, run(problem, ours, 5).final) < 1e-12
+
+
+def test_a_torch_class_sees_no_groups_of_examples():
+    setting = setting_for([Subject.from_object("deep-sam", TheirSAM)])
+    outcome = all_claims()["sam/deep-noise-memorised"].evaluate(setting)
+    assert outcome.verdict == "not-applicable"
+    assert "groups of m examples" in outcome.reason

@@ -81,7 +81,7 @@ class TorchOptimizer(Rule):
             Inconclusive: the gradient to hand over is beyond float64's range, or its square is and
                 the iterate left the numbers.
         """
-        field_at_w = Field(oracle, w, self.log_loss_scale, t)
+        field_at_w = Field(oracle.batch(t), w, self.log_loss_scale, t)
         etas = entries(self.step_size.at(t), w, oracle.ndim)
         with state.meter.limits(f"at step {t}"):
             for k, eta in enumerate(etas):
