@@ -128,7 +128,7 @@ RULES = {
     "unnormalised": DeepSAM(0.05, rho=0.2, m=4, normalised=False, weight_decay=0.01),
     "three steps": DeepSAM(0.05, rho=0.2, m=4, ascent_steps=3),
     "n-SAM": DeepNSAM(0.05, rho=0.2),
-    "switched": Switch(first=DeepSGD(0.05), then=DeepSAM(0.05, rho=0.2), at=2),
+    "switched": Switch(DeepSGD(0.05), DeepSAM(0.05, rho=0.2), 2),
 }
 
 

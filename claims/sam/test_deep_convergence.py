@@ -20,7 +20,7 @@ RUNS = 8
     rivals=("deep-rho-doubled", "deep-kept", "deep-length"),
 )
 def test_deep_sam_converges(trial: Trial) -> None:
-    """Every run: no training error, a loss of at most 1/200 of the start's, half of that at step 200.
+    """Every run: no training error, a loss of 1/200 of the start's at most, half of step 200's.
 
     The bars are calibrated on the tuning seeds, where the loss comes to .005 (ERM and unnormalised)
     and to .0002 (1-SAM), of 2.7.

@@ -34,8 +34,8 @@ def test_deep_sam_late(trial: Trial) -> None:
     rules = {
         "ERM": erm,
         "SAM": sam,
-        "ERM then SAM": Switch(first=erm, then=late, at=at),
-        "SAM then ERM": Switch(first=sam, then=erm, at=at),
+        "ERM then SAM": Switch(erm, late, at),
+        "SAM then ERM": Switch(sam, erm, at),
     }
     error = {
         name: task.test_error(trial.run(task.train, rule, task.steps, record=[task.steps]).final)
@@ -70,7 +70,7 @@ def test_deep_sam_same_basin(trial: Trial) -> None:
     late = trial.optimizer(
         "deep-sam", task.schedule, **task.sam | {"rho": task.settings["late_rho"]}
     )
-    switched = Switch(first=erm, then=late, at=4 * task.steps // 5)
+    switched = Switch(erm, late, 4 * task.steps // 5)
     elsewhere = replace(task.train, start=deep.switching(trial.seed + 10**6, 10, None).train.start)
     here, there, other = (
         trial.run(problem, rule, task.steps, record=[task.steps]).final
@@ -109,7 +109,7 @@ def test_deep_sam_early(trial: Trial) -> None:
     """
     task = deep.switching(trial.seed, RUNS, trial.setting)
     erm, sam = task.erm(task.schedule), trial.optimizer("deep-sam", task.schedule, **task.sam)
-    rules = (erm, sam, Switch(first=sam, then=erm, at=7 * task.steps // 10))
+    rules = (erm, sam, Switch(sam, erm, 7 * task.steps // 10))
     of_erm, of_sam, early = (
         task.test_error(trial.run(task.train, rule, task.steps, record=[task.steps]).final)
         for rule in rules

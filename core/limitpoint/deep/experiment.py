@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limitpoint.deep.problem import Classification
 from limitpoint.optimizers import DeepSGD
-from limitpoint.optimizers.schedules import PiecewiseStep, StepSize, as_step_size
+from limitpoint.optimizers.schedules import PiecewiseStep, Schedule, StepSize, as_schedule
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,23 @@ class Experiment:
     decays: bool = True
 
     @property
-    def schedule(self) -> StepSize:
+    def schedule(self) -> Schedule:
         """The experiment's step sizes."""
         return self.decaying if self.decays else self.constant
 
     @property
-    def constant(self) -> StepSize:
+    def constant(self) -> Schedule:
         """The step size of the start, throughout."""
         return StepSize(self.rate)
 
     @property
-    def decaying(self) -> StepSize:
+    def decaying(self) -> Schedule:
         """The step size, a tenth from half of the steps on, a hundredth from three quarters on."""
         return PiecewiseStep(self.rate, total=self.steps)
 
-    def erm(self, step_size: StepSize | float | None = None) -> DeepSGD:
+    def erm(self, step_size: Schedule | float | None = None) -> DeepSGD:
         """Training without perturbations."""
-        return DeepSGD(as_step_size(step_size or self.decaying), **self.common)
+        return DeepSGD(as_schedule(step_size or self.decaying), **self.common)
 
     @property
     def common(self) -> dict[str, Any]:

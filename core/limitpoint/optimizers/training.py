@@ -7,15 +7,15 @@ A step sees the oracle's minibatch, `oracle.batch(t)`; momentum and weight decay
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from limitpoint.numerics.scaled import safe_ratio, tensor
+from limitpoint.numerics import ratio, tensor
 from limitpoint.optimizers.rule import Rule, check_range
-from limitpoint.optimizers.schedules import StepSize
+from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.problem import Oracle
 
 
@@ -69,7 +69,7 @@ class DeepSAM(DeepSGD):
     normalised: bool = True
     ascent_steps: int = 1
     ascent_length: float = 0.25
-    radii: StepSize | None = None
+    radii: Schedule | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,19 +129,25 @@ class DeepRandom(DeepSAM):
         return tensor(oracle.batch(t).grad(w + rho * unit(noise)))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class Switch(Rule):
     """A rule up to a step, another from there on; the velocity goes over.
 
     Args:
+        step_size: taken from the first.
         first: up to the switch.
         then: from it on.
         at: the first step of `then`.
     """
 
+    step_size: Schedule = field(init=False, repr=False)
     first: Rule
     then: Rule
     at: int
+
+    def __post_init__(self) -> None:
+        # Rules are frozen dataclasses.
+        object.__setattr__(self, "step_size", self.first.step_size)
 
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         """One step of the rule whose turn it is."""
@@ -151,7 +157,7 @@ class Switch(Rule):
 
 def unit(x: Tensor) -> Tensor:
     """x over its length along the last dimension; zero where that is."""
-    return tensor(safe_ratio(x, torch.linalg.vector_norm(x, dim=-1, keepdim=True)))
+    return ratio(x, torch.linalg.vector_norm(x, dim=-1, keepdim=True))
 
 
 def projected_ascent(

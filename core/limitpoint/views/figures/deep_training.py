@@ -69,7 +69,7 @@ def switch_times(
     for ax, (title, first, then, color) in zip(
         canvas.subplots(1, 2, sharey=True), orders, strict=True
     ):
-        rules = [Switch(first=first, then=then, at=round(share * STEPS)) for share in shares]
+        rules = [Switch(first, then, round(share * STEPS)) for share in shares]
         errors = np.stack([error(task, rule) for rule in rules])
         band(ax, [100 * share for share in shares], errors, color, title, "o-")
         clean(ax, "switched at % of the steps", ERROR, f"{title}; {SCALE}")
@@ -96,8 +96,8 @@ def late_switch(seed: int = 42, runs: int = 16) -> Figure:
     rules = {
         "ERM": (erm, ERM),
         "SAM": (sam, SAM),
-        "ERM → SAM": (Switch(first=erm, then=late, at=at), OTHER),
-        "SAM → ERM": (Switch(first=sam, then=erm, at=at), FOURTH),
+        "ERM → SAM": (Switch(erm, late, at), OTHER),
+        "SAM → ERM": (Switch(sam, erm, at), FOURTH),
     }
     grid = range(40, STEPS + 1, 6)
     found = {n: (run(task.train, rule, STEPS, record=grid), c) for n, (rule, c) in rules.items()}
@@ -124,7 +124,7 @@ def basin(seed: int = 42, runs: int = 10) -> Figure:
     erm, _, late = _methods(task)
     start = torch.stack([task.train.start, elsewhere.train.start])
     here, other = (run(task.train, erm, STEPS, start=w, record=[STEPS]).final for w in start)
-    switched = Switch(first=erm, then=late, at=4 * STEPS // 5)
+    switched = Switch(erm, late, 4 * STEPS // 5)
     there = run(task.train, switched, STEPS, record=[STEPS]).final
     lines = {"ERM → SAM at 1": (there, SAM), "another start's ERM at 1": (other, ERM)}
     places = torch.linspace(-0.6, 1.6, 45)
