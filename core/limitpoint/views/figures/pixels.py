@@ -108,10 +108,10 @@ def two_digits_side_by_side(seed: int = 42, runs: int = 10, rho: float = 0.3) ->
         ])  # fmt: skip
         halves = torch.unflatten(cams, -1, (2, 8)).sum((2, 3, 5))
         band(right, steps, _share(halves), color, name)
-        panels[row, 0].imshow(X[-1, 0], cmap="gray")
+        panels[row, 0].imshow(X[-1, 0].numpy(), cmap="gray")
         panels[row, 0].set_ylabel(name)
         for ax, step in zip(panels[row, 1:], CNN_STEPS, strict=True):
-            ax.imshow(cams[steps.index(step), :, -1].mean(0), cmap="magma")
+            ax.imshow(cams[steps.index(step), :, -1].mean(0).numpy(), cmap="magma")
             ax.set_title(f"step {step}", fontsize=9)
     for ax in panels.flat:
         ax.set_xticks([])
