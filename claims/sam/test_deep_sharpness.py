@@ -21,29 +21,28 @@ RUNS = 10
     "test error.",
     hypotheses=(
         "a perceptron on 300 images of MNIST",
-        "ERM of 1000 constant steps; 1-SAM of 200 decaying ones",
-        "radius .1, m = 20 and 60: at .3 and beyond the order is the reverse",
+        "ERM of 500 constant steps; 1-SAM of 200 decaying ones",
+        "radius .1, m = 60: at .3 and beyond the order is the reverse",
     ),
     kind="ordering",
     roles=("deep-sam",),
     rivals=("deep-n-sam", "deep-no-ascent"),
 )
 def test_deep_sam_sharper_yet_better(trial: Trial) -> None:
-    """On the tuning seeds .52 +- .19 points better, and three times as sharp (.020 v .007).
+    """On the tuning seeds .6 +- .35 points better, and twice as sharp.
 
     At radius .3 the two are as sharp as one another, at .6 SAM is the flatter one.
     """
-    task = deep.small_mnist(trial.seed, RUNS)
+    task = deep.small_mnist(trial.seed, 20)
     sam = trial.optimizer("deep-sam", task.decaying, rho=0.1, m=1)
     better = trial.run(task.train, sam, task.steps, record=[task.steps]).final
-    flatter = trial.run(task.train, task.erm(task.rate), 1000, record=[1000]).final
-    what = f"{task.train.name}: test error of SAM below that of the flatter ERM"
+    flatter = trial.run(task.train, task.erm(task.rate), 500, record=[500]).final
+    name = task.train.name
     errors = task.test_error(better), task.test_error(flatter)
+    what = f"{name}: test error of SAM below that of the flatter ERM"
     trial.at_least(*confidence.more_often(what, *errors))
-    for m in (20, 60):
-        sharp = [deep.m_sharpness(task.train, w, 0.1, m) for w in (flatter, better)]
-        what = f"{task.train.name}: {m}-sharpness of ERM below SAM's"
-        trial.at_least(*confidence.more_often(what, *sharp))
+    sharp = [deep.m_sharpness(task.train, w, 0.1, 60) for w in (flatter, better)]
+    trial.at_least(*confidence.more_often(f"{name}: 60-sharpness of ERM below SAM's", *sharp))
 
 
 @claim(
@@ -94,11 +93,11 @@ def test_deep_sam_one_step_short(trial: Trial) -> None:
 def test_deep_sam_sharpness_statistics(trial: Trial) -> None:
     """Test-time statistics are those of the training batches at the iterate itself.
 
-    On the tuning seeds the ratio is 1.00 at step 5, 1.4 at step 100, 1.7 at step 200.
+    On the tuning seeds the ratio is 1.00 at step 5, 1.4 at step 100, 1.5 at step 200.
     """
     task = deep.small_mnist(trial.seed, 6, batch_norm=True, rate=0.05)
     sam = optimizers.DeepSAM(task.decaying, rho=0.2)
-    run = trial.run(task.train, sam, task.steps, record=[5, 100, task.steps])
+    run = trial.run(task.train, sam, task.steps, record=[5, 40, task.steps])
 
     def top(w: torch.Tensor, *, test_time: bool) -> torch.Tensor:
         problem = task.test_time(task.train, w) if test_time else task.train
@@ -117,21 +116,20 @@ def test_deep_sam_sharpness_statistics(trial: Trial) -> None:
     "sam/deep-sharpness-ranks",
     source="understanding_sam, Figure 2 (Sec. 3.1)",
     statement="Not reproduced at this scale: that no radius ranks methods by their test error. "
-    "Across six methods 60-sharpness at radius .3 has a positive rank correlation with it.",
+    "Across five methods 60-sharpness at radius .3 has a positive rank correlation with it.",
     hypotheses=("a perceptron on 300 images of MNIST", "minibatches of 60, 40 epochs"),
     kind="observation",
 )
 def test_deep_sam_sharpness_ranks(trial: Trial) -> None:
-    """Spearman's correlation over ERM, n-SAM, 60-SAM at two radii and 1-SAM at two radii.
+    """Spearman's correlation over ERM, 60-SAM at two radii and 1-SAM at two radii.
 
     On the tuning seeds its mean is .6 to .9. The paper compares batch sizes too, which is what
     breaks its ranking; `sam/deep-flatter-yet-worse` does so here.
     """
-    task = deep.small_mnist(trial.seed, RUNS)
+    task = deep.small_mnist(trial.seed, 7)
     rate = task.decaying
     rules = [
         task.erm(),
-        optimizers.DeepNSAM(rate, rho=0.3),
         *(optimizers.DeepSAM(rate, rho=rho) for rho in (0.2, 0.4)),
         *(optimizers.DeepSAM(rate, rho=rho, m=1) for rho in (0.1, 0.2)),
     ]
@@ -140,7 +138,7 @@ def test_deep_sam_sharpness_ranks(trial: Trial) -> None:
     error = torch.stack([task.test_error(w) for w in ends])
     found = torch.tensor([
         float(stats.spearmanr(sharp[:, k].numpy(), error[:, k].numpy()).statistic)
-        for k in range(RUNS)
+        for k in range(7)
     ])  # fmt: skip
     what = f"{task.train.name}: rank correlation above zero"
     trial.at_least(*confidence.more_often(what, 0 * found, found))

@@ -75,7 +75,7 @@ def split(
     *,
     runs: int,
     n: int,
-    test: int,
+    test: int | None = None,
     batch: int | None = None,
     wrong_labels: float = 0.0,
     image: Sequence[int] | None = None,
@@ -89,7 +89,8 @@ def split(
         seed: of everything that is drawn.
         runs: S.
         n: training images of a run.
-        test: test images of a run.
+        test: test images of a run; all others by default: its test error is then that of the whole
+            collection, and runs of one collection are independent draws.
         batch: minibatch; None for all.
         wrong_labels: share of the training labels, exactly, replaced by another class's.
         image: shape of an image as the network takes it; flat by default.
@@ -104,7 +105,8 @@ def split(
         pooled(images) if images.pixels.shape[1] > 400 else images.pixels.astype(float)
     )
     X = torch.from_numpy(flat).to(dtype).reshape(len(flat), *(image or (-1,)))
-    rows = np.stack([rng.permutation(len(flat))[: n + test] for _ in range(runs)])
+    count = len(flat) if test is None else n + test
+    rows = np.stack([rng.permutation(len(flat))[:count] for _ in range(runs)])
     y, classes = images.labels[rows], int(images.labels.max()) + 1
     noisy = y[:, :n].copy()
     with_wrong_labels(noisy, wrong_labels, classes, rng)

@@ -33,7 +33,7 @@ RADII = {
 
 def small_mnist(
     seed: int, runs: int, *, hidden: int = 64, batch: int | None = 60, steps: int = 200,
-    test: int = 3000, batch_norm: bool = False, **options: Any,
+    batch_norm: bool = False, **options: Any,
 ) -> Experiment:  # fmt: skip
     """300 images of MNIST, 14 x 14, and a perceptron with a hidden layer.
 
@@ -43,12 +43,11 @@ def small_mnist(
         hidden: width of the hidden layer.
         batch: minibatch; None for all.
         steps: of training.
-        test: test images.
         batch_norm: normalise the hidden layer over the minibatch.
         options: of `Experiment`.
     """
     network = perceptron([196, hidden, 10], batch_norm=batch_norm)
-    train, other = split(mnist_images(), network, seed, runs=runs, n=300, test=test, batch=batch)
+    train, other = split(mnist_images(), network, seed, runs=runs, n=300, batch=batch)
     return Experiment(train, other, steps, **{"rate": 0.02, "settings": RADII, **options})
 
 
@@ -74,7 +73,7 @@ def noisy_digits(
         else perceptron([64, 64, 10], batch_norm=batch_norm)
     )
     train, test = split(
-        digits_images(), network, seed, runs=runs, n=200 if convolutional else 300, test=1000,
+        digits_images(), network, seed, runs=runs, n=200 if convolutional else 300,
         wrong_labels=wrong_labels, image=image,
     )  # fmt: skip
     radii = {"rho": 0.2, "m": 1}

@@ -62,7 +62,7 @@ def bars(ax: Axes, found: dict[str, Tensor], colors: Sequence[str]) -> None:
 
 def conv_task(seed: int, runs: int) -> Experiment:
     """The small experiment with a conv net and group norm in place of the perceptron."""
-    train, test = split(mnist_images(), small_convnet(14), seed, runs=runs, n=300, test=2000,
+    train, test = split(mnist_images(), small_convnet(14), seed, runs=runs, n=300,
                         batch=60, image=(1, 14, 14))  # fmt: skip
     return Experiment(train, test, 200, 0.03)
 

@@ -40,7 +40,8 @@ def _over_time(
 ) -> None:
     """A band a method, against the step."""
     for name, (trajectory, color) in runs.items():
-        band(ax, trajectory.times, values[name].double(), color, name)
+        style = "--" if "→" in name else "-"
+        band(ax, trajectory.times, values[name].double(), color, name, style)
     ax.legend(frameon=False, fontsize=9)
     clean(ax, "step", y, title)
 
