@@ -108,8 +108,8 @@ def test_deep_sam_sharpness_statistics(trial: Trial) -> None:
     for k, (before, after) in enumerate(pairwise(ratio)):
         what = f"{name}: ratio at step {run.times[k]} below that at step {run.times[k + 1]}"
         trial.at_least(*confidence.more_often(what, before, after))
-    what = f"{name}: ratio at the end above 1.2 (calibrated)"
-    trial.at_least(*confidence.more_often(what, 1.2 + 0 * ratio[-1], ratio[-1]))
+    what = f"{name}: ratio at the end above 1"
+    trial.at_least(*confidence.more_often(what, 1 + 0 * ratio[-1], ratio[-1]))
 
 
 @claim(
@@ -126,7 +126,7 @@ def test_deep_sam_sharpness_ranks(trial: Trial) -> None:
     On the tuning seeds its mean is .6 to .9. The paper compares batch sizes too, which is what
     breaks its ranking; `sam/deep-flatter-yet-worse` does so here.
     """
-    task = deep.small_mnist(trial.seed, 7)
+    task = deep.small_mnist(trial.seed, 12)
     rate = task.decaying
     rules = [
         task.erm(),
@@ -134,11 +134,11 @@ def test_deep_sam_sharpness_ranks(trial: Trial) -> None:
         *(optimizers.DeepSAM(rate, rho=rho, m=1) for rho in (0.1, 0.2)),
     ]
     ends = [trial.run(task.train, rule, task.steps, record=[task.steps]).final for rule in rules]
-    sharp = torch.stack([deep.m_sharpness(task.train, w, 0.3, 60) for w in ends])
+    sharp = torch.stack([deep.m_sharpness(task.train, w, 0.3, 60, steps=10) for w in ends])
     error = torch.stack([task.test_error(w) for w in ends])
     found = torch.tensor([
         float(stats.spearmanr(sharp[:, k].numpy(), error[:, k].numpy()).statistic)
-        for k in range(7)
+        for k in range(12)
     ])  # fmt: skip
     what = f"{task.train.name}: rank correlation above zero"
     trial.at_least(*confidence.more_often(what, 0 * found, found))
