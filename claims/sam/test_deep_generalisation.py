@@ -163,7 +163,7 @@ def test_deep_sam_width(trial: Trial) -> None:
     hypotheses=("a perceptron on 300 images of MNIST", "minibatches of 60, m = 4, 40 epochs"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-m-ignored", "deep-no-ascent"),
+    rivals=("deep-no-ascent", "deep-downhill"),
 )
 def test_deep_unnormalised_sam(trial: Trial) -> None:
     """rho = .1 times the group's gradient.
