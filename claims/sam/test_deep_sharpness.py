@@ -53,7 +53,7 @@ def test_deep_sam_sharper_yet_better(trial: Trial) -> None:
     hypotheses=("a perceptron on 300 images of MNIST", "radius .3", "m = 20, 60, 300"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-no-ascent", "deep-downhill"),
+    rivals=("deep-no-ascent",),
 )
 def test_deep_sam_one_step_short(trial: Trial) -> None:
     """m-sharpness by 20 steps over that by one.

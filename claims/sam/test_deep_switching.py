@@ -57,7 +57,7 @@ def test_deep_sam_late(trial: Trial) -> None:
     hypotheses=("a perceptron on 300 images of MNIST", "minibatches of 60, 250 constant steps"),
     kind="ordering",
     roles=("deep-sam",),
-    rivals=("deep-m-ignored", "deep-no-ascent"),
+    rivals=("deep-no-ascent",),
 )
 def test_deep_sam_same_basin(trial: Trial) -> None:
     """Training loss at 21 points of each line, and the test error at its ends.
