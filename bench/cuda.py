@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from rich.console import Console
 from rich.progress import track
@@ -59,7 +60,8 @@ def measure(batches: tuple[int, ...]) -> dict[str, Any]:
     on_cuda = any(device == "cuda" for _, device in WAYS.values())
     shown = track(cases, "measuring", console=Console(stderr=True))
     results = [case(workload, size) for workload, size in shown]
-    return {"environment": environment("cuda" if on_cuda else "cpu"), "results": results}
+    here = msgspec.to_builtins(environment("cuda" if on_cuda else "cpu"))
+    return {"environment": here, "results": results}
 
 
 def case(workload: Workload, size: int) -> dict[str, Any]:

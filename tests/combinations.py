@@ -32,7 +32,7 @@ RULES = {
     "adam": (optimizers.Adam, {"beta1": 0.9, "beta2": 0.95}),
     "adam-epsilon": (optimizers.Adam, {"beta2": 0.99, "epsilon": column(1e-3, 0.0)}),
     "adam-bias": (optimizers.Adam, {"epsilon": 1e-2, "bias_correction": True}),
-    "adamw": (optimizers.Adam, {"beta1": 0.8, "bias_correction": True, "decay": 0.1}),
+    "adamw": (optimizers.Adam, {"beta1": 0.8, "bias_correction": True, "weight_decay": 0.1}),
     "usam": (optimizers.USAM, {"rho": column(0.05, 0.1)}),
     "n-sam": (optimizers.NSAM, {"rho": 0.05}),
     "sam-l2": (optimizers.L2SAM, {"rho": column(0.05, 0.1)}),

@@ -5,23 +5,22 @@ from dataclasses import replace
 
 import pytest
 import torch
+from msgspec import structs
 
 import limitpoint
-from limitpoint import UsageError
+from limitpoint import Evidence, UsageError
 from limitpoint.cli import main
 from limitpoint.commands import check_
-from limitpoint.judgement import check as checking
-from limitpoint.judgement.claim import Claim
+from limitpoint.judgement import registry
 from limitpoint.judgement.registry import all_claims
 from limitpoint.ledger import Keeper, Ledger
-from limitpoint.views.terminal import tightest
 
 
 @pytest.fixture(autouse=True)
 def _one_claim(monkeypatch):
     """One quick claim is enough to test the way in."""
     chosen = {"usam/gd-min-distance": all_claims()["usam/gd-min-distance"]}
-    monkeypatch.setattr(checking, "all_claims", lambda: chosen)
+    monkeypatch.setattr(registry, "all_claims", lambda: chosen)
 
 
 def test_check_returns_records():
@@ -78,6 +77,21 @@ def test_the_command_shows_a_reason_as_it_is(capsys, monkeypatch):
     assert "[/red] and [bold]" in capsys.readouterr().out
 
 
+def test_results_are_printed_as_they_arrive(capsys, monkeypatch):
+    first = all_claims()["usam/gd-min-distance"]
+    seen = []
+
+    def look(trial):
+        seen.append(capsys.readouterr().out)
+        first.body(trial)
+
+    claims = {c.id: c for c in (first, replace(first, id="usam/second", body=look))}
+    monkeypatch.setattr(registry, "all_claims", lambda: claims)
+    assert main(["check", "gd=torch.optim:SGD"]) == 0
+    assert "usam/gd-min-distance" in seen[0]
+    assert "2 of 2 did not fail" in capsys.readouterr().out
+
+
 def test_an_interrupted_check_keeps_what_it_had(tmp_path, monkeypatch):
     first = all_claims()["usam/gd-min-distance"]
     path = tmp_path / "ledger.json"
@@ -86,30 +100,46 @@ def test_an_interrupted_check_keeps_what_it_had(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     claims = {c.id: c for c in (first, replace(first, id="usam/stopped", body=stop))}
-    monkeypatch.setattr(checking, "all_claims", lambda: claims)
+    monkeypatch.setattr(registry, "all_claims", lambda: claims)
     monkeypatch.setattr(Keeper, "SHARE", 1e-9)
     words = ["check", "gd=torch.optim:SGD", "--seeds", "1,2", "--ledger", str(path)]
     assert main(words) == 130
     found = Ledger.read(path)
     assert [r["seed"] for r in found.claims] == [1, 2]
-    assert list(found.environment["sources"]) == ["gd=torch.optim:SGD"]
+    assert list(found.environment.sources) == ["gd=torch.optim:SGD"]
 
 
 def test_a_ledger_that_cannot_be_written_stops_the_check_at_its_start(
     tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(Claim, "evaluate", None)
+    monkeypatch.setattr(check_, "evaluate", None)
     assert main(["check", "gd=torch.optim:SGD", "--ledger", str(tmp_path)]) == 2
     assert "cannot be written (it is a folder" in capsys.readouterr().err
 
 
-def test_an_infinite_slack_stands_beside_its_verdict(capsys):
-    least = {"quantity": "b", "slack": None}
-    found = tightest({"evidence": [{"quantity": "a", "slack": 0.4}, least]})
-    assert found is least
-    base = dict.fromkeys(("reproduce", "reason"), "") | {"id": "t/a", "seed": 1}
-    check_._show([base | {"verdict": "refuted", "evidence": [least]}], "t")
-    assert "-inf" in capsys.readouterr().out
+def test_a_line_shows_what_is_about_the_subject():
+    (record,) = limitpoint.check(torch.optim.SGD, role="gd", lr=0.01)
+    shown = structs.replace(
+        record,
+        evidence=(
+            Evidence(quantity="a formula's", slack=0.1, about="a formula"),
+            Evidence(quantity="another's", slack=0.2, about="adam"),
+            Evidence(quantity="its own", slack=0.3, about="gd"),
+            Evidence(quantity="everybody's", slack=0.4),
+        ),
+    )
+    for role, words in (("gd", "slack 0.3 its own"), ("adam", "slack 0.2 another's")):
+        assert " ".join(check_._line(shown, [role], 0).plain.split()).endswith(words)
+    infinite = structs.replace(record, evidence=(Evidence(quantity="q", slack=None),))
+    assert "-inf" in check_._line(infinite, ["gd"], 0).plain
+
+
+def test_a_file_is_a_module(tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine.py").write_text("from torch.optim import SGD as Mine\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "gd=./mine.py:Mine,lr=0.01", "--json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert "--subject gd=./mine.py:Mine,lr=0.01" in record["reproduce"]
 
 
 @pytest.mark.parametrize(

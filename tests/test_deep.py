@@ -11,8 +11,8 @@ from limitpoint import NotApplicable, UsageError, all_claims, confidence, deep, 
 from limitpoint.deep import Network, Sampling
 from limitpoint.deep.layers import AffineAscent
 from limitpoint.engines.checkpoints import Checkpoint
-from limitpoint.judgement.check import setting_for
-from limitpoint.judgement.claim import Setting
+from limitpoint.judgement.evaluate import evaluate
+from limitpoint.judgement.setting import Setting
 from limitpoint.optimizers import DeepNSAM, DeepRandom, DeepSAM, DeepSGD, Switch
 from limitpoint.optimizers.training import projected_ascent
 from limitpoint.problems.image_files import read_cifar10
@@ -257,7 +257,7 @@ def test_without_the_extra_a_claim_is_not_applicable(monkeypatch):
     monkeypatch.setattr("limitpoint.deep.data.find_spec", lambda name: None)
     with pytest.raises(NotApplicable, match=r"pip install 'limitpoint\[images\]'"):
         deep.mnist_images()
-    outcome = all_claims()["sam/deep-same-basin"].evaluate(Setting())
+    outcome = evaluate(all_claims()["sam/deep-same-basin"])
     assert outcome.verdict == "not-applicable"
     assert outcome.reason == "MNIST's images are not here: pip install 'limitpoint[images]'"
 
@@ -314,7 +314,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(rule, tmp_path):
     seen = []
     again = run(problem, rule, 8, record=[0, 3, 8], checkpoint=Checkpoint(file, every=0),
                 watch=lambda t, last: seen.append(t))  # fmt: skip
-    assert min(seen) == 6
+    assert min(seen) == 5
     assert torch.equal(again.w, whole.w)
     assert torch.equal(again.integrals["step_size"], whole.integrals["step_size"])
 
@@ -361,12 +361,12 @@ def test_the_papers_scale_runs_from_files_to_evidence(claim, tmp_path, monkeypat
     cifar10 = write_cifar10(tmp_path / "cifar-10-batches-bin")
     monkeypatch.setattr(Checkpoint, "keep", always_kept(Checkpoint.keep))
     setting = Setting(horizon="full", cifar10=cifar10, checkpoints=tmp_path / "states")
-    outcome = all_claims()[f"sam/{claim}"].evaluate(setting)
+    outcome = evaluate(all_claims()[f"sam/{claim}"], setting=setting)
     assert any("CIFAR-10" in e.quantity for e in outcome.evidence)
     assert all(math.isfinite(e.measured) for e in outcome.evidence)
     files = sorted(p.name for p in (tmp_path / "states").iterdir())
     assert files[0] == f"sam-{claim}-seed42-run0.pt"
-    again = all_claims()[f"sam/{claim}"].evaluate(setting)
+    again = evaluate(all_claims()[f"sam/{claim}"], setting=setting)
     assert again.evidence == outcome.evidence
 
 
@@ -443,14 +443,14 @@ class TheirSAM(torch.optim.Optimizer):
 
 def test_a_torch_class_takes_the_steps_of_its_minibatches():
     problem, _ = digits(runs=2)
-    theirs = Subject.from_object("deep-sam", TheirSAM).factory(0.05, rho=0.2, m=None)
+    theirs = Subject.from_object("deep-sam", TheirSAM).rule(0.05, rho=0.2, m=None)
     ours = DeepSAM(0.05, rho=0.2, momentum=0.0)
     assert gap(run(problem, theirs, 5).final, run(problem, ours, 5).final) < 1e-12
 
 
 def test_a_torch_class_sees_no_groups_of_examples():
-    setting = setting_for([Subject.from_object("deep-sam", TheirSAM)])
-    outcome = all_claims()["sam/deep-noise-memorised"].evaluate(setting)
+    subject = Subject.from_object("deep-sam", TheirSAM)
+    outcome = evaluate(all_claims()["sam/deep-noise-memorised"], [subject])
     assert outcome.verdict == "not-applicable"
     assert "groups of m examples" in outcome.reason
 

@@ -3,13 +3,13 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 
-from limitpoint import Claim, Erratum, Setting, UsageError, all_claims
+from limitpoint import Claim, Erratum, UsageError, all_claims, evaluate
 from limitpoint.cli import main
 from limitpoint.commands import errata_
 from limitpoint.judgement.erratum import BASES, SIDES, SURENESS
-from limitpoint.ledger import make_record
 
 ERRATA = [claim for claim in all_claims().values() if claim.kind == "erratum"]
 TEXTS = {
@@ -67,7 +67,7 @@ def test_kind_and_erratum_go_together(fields):
 
 
 def test_evidence_knows_its_side():
-    outcome = toy(both_sides).evaluate(Setting())
+    outcome = evaluate(toy(both_sides))
     assert outcome.verdict == "supported"
     assert [evidence.under for evidence in outcome.evidence] == [*SIDES, ""]
 
@@ -79,19 +79,17 @@ def test_an_erratum_measures_under_both_statements(side):
 
     (other,) = {*SIDES} - {side}
     with pytest.raises(AssertionError, match=f"nothing under the {other} statement"):
-        toy(one_side).evaluate(Setting())
+        evaluate(toy(one_side))
 
 
 def test_the_ledger_carries_the_erratum():
-    claim = toy(both_sides)
-    record = make_record(claim, Setting(), claim.evaluate(Setting()))
+    record = msgspec.to_builtins(evaluate(toy(both_sides)))
     assert record["erratum"] == TEXTS
     assert [evidence["under"] for evidence in record["evidence"]] == [*SIDES, ""]
 
 
 def test_other_records_carry_none():
-    claim = toy(both_sides, kind="limit", erratum=None)
-    assert make_record(claim, Setting(), claim.evaluate(Setting()))["erratum"] is None
+    assert evaluate(toy(both_sides, kind="limit", erratum=None)).erratum is None
 
 
 @pytest.fixture
@@ -121,7 +119,7 @@ def test_what_fails_is_shown_first_and_exits_with_1(capsys, toys):
     assert main(["errata"]) == 1
     out = capsys.readouterr().out
     assert "toy/sum  (1)  refuted" in out
-    assert "3 + 3: 6 = 7 within 0.5   and 1 more" in out
+    assert "3 + 3: 6 ≠ 7 within 0.5   and 1 more" in out
 
 
 def test_the_command_prints_json(capsys, toys):

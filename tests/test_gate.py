@@ -3,26 +3,29 @@
 import tomllib
 
 import pytest
+from msgspec.structs import replace
 
-from limitpoint import Ledger
+from limitpoint import Evidence, Ledger, Record, Verdict
 from limitpoint.cli import main
-from limitpoint.ledger import FIELDS
+from limitpoint.ledger import Environment, Suite
 from limitpoint.ledger.expected import failures
 from limitpoint.ledger.gate import as_baseline, compare, expected_failures
 from limitpoint.views import github
 
 
 def record(claim_id="toy/a", verdict="supported", seed=42, slack=0.5, reason="", **others):
-    found = dict.fromkeys(FIELDS) | {"horizon": "quick"}
-    evidence = {"quantity": "margin", "slack": slack, "measured": 1.0, "expected": 1.0}
-    return found | {
-        "id": claim_id, "verdict": verdict, "seed": seed, "reason": reason,
-        "evidence": [evidence], "reproduce": f"pytest -k {claim_id}", **others,
+    evidence = Evidence(quantity="margin", slack=slack, measured=1.0, expected=1.0)
+    usual = {
+        "source": "s", "statement": "s", "kind": "limit", "roles": ("gd",), "subject": None,
+        "engine": "auto", "device": "cpu", "horizon": "quick", "seconds": 1.0,
+        "evidence": (evidence,), "reproduce": f"pytest -k {claim_id}",
     }  # fmt: skip
+    told = {"id": claim_id, "verdict": Verdict(verdict), "seed": seed, "reason": reason}
+    return Record(**usual | told | others)
 
 
 def ledger(*records, **environment):
-    return Ledger({"version": "0", "commit": "c"}, environment, list(records))
+    return Ledger(Suite("0", "c"), Environment(**environment), list(records))
 
 
 def told(before, after):
@@ -107,8 +110,35 @@ def test_a_claim_on_fixed_data_is_the_same_under_any_seed(old):
     before = ledger(record(**old), record("toy/b"))
     runs = [record(seed=0, seeded=False), record("toy/b", seed=0), record("toy/b")]
     assert compare(before, ledger(*runs)) == []
-    runs[0]["verdict"] = "refuted"
+    runs[0] = replace(runs[0], verdict=Verdict.REFUTED)
     assert told(before, ledger(*runs)) == [("toy/a", "any seed: supported -> refuted")]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "worse"),
+    [
+        ({"fused": ""}, {"torch": "no numba"}, True),
+        ({"fused": ""}, {"fused": "", "torch": "no numba"}, True),
+        ({"fused": ""}, {"fused": ""}, False),
+        ({"fused": "", "torch": "own"}, {"torch": "own"}, False),
+        ({}, {"torch": "an older baseline does not say"}, False),
+    ],
+)
+def test_a_claim_that_fell_back_to_torch_is_worse(then, now, worse):
+    changes = told(ledger(record(ran=then)), ledger(record(ran=now)))
+    expected = [("toy/a", "seed 42: ran compiled, now in torch: no numba")]
+    assert changes == (expected if worse else [])
+    asked_for = record(ran=now, engine="torch")
+    assert told(ledger(record(ran=then)), ledger(asked_for)) == []
+
+
+def test_the_slack_of_a_formula_does_not_count():
+    formula = Evidence(quantity="two and two", slack=0.0, about="a formula")
+    before, after = (
+        record(evidence=(Evidence(quantity="margin", slack=slack), *formulas))
+        for slack, formulas in ((0.5, ()), (0.4, (formula,)))
+    )
+    assert told(ledger(before), ledger(after)) == []
 
 
 def test_the_slack_of_an_attained_bound_may_shrink_by_rounding():
@@ -118,14 +148,14 @@ def test_the_slack_of_an_attained_bound_may_shrink_by_rounding():
 
 
 def test_a_baseline_is_the_ledger_without_what_changes_from_run_to_run(tmp_path):
-    slow = record(slack=0.123456) | {"seconds": 12.5}
-    slow["evidence"].append({"quantity": "distance", "slack": 0.9})
+    slow = record(slack=0.123456, seconds=12.5)
+    slow = replace(slow, evidence=(*slow.evidence, Evidence(quantity="distance", slack=0.9)))
     ledger(slow).write(tmp_path / "ledger.json")
     base = tmp_path / "reports" / "baseline.json"
     assert main(["gate", str(tmp_path / "ledger.json"), "--write-baseline", str(base)]) == 0
     assert Ledger.read(base) == as_baseline(ledger(slow))
     (kept,) = Ledger.read(base).claims
-    assert (kept["seconds"], [e["slack"] for e in kept["evidence"]]) == (0.0, [0.123])
+    assert (kept.seconds, [e.slack for e in kept.evidence]) == (0.0, [0.123])
     assert main(["gate", str(tmp_path / "ledger.json"), "--baseline", str(base)]) == 0
 
 
@@ -161,13 +191,17 @@ def test_the_command_prints_and_exits(tmp_path, capsys):
     [
         ([], "give --baseline LEDGER"),
         (["--baseline", "none.json"], "cannot be read"),
-        (["--baseline", "x", "--slack-factor", "1"], "must be > 1"),
+        (["--slack-factor", "1"], "must be > 1"),
     ],
 )
 def test_wrong_usage(tmp_path, capsys, words, message):
     path = tmp_path / "l.json"
     ledger(record()).write(path)
-    assert main(["gate", str(path), *words]) == 2
+    try:
+        code = main(["gate", str(path), *words])
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
     assert message in capsys.readouterr().err
 
 
@@ -196,8 +230,23 @@ def test_github_is_told(tmp_path, capsys):
     records = [record(), record("toy/b", "refuted", reason="50% short")]
     runner = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"}
     github.publish(records, records[1:], runner)
-    assert "| toy | 1 | 1 | 0 | 0 |" in summary.read_text()
+    assert "| toy | 1 | 0 | 0 | 1 |" in summary.read_text()
     assert "::error title=toy/b refuted::50%25 short%0Apytest -k toy/b" in capsys.readouterr().out
+
+
+def test_nothing_of_a_record_is_markdown_or_a_command_to_github(tmp_path, capsys):
+    summary = tmp_path / "summary.md"
+    nasty = "one\r\n::error::two | <b> [x](y) `z` *w*\r"
+    records = [record("toy/b", "refuted", reason=nasty, reproduce=f"a ``` {nasty}")]
+    runner = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"}
+    github.publish(records, records, runner)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("::error title=toy/b refuted::one%0D%0A::error::two | <b>")
+    text = summary.read_text()
+    assert "\r" not in text
+    assert "one ::error::two \\| \\<b\\> \\[x\\]\\(y\\) \\`z\\` \\*w\\*" in text
+    assert text.count("````") == 2
+    assert github.error_lines([record("toy/b", subject="x", verdict="refuted")])[0].count("\n") == 0
 
 
 def test_elsewhere_github_is_not_told(capsys):
@@ -209,7 +258,7 @@ def test_elsewhere_github_is_not_told(capsys):
 def test_what_is_excused_is_no_error(tmp_path, capsys):
     records = [record("toy/b", "refuted"), record("toy/c", "inconclusive"), record("toy/d")]
     failing = failures(records, {"toy/b": "known"}, allow_inconclusive=False)
-    assert [r["id"] for r in failing] == ["toy/c"]
+    assert [r.id for r in failing] == ["toy/c"]
     summary = tmp_path / "summary.md"
     runner = {"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"}
     github.publish(records, failing, runner)

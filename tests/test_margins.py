@@ -37,4 +37,4 @@ def test_no_steps_is_wrong_usage(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["margins", "--steps", "0"])
     assert stopped.value.code == 2
-    assert "whole number > 0" in capsys.readouterr().err
+    assert "whole number >= 1" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Losses, models and gradients against autograd; the data against pinned hashes."""
+"""Losses, models and gradients against autograd."""
 
 import math
 
@@ -8,7 +8,6 @@ from torch.autograd.functional import jacobian
 
 from limitpoint import Problem, losses, models, problems
 from limitpoint.numerics import tensor
-from limitpoint.problems.images import spectral_images, upscaled_digits
 
 BINARY = (losses.Logistic(), losses.Exponential(mean=True), losses.Probit())
 FINITE_ROOT = (losses.Squared(), losses.Squared(mean=True, factor=0.5), losses.PseudoHuber(0.7))
@@ -69,36 +68,3 @@ def test_log_value_goes_where_the_value_cannot():
     w = 1e4 * torch.linalg.pinv(problem.X[::2]).mT
     assert float(problem.value(w)) == 0.0
     assert float(problem.log_value(w)) == pytest.approx(-1e4 + math.log(2.0), rel=1e-3)
-
-
-# A hash that moves means that the data moved: every claim that uses it would be another claim.
-PINNED = {
-    "gaussian-regression": (lambda: problems.gaussian_regression(42), "a73e55ebb3f5f61c"),
-    "gaussian-regression-random": (
-        lambda: problems.gaussian_regression(42, random_start=True),
-        "1c8dbbe10b1bb671",
-    ),
-    "sparse-regression": (lambda: problems.sparse_regression(42), "422f9a0f66898cc6"),
-    "clusters": (lambda: problems.clusters(42), "e4eba0f28764d1b2"),
-    "digits": (lambda: problems.digits(), "d4ef7db507cfdd69"),
-    "support-simplex": (lambda: problems.support_simplex(42), "0573a3bd81670192"),
-    "support-simplex-flat": (
-        lambda: problems.support_simplex(42, spread=0.2),
-        "61f1ae32caaa9b9c",
-    ),
-    "threshold-example": (lambda: problems.threshold_example(42), "76a2d1b70992cbe7"),
-    "drawn-mu": (lambda: problems.one_example(problems.drawn_mu(42), 0.5), "9151644d50d980cb"),
-    "sparse-margin": (lambda: problems.sparse_margin(42), "fdbb68bfe354bdd4"),
-    "lopsided": (lambda: problems.lopsided(), "86fe315b6368388c"),
-    "spectral-images": (lambda: spectral_images(42).task(2, seed=42)[0], "1cc9731c5c5ccc61"),
-    "upscaled-digits": (lambda: upscaled_digits(42).task(10, 40, seed=42)[1], "6f32f79ab5d51ded"),
-    "relu-regression": (lambda: problems.relu_regression(42), "178c53ec73ce097b"),
-    "authors-train": (lambda: problems.authors_sparse_regression()[0], "c12bf99028990d24"),
-    "authors-test": (lambda: problems.authors_sparse_regression()[1], "80854e064276b29f"),
-}
-
-
-@pytest.mark.parametrize("name", PINNED)
-def test_data_is_pinned(name):
-    make_problem, digest = PINNED[name]
-    assert make_problem().digest == digest

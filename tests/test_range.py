@@ -23,8 +23,7 @@ from limitpoint.problems.problem import Objective
 
 # The definition of a rule; the compiled engine has tests of its own.
 run = partial(run_any, engine="torch")
-ROWS = pytest.mark.xfail(strict=False, reason="the compiled engine has one exponent a row as yet")
-ENGINES = ["torch", pytest.param("fused", marks=ROWS)]
+ENGINES = ["torch", "fused"]
 
 
 @pytest.fixture(autouse=True)

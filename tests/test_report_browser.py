@@ -6,12 +6,13 @@ import re
 import shutil
 import subprocess
 
+import msgspec
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from limitpoint import Ledger, Setting, all_claims
-from limitpoint.ledger import FIELDS
+from limitpoint import Ledger, Record, Setting, all_claims
+from limitpoint.ledger import Environment, Suite
 from limitpoint.rivals.matrix import Duel, Matrix, named_pairs
 from limitpoint.views.report import render
 from limitpoint.views.report._figures import read_figures
@@ -34,15 +35,18 @@ def record(claim, verdict="supported"):
         "because": "rounding of some thousand sums, each exact to 2^-53", "entries": 1,
         "under": "",
     }  # fmt: skip
-    erratum = vars(claim.erratum) if claim.erratum else None
-    return dict.fromkeys(FIELDS) | {
-        "id": claim.id, "source": claim.source, "statement": claim.statement, "kind": claim.kind,
-        "erratum": erratum, "roles": list(claim.roles), "seed": 42, "engine": "auto",
-        "device": "cpu", "horizon": "quick", "verdict": verdict, "seconds": 1.0,
-        "reason": "margin: measured 1 >= expected 2" if verdict == "refuted" else "",
-        "evidence": [evidence | {"under": side} for side in ("printed", "corrected", "")],
-        "reproduce": f"pytest claims/ -k {claim.id} --seeds 42 --engine torch --device cpu",
-    }  # fmt: skip
+    return msgspec.convert(
+        {
+            "id": claim.id, "source": claim.source, "statement": claim.statement,
+            "kind": claim.kind, "erratum": vars(claim.erratum) if claim.erratum else None,
+            "roles": claim.roles, "subject": None, "seed": 42, "engine": "auto",
+            "device": "cpu", "horizon": "quick", "verdict": verdict, "seconds": 1.0,
+            "reason": "margin: measured 1, expected at least 2" if verdict == "refuted" else "",
+            "evidence": [evidence | {"under": side} for side in ("printed", "corrected", "")],
+            "reproduce": f"pytest claims/ -k {claim.id} --seeds 42 --engine torch --device cpu",
+        },
+        Record,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,7 @@ def page(tmp_path_factory):
     figure = Figure(figsize=(14, 4))
     figure.add_subplot().plot([0, 1])
     figure.savefig(folder / "usam-1.png")
-    ledger = Ledger({"version": "0", "commit": "abc"}, {"python": "3"}, records)
+    ledger = Ledger(Suite("0", "abc"), Environment(python="3"), records)
     path = folder / "index.html"
     path.write_text(render(ledger, matrix=matrix, pictures=read_figures(folder)), encoding="utf-8")
     return path

@@ -205,6 +205,24 @@ def test_the_norm_of_zero_is_zero_and_its_direction_too():
 # -- meeting others -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [1e15, 1e16, 1e17, 1e30, 1e200])
+def test_exponents_that_float64_cannot_count_keep_equal_powers_equal(size):
+    """A flow's margins pass 1e15: entries of one slope keep their ratio, zeros and signs."""
+    slope = numerics.exp(tensor(-size, -size, -math.inf, -2 * size))
+    g = slope * tensor(0.3, -7e-20, 1.0, 1.0)
+    longest = numerics.largest(g, (0,))
+    assert numerics.ratio(g, longest).tolist() == pytest.approx([1, -7e-20 / 0.3, 0, 0], rel=EPS)
+    for same in (g * 8.0 / 8.0, (g * g).sqrt().signed(g.sign()), (g * 0.1) * 10.0):
+        assert numerics.ratio(same, g).tolist() == pytest.approx([1, 1, 0, 1], rel=4 * EPS)
+    first = slope.map(lambda part: part[:1])
+    assert numerics.ratio(g / first * first, longest)[:2].tolist() == pytest.approx(
+        [1, -7e-20 / 0.3], rel=4 * EPS
+    )
+    length = numerics.ratio(numerics.vector_norm(g, 2.0, (0,)), longest)
+    assert float(length) == pytest.approx(1.0, rel=4 * EPS)
+    assert bool((g - g).mantissa.eq(0).all())
+
+
 def test_a_plain_tensor_defers_to_scaled():
     x = numerics.exp(tensor(-2000.0))
     assert isinstance(tensor(2.0) * x, Scaled)

@@ -170,8 +170,8 @@ def test_a_spoiled_copy_of_cifar10_is_one_line_and_exit_code_2(capsys, cifar10, 
     ("words", "message"),
     [
         (["--cifar10", "nowhere"], "nowhere: no such file or folder"),
-        (["--per-class", "0"], "'0': must be a whole number > 0"),
-        (["--steps", "-3"], "'-3': must be a whole number > 0"),
+        (["--per-class", "0"], "'0': must be a whole number >= 1"),
+        (["--steps", "-3"], "'-3': must be a whole number >= 1"),
         (["--csv", "no-such-folder/table.csv"], "no folder no-such-folder"),
     ],
 )

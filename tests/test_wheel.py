@@ -54,7 +54,7 @@ def test_rounded(check):
 
 def test_the_wheel_carries_the_claims_and_the_types(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    expected = {"py.typed", "__init__.pyi", "report/templates/page.html.jinja"}
+    expected = {"py.typed", "__init__.pyi", "views/report/templates/page.html.jinja"}
     assert {f"limitpoint/{name}" for name in expected} <= names
     for claim in (ROOT / "claims").rglob("*.py"):
         assert f"limitpoint/claims/{claim.relative_to(ROOT / 'claims')}" in names

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ._commit import skipped_where_missing
+from ._commit import evaluated, skipped_where_missing
 
 #: Gaps below it are rounding, which differs from one processor to the next.
 RESOLUTION = 1e-11
@@ -73,7 +73,7 @@ class Claims:
         found = {
             (name, evidence.quantity): evidence
             for name in wanted
-            for evidence in claims[name].evaluate(setting).evidence
+            for evidence in evaluated(claims[name], setting).evidence
         }
         return {
             gap: max(measure(found[claim, quantity]), RESOLUTION)

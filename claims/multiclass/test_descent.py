@@ -98,13 +98,16 @@ def test_nsd_signgd_spectral_ngd_descent(trial: Trial) -> None:
         rule = trial.optimizer(role, schedule, **own)
         run = trial.run(problem, rule, steps, start=start, record=range(steps + 1))
         story = steepest.replay(problem, run, norm)
-        where = f"{role}, norm {norm}"
-        along = steepest.progress(problem, run, norm) / story.step_size
-        trial.close(f"progress over eta |grad|_*, {where}", along, 1.0, 1e-10, "2^-53 |W| / eta")
+        where, rounding = f"{role}, norm {norm}", "2^-53 |W| / eta"
+        judged = {"about": role, "along": ("step", "run")}
+        progress = steepest.progress(problem, run, norm) / story.step_size
+        title = f"progress over eta |grad|_*, {where}"
+        trial.close(title, progress, 1.0, 1e-10, rounding, **judged)
         size = measures.matrix_norm(run.w.diff(dim=0), norm, 2) / story.step_size
-        trial.close(f"length of a step over eta, {where}", size, 1.0, 1e-10, "2^-53 |W| / eta")
-        excess = story.descent_excess()
-        trial.at_most(f"(L(W_t+1) - bound) / L(W_t), {where}", excess, 0.0, 1e-11, "2^-53 |log L|")
+        title = f"length of a step over eta, {where}"
+        trial.close(title, size, 1.0, 1e-10, rounding, **judged)
+        excess, title = story.descent_excess(), f"(L(W_t+1) - bound) / L(W_t), {where}"
+        trial.at_most(title, excess, 0.0, 1e-11, "2^-53 |log L|", **judged)
 
 
 @claim(

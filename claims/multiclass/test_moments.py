@@ -6,17 +6,16 @@ import torch
 
 from limitpoint import StepSize, Trial, claim, measures, play, problems
 from limitpoint.optimizers import Rule
-from limitpoint.subjects import own_setting
 from limitpoint.theory import moments
 
 # beta1 <= beta2; for the second pair the bound is one.
 BETAS = ((0.9, 0.95), (0.9, 0.9), (0.9, 0.999), (0.1, 0.999))
-PLAIN = {"epsilon": 0.0, "decay": 0.0}
+PLAIN = {"epsilon": 0.0, "weight_decay": 0.0}
 
 
 def betas_of(trial: Trial, adam: Rule, beta1: float, beta2: float) -> tuple[float, float]:
     """The claim's betas, or those that the user fixed."""
-    beta1, beta2 = own_setting(adam, "betas", (beta1, beta2))
+    beta1, beta2 = adam.settings.get("beta1", beta1), adam.settings.get("beta2", beta2)
     trial.require("beta1 <= beta2", beta1 <= beta2)
     return beta1, beta2
 
@@ -135,7 +134,8 @@ def test_adam_moments_track(trial: Trial) -> None:
         moved = moments.displacements(run, adam)
         corrected = moments.correction_seen(moved[0].abs().max(), beta1, beta2, steps)
         expected = corrected.reshape(-1, 1, 1) * m / v.sqrt()
-        trial.close(f"{name}: the step", moved, expected, 1e-9, "rounding")
+        places = ("step", "class", "entry")
+        trial.close(f"{name}: the step", moved, expected, 1e-9, "rounding", along=places)
 
         B = problem.X.abs().sum(-1).max()
         each_class = torch.logaddexp(*measures.log_class_proxies(problem, run.w[:-1])).exp()
@@ -157,4 +157,5 @@ def test_adam_moments_track(trial: Trial) -> None:
             ("second", root, (4 * pace * beta2 / (1 - beta2)).sqrt()),
         ):
             late, title = (found / order)[300:], f"{name}: {which} bound over its order"
-            trial.at_most(title, late, 2.0, 0.0, "1.2 and 1.8 at step 300, and falling")
+            because = "1.2 and 1.8 at step 300, and falling"
+            trial.at_most(title, late, 2.0, 0.0, because, about="a formula")

@@ -134,9 +134,9 @@ def test_spectral_muon_max_margin(trial: Trial) -> None:
             (1 - measures.normalised_margin(problem, w, "spectral") / best).mean()
             for w in (run.final, muon.final, iterated.final)
         )
-        for name, gap in (("spectral descent", exact), ("Muon", momentum)):
-            title = f"{problem.name}: mean gap of {name} against 2/3 of Newton-Schulz's"
-            trial.ordering(title, gap, stalled * 2 / 3, "calibrated on seeds 0-19")
+        for role, gap in (("spectral", exact), ("muon", momentum)):
+            title = f"{problem.name}: mean gap of {role} against 2/3 of Newton-Schulz's"
+            trial.ordering(title, gap, stalled * 2 / 3, "calibrated on seeds 0-19", about=role)
         if problem is not digits:
             own_margin(trial, problem, run, "spectral", best)
 

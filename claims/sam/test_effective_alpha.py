@@ -292,14 +292,16 @@ def test_one_sam_shrinks_more_than_n_sam(trial: Trial) -> None:
     )
     less, more = diagonal.leading_integrands(problem, one.w)
     slack = 1e-14 * float(more.max())
-    trial.at_least("I_1SAM against I_nSAM", more, less, slack, "rounding of sums of n = 10 terms")
+    because, about = "rounding of sums of n = 10 terms", "a formula"
+    trial.at_least("I_1SAM against I_nSAM", more, less, slack, because, about=about)
 
     rows, eigenvalues = (problem.X**2).sum(-1), torch.linalg.eigvalsh(problem.X @ problem.X.T)
     for name, path, bracket in (("1", one, rows), ("n", n, eigenvalues / problem.n)):
         total = path.integrals[name][-1].sum() / (4 * path.integrals["loss"][-1])
         title = f"|int I_{name}SAM|_1 over 4 int L"
-        trial.at_least(title, total, bracket.min(), 1e-9 * float(bracket.min()), ERROR)
-        trial.at_most(title, total, bracket.max(), 1e-9 * float(bracket.max()), ERROR)
+        low, high = float(bracket.min()), float(bracket.max())
+        trial.at_least(title, total, low, 1e-9 * low, ERROR, about=about)
+        trial.at_most(title, total, high, 1e-9 * high, ERROR, about=about)
     small, large = (measures.effective_alpha(path.final).sum() for path in (one, n))
     trial.ordering("|alpha_1SAM|_1 < |alpha_nSAM|_1", small, large, "Theorem 1")
     trial.require(
@@ -343,7 +345,8 @@ def test_one_sam_alpha_shrinks(trial: Trial) -> None:
     beyond = problems.overshooting_regression()
     far = flow(beyond, OneSAM(rho=4.0), [0.0, 0.004], rtol=1e-6)
     growth = measures.effective_alpha(far.final).max() / 0.5
-    trial.at_least("growth of some alpha far above the bound", growth, 2.0, 0.0, "calibrated")
+    title = "growth of some alpha far above the bound"
+    trial.at_least(title, growth, 2.0, 0.0, "calibrated", about="a formula")
     size = torch.linalg.vector_norm(problem.model.predictor(path.w), dim=-1).max()
     trial.require("|beta(t)| <= B along the flow", size <= bound)
 
@@ -395,8 +398,10 @@ def test_one_sam_n_sam_gd_discrete_effective_alpha(trial: Trial) -> None:
         expected = diagonal.discrete_alpha(0.1, found, step)
         measured = measures.effective_alpha(path.w[1:]) / expected
         trial.identity(
-            f"{role}: sqrt(w_+ w_-) / product", measured, torch.ones(()), 1e-12, "rounding"
-        )
+            f"{role}: sqrt(w_+ w_-) / product", measured, torch.ones(()), 1e-12, "rounding",
+            about=role, along=("step", "coordinate"),
+        )  # fmt: skip
         continuous = 0.1 * torch.exp(-step * found.shrink.sum(0))
         off = (measures.effective_alpha(path.final) / continuous - 1).abs().max()
-        trial.at_least(f"{role}: error of the flow's formula", off, 0.05, 0.0, "calibrated")
+        title = f"{role}: error of the flow's formula"
+        trial.at_least(title, off, 0.05, 0.0, "calibrated", about=role)

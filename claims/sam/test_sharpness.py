@@ -60,7 +60,8 @@ def test_linear_sharpness(trial: Trial) -> None:
     trial.at_most("n-sharpness by ascent", reached, largest, 1e-12, "the Lipschitz bound")
     size = torch.linalg.vector_norm(X, dim=-1)
     near, far = ((1 - margin + 4 * size).clamp(min=0).sum() for margin in (1.0, 2.0))
-    trial.ordering("hinge loss, sharpness at margin 2", far, near, "both are minimisers")
+    title, because = "hinge loss, sharpness at margin 2", "both are minimisers"
+    trial.ordering(title, far, near, because, about="a formula")
 
 
 @claim(

@@ -428,7 +428,8 @@ def check_pl(trial: Trial, role: str) -> None:
     trial.at_most("gap at every T", confidence.upper_mean(gaps), bound, 0.0, CERTAIN)
     late = T >= 30
     because = "the theorem's -1; the interval is calibrated to the noise of the mean over the runs"
-    trial.rate("gap in T, from T = 30", T[late], gaps.mean(-1)[late], -1.15, -0.85, because)
+    mean = gaps.mean(-1)[late]
+    trial.rate("gap in T, from T = 30", T[late], mean, -1.15, -0.85, because, points=3)
 
 
 @claim(
@@ -646,11 +647,11 @@ def test_m_sam_radius_schedule(trial: Trial) -> None:
     T, bias = run.times[late], terms.value(expected[run.times[late]])
     for k, a in enumerate((0.0, 0.25, 0.5)):
         label = f"loss of the mean iterate, a = {a}"
-        trial.rate(label, T, bias[:, k], -2 * a - 0.15, -2 * a + 0.15, "-2a, with a transient")
+        because = "-2a, with a transient"
+        trial.rate(label, T, bias[:, k], -2 * a - 0.15, -2 * a + 0.15, because, points=3)
     loss = terms.value(run.w)[late]
-    trial.rate(
-        "loss, a = 1/2", T, loss[:, 2].mean(-1), -1.15, -0.85, "the theorem's -1; calibrated"
-    )
+    falling, because = loss[:, 2].mean(-1), "the theorem's -1; calibrated"
+    trial.rate("loss, a = 1/2", T, falling, -1.15, -0.85, because, points=3)
     ratio = loss[:, 2].mean(-1) / loss[:, 3].mean(-1)
     trial.at_most("loss at a = 1/2 over that at a = 1", ratio, 2.0, 0.0, "calibrated")
     floor = float(bias[-1, 0])

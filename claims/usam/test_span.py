@@ -58,4 +58,7 @@ def test_usam_gd_and_sam_stay_in_the_span(trial: Trial) -> None:
             run = trial.run(problem, rule, STEPS, record=range(STEPS + 1))
             outside = measures.off_span(problem.X, run.w - problem.start)
             rounding = STEPS * run.w.shape[-1] ** 0.5 * 2**-52 * float(run.w.abs().max())
-            trial.at_most(f"{role}, {name}: off the span", outside, 0.0, rounding, "rounding")
+            trial.at_most(
+                f"{role}, {name}: off the span", outside, 0.0, rounding, "rounding",
+                about=role, along=("step",),
+            )  # fmt: skip

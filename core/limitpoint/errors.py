@@ -1,5 +1,10 @@
 """What can go wrong, by who has to act."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UsageError(ValueError):
     """Wrong usage: one line says what was wrong and what would be right. Exit code 2."""
@@ -15,3 +20,10 @@ class Inconclusive(Exception):  # noqa: N818 - a verdict, not an error
 
 class SubjectFailed(Exception):  # noqa: N818 - a verdict, not an error
     """The subject raised, left the numbers, did not move or took too long: the claim is refuted."""
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """For the end of a message: the known word that is nearest to an unknown one, or nothing."""
+    by_case = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), by_case, n=1, cutoff=0.7)
+    return f"; did you mean {by_case[near[0]]}?" if near else ""

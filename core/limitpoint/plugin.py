@@ -1,267 +1,134 @@
 """pytest plugin: claims as tests, verdicts as outcomes, a ledger and a summary.
 
 Loaded in every pytest session where limitpoint is installed, so nothing heavy is imported before
-a claim is collected.
+a claim is collected, and nothing of somebody else's is taken: an option whose name a conftest.py or
+another plugin has is there under its long name alone, and no fixture is defined.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from limitpoint.errors import UsageError
+from limitpoint.session import Session
 
 if TYPE_CHECKING:
-    from limitpoint.judgement.claim import Claim, Outcome, Setting
-    from limitpoint.ledger import Keeper, Key
+    from limitpoint.judgement.claim import Claim
 
-OPTIONS = pytest.StashKey["Options"]()
+SESSION = pytest.StashKey[Session]()
+RECORD = pytest.StashKey[dict[str, Any]]()
 DONE = "limitpoint-done"
 LEFT_OUT = "limitpoint-left-out"
-DEVICE = "limitpoint_device"  # of its own: a conftest.py may well have an option --device
+JUDGED = "limitpoint-judged"
 SHOWN = 2000  # characters of what a claim printed
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of DESIGN.md. Values are checked in `Options`, so that each mistake exits 2."""
-    group = parser.getgroup("limitpoint", "limitpoint: claims about optimizers")
-    group.addoption(
-        "--subject", action="append", default=[], metavar="ROLE=MODULE:ATTR[,key=value...]",
-        help="run somebody else's optimizer in a role; only claims with that role run (repeatable)",
-    )  # fmt: skip
-    group.addoption("--subject-timeout", default="120", metavar="SECONDS",
-                    help="time limit of a subject in one run (default 120)")  # fmt: skip
-    group.addoption("--subject-memory", default="4", metavar="GIGABYTES",
-                    help="what the process may gain in a subject's run (default 4)")  # fmt: skip
-    group.addoption("--engine", default="auto", help="auto, torch or fused (default auto)")
-    group.addoption(
-        "--seeds", default="42", metavar="SPEC", help="42, 0-19 or 1,5,7-9 (default 42)"
-    )
-    group.addoption("--horizon", default="quick", help="quick or full (default quick)")
-    group.addoption("--cifar10", default=None, metavar="PATH",
-                    help="your CIFAR-10, folder or tar.gz, instead of stand-ins")  # fmt: skip
-    group.addoption("--checkpoints", default=None, metavar="FOLDER",
-                    help="where runs of minutes keep their state, to go on from")  # fmt: skip
-    group.addoption("--ledger", default=None, metavar="PATH", help="write the JSON ledger here")
-    group.addoption(
-        "--expected-failures", action="append", default=[], metavar="FILE",
-        help="TOML of claims known to fail, each with a reason (repeatable)",
-    )  # fmt: skip
-    group.addoption(
-        "--resume", default=None, metavar="LEDGER",
-        help="keep what an interrupted run of this commit has done, and go on; "
-        "into the same file unless --ledger names another",
-    )  # fmt: skip
-    group.addoption("--allow-inconclusive", action="store_true",
-                    help="skip inconclusive claims instead of failing them")  # fmt: skip
+#: By name. Values are checked in `Session`, so that each mistake exits 2.
+OPTIONS: Mapping[str, dict[str, Any]] = {
+    "subject": {"action": "append", "default": [], "metavar": "ROLE=MODULE:ATTR[,key=value...]",
+                "help": "run somebody else's optimizer in a role; only claims with that role run "
+                "(repeatable)"},
+    "subject-timeout": {"default": "120", "metavar": "SECONDS",
+                        "help": "time limit of a subject in one run (default 120)"},
+    "subject-memory": {"default": "4", "metavar": "GIGABYTES",
+                       "help": "what the process may gain in a subject's run (default 4)"},
+    "engine": {"default": "auto", "help": "auto, torch or fused (default auto)"},
+    "device": {"default": "cpu", "help": "cpu or cuda (default cpu)"},
+    "seeds": {"default": "42", "metavar": "SPEC", "help": "42, 0-19 or 1,5,7-9 (default 42)"},
+    "horizon": {"default": "quick", "help": "quick or full (default quick)"},
+    "cifar10": {"default": None, "metavar": "PATH",
+                "help": "your CIFAR-10, folder or tar.gz, instead of stand-ins"},
+    "checkpoints": {"default": None, "metavar": "FOLDER",
+                    "help": "where runs of minutes keep their state, to go on from"},
+    "ledger": {"default": None, "metavar": "PATH", "help": "write the JSON ledger here"},
+    "expected-failures": {"action": "append", "default": [], "metavar": "FILE",
+                          "help": "TOML of claims known to fail, each with a reason (repeatable)"},
+    "resume": {"default": None, "metavar": "LEDGER",
+               "help": "keep what an interrupted run of this commit has done, and go on; into the "
+               "same file unless --ledger names another"},
+    "allow-inconclusive": {"action": "store_true",
+                           "help": "skip inconclusive claims instead of failing them"},
+}  # fmt: skip
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None]:
-    """Add --device, unless a conftest.py or another plugin has an option of that name."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None]:
+    """Add the options once every conftest.py and every other plugin has added its own."""
+    early = early_config.known_args_namespace
+    valued = {f"--{name}" for name, option in OPTIONS.items() if "default" in option}
+    values = {value for name, value in pairwise(args) if name in valued}
+    # pytest does not know these options yet, and would look for a conftest.py at their values.
+    early.file_or_dir = [path for path in early.file_or_dir if path not in values]
     result = yield
-    groups = [parser._anonymous, *parser._groups]  # pytest has no public list of its options
-    if not any("--device" in option.names() for group in groups for option in group.options):
-        group = parser.getgroup("limitpoint")
-        group.addoption("--device", dest=DEVICE, default="cpu", help="cpu or cuda (default cpu)")
+    taken = _taken(parser)
+    group = parser.getgroup("limitpoint", "limitpoint: claims about optimizers")
+    for name, option in OPTIONS.items():
+        names = [f"--{name}"] if f"--{name}" not in taken else []
+        group.addoption(*names, f"--limitpoint-{name}", dest=_dest(name), **option)
     return result
 
 
-class Options:
-    """The options, checked."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        from limitpoint.judgement.seeds import parse_seeds
-        from limitpoint.ledger.expected import read_expected
-
-        self.seeds = parse_seeds(config.getoption("--seeds"))
-        self.horizon = config.getoption("--horizon")
-        if self.horizon not in ("quick", "full"):
-            raise UsageError(f"unknown horizon {self.horizon!r}: quick or full")
-        self.engine = config.getoption("--engine")
-        self.device = config.getoption(DEVICE, "cpu")
-        if (self.engine, self.device) != ("auto", "cpu"):
-            from limitpoint.engines.run import check_engine
-
-            check_engine(self.engine, self.device)
-        self.cifar10 = _cifar10(config.getoption("--cifar10"))
-        checkpoints = config.getoption("--checkpoints")
-        self.checkpoints = None if checkpoints is None else Path(checkpoints)
-        self.timeout = _positive(config, "--subject-timeout", "seconds")
-        self.memory = _positive(config, "--subject-memory", "gigabytes")
-        self.expected = read_expected(Path(p) for p in config.getoption("--expected-failures"))
-        if self.expected:
-            _check_expected(self.expected)
-        self.subject_specs: dict[str, str] = {}
-        self.subjects: dict[str, Any] = {}
-        self.sources: dict[str, str] = {}
-        self._read_subjects(config.getoption("--subject"))
-        self.allow_inconclusive = config.getoption("--allow-inconclusive")
-        self.records: list[dict[str, Any]] = []
-        self.done: set[Key] = set()
-        self.failed: dict[Key, dict[str, Any]] = {}
-        self.left_out = 0
-        self._resume(config)
-        self.keeper = self._keeper(config)
-
-    def _read_subjects(self, specs: list[str]) -> None:
-        if not specs:
-            return
-        from limitpoint.ledger import source_digests
-        from limitpoint.subjects import parse_subject
-
-        # The pytest script, unlike python -m pytest, does not look for modules in this folder.
-        sys.path.append(str(Path.cwd()))
-        for spec in specs:
-            subject = parse_subject(spec)
-            if subject.role in self.subjects:
-                raise UsageError(f"--subject {spec}: the role {subject.role!r} is given twice")
-            self.subject_specs[subject.role] = spec
-            self.subjects[subject.role] = partial(subject.factory, memory=self.memory)
-            self.sources |= source_digests([subject])
-
-    def _keeper(self, config: pytest.Config) -> Keeper | None:
-        path = config.getoption("--ledger") or config.getoption("--resume")
-        if path is None or hasattr(config, "workerinput"):
-            return None
-        from limitpoint.ledger import Keeper, Ledger, environment
-
-        here = environment(self.device, self.cifar10, self.sources)
-        return Keeper(Ledger(environment=here, claims=list(self.records)), Path(path))
-
-    def _resume(self, config: pytest.Config) -> None:
-        path = config.getoption("--resume")
-        if path is None:
-            return
-        if hasattr(config, "workerinput"):  # by now the controller may write to that file
-            self.done = {tuple(key) for key in config.workerinput[DONE]}
-            return
-        from limitpoint.ledger import FAILED, STAND_INS, Ledger, images, key_of, suite
-
-        ledger = Ledger.read(Path(path))
-        if ledger.suite != suite():
-            raise UsageError(f"--resume {path}: is of another version or commit, start afresh")
-        then, now = ledger.environment.get("images", STAND_INS), images(self.cifar10)
-        if then != now:
-            raise UsageError(f"--resume {path}: its images were {then}, now {now}: see --cifar10")
-        self._resume_sources(ledger.environment.get("sources", {}), path)
-        self.records = ledger.claims
-        self.failed = {key_of(r): r for r in self.records if r["verdict"] in FAILED}
-        self.done = {key_of(record) for record in self.records} - self.failed.keys()
-
-    def _resume_sources(self, then: dict[str, str], path: str) -> None:
-        for spec, digest in self.sources.items():
-            if then.get(spec, digest) != digest:
-                raise UsageError(f"--resume {path}: the source of {spec} has changed, start afresh")
-        self.sources = then | self.sources
-
-    def add(self, record: dict[str, Any]) -> None:
-        """Keep a record, in place of the failure that the resumed ledger has in its stead."""
-        from limitpoint.ledger import key_of
-
-        old = self.failed.pop(key_of(record), None)
-        if old is not None:
-            self.records.remove(old)
-        self.records.append(record)
-        if self.keeper is not None:
-            self.keeper.add(record, instead_of=old)
-
-    def failures(self) -> list[dict[str, Any]]:
-        """The records that fail this run."""
-        from limitpoint.ledger.expected import failures
-
-        return failures(self.records, self.expected, allow_inconclusive=self.allow_inconclusive)
-
-    def is_done(self, claim: Claim, seed: int) -> bool:
-        """Whether the ledger that is resumed has this claim under this setting."""
-        if not self.done:
-            return False
-        from limitpoint.ledger import key_for
-
-        return key_for(claim, self.setting(seed)) in self.done
-
-    def setting(self, seed: int) -> Setting:
-        """The setting of one claim."""
-        from limitpoint.judgement.claim import Setting
-
-        return Setting(
-            seed=seed,
-            horizon=self.horizon,
-            engine=self.engine,
-            device=self.device,
-            subjects=self.subjects,
-            specs=self.subject_specs,
-            timeout=self.timeout,
-            cifar10=self.cifar10,
-            checkpoints=self.checkpoints,
-        )
+def _taken(parser: pytest.Parser) -> set[str]:
+    """The names of the options that there are: pytest has no public list of them."""
+    groups = [parser._anonymous, *parser._groups]
+    return {name for group in groups for option in group.options for name in option.names()}
 
 
-def _cifar10(path: str | None) -> Path | None:
-    if path is None:
-        return None
-    from limitpoint.problems.image_files import read_cifar10
-
-    read_cifar10(Path(path))
-    return Path(path)
-
-
-def _positive(config: pytest.Config, option: str, unit: str) -> float:
-    text = config.getoption(option)
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not number > 0:
-        raise UsageError(f"{option} {text!r}: must be a number of {unit} > 0")
-    return number
-
-
-def _check_expected(expected: dict[str, str]) -> None:
-    from limitpoint.judgement.registry import all_claims
-
-    unknown = [claim_id for claim_id in expected if claim_id not in all_claims()]
-    if unknown:
-        raise UsageError(f"expected failures: no claim has the id {unknown[0]!r} (limitpoint list)")
+def _dest(name: str) -> str:
+    return f"limitpoint_{name.replace('-', '_')}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options once; a mistake is one line and exit code 2."""
+    options = {
+        name: config.getoption(_dest(name), option.get("default"))
+        for name, option in OPTIONS.items()
+    }
+    worker = getattr(config, "workerinput", None)
     try:
-        config.stash[OPTIONS] = Options(config)
+        config.stash[SESSION] = Session(options, None if worker is None else worker[DONE])
     except UsageError as exc:
         pytest.exit(str(exc), returncode=2)
 
 
-def _claim_of(item: object) -> Claim | None:
-    return getattr(getattr(item, "function", None), "claim", None)
+def _claim_of(function: object) -> Claim | None:
+    """The claim that a test is; other people's functions may have an attribute of that name."""
+    found = getattr(function, "claim", None)
+    loaded = sys.modules.get("limitpoint.judgement.claim")
+    return found if loaded is not None and isinstance(found, loaded.Claim) else None
+
+
+def _claim_of_item(item: object) -> Claim | None:
+    return _claim_of(getattr(item, "function", None))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a seed; one in all of a claim that does not read it."""
-    claim: Claim | None = getattr(metafunc.function, "claim", None)
+    claim = _claim_of(metafunc.function)
     if claim is not None:
-        seeds = claim.seeds(metafunc.config.stash[OPTIONS].seeds)
-        metafunc.parametrize("trial", seeds, indirect=True, ids=[f"seed{s}" for s in seeds])
+        from limitpoint.judgement.claim import SEED
+
+        seeds = claim.seeds(metafunc.config.stash[SESSION].seeds)
+        metafunc.parametrize(SEED, seeds, ids=[f"seed{s}" for s in seeds])
 
 
-@pytest.fixture
-def trial(request: pytest.FixtureRequest) -> int:
-    """The seed; the plugin makes a `limitpoint.Trial` of it when it runs the claim."""
-    seed: int = request.param
+def _seed_of(item: Any) -> int:
+    from limitpoint.judgement.claim import SEED
+
+    seed: int = item.callspec.params[SEED]
     return seed
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """A claim answers to its id under -k."""
-    claim = _claim_of(item)
+    claim = _claim_of_item(item)
     if claim is not None:
         item.extra_keyword_matches.add(claim.id)
 
@@ -269,78 +136,56 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of what -k selects, leave out what --resume has done, and claims about no subject's role."""
-    options = config.stash[OPTIONS]
+    session = config.stash[SESSION]
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
-        (kept if _wanted(item, options) else dropped).append(item)
+        claim = _claim_of_item(item)
+        wanted = claim is None or session.wants(claim, _seed_of(item))
+        (kept if wanted else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
-
-
-def _wanted(item: pytest.Item, options: Options) -> bool:
-    claim = _claim_of(item)
-    if claim is None:
-        return True
-    if options.subjects and not claim.about(options.subjects):
-        return False
-    seed: int = item.callspec.params["trial"]  # type: ignore[attr-defined]
-    done = options.is_done(claim, seed)
-    options.left_out += done
-    return not done
+    if not hasattr(config, "workerinput"):
+        with _one_line():
+            session.check_judged()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a claim and turn its verdict into an outcome."""
-    claim = _claim_of(pyfuncitem)
+    claim = _claim_of_item(pyfuncitem)
     if claim is None:
         return None
-    from limitpoint.ledger import make_record
+    import msgspec
 
-    options = pyfuncitem.config.stash[OPTIONS]
-    seed: Any = pyfuncitem.funcargs["trial"]
-    setting = options.setting(seed)
-    if options.checkpoints is not None:
-        setting = replace(setting, watch=_reporter(pyfuncitem))
-    outcome = claim.evaluate(setting)
-    record = make_record(claim, setting, outcome)
-    pyfuncitem.stash[RECORD] = record
+    from limitpoint.judgement.check import conclude
+    from limitpoint.judgement.evaluate import evaluate
+
+    session = pyfuncitem.config.stash[SESSION]
+    watch = None if session.checkpoints is None else _progress(pyfuncitem)
+    record = evaluate(claim, session.subjects, session.setting(_seed_of(pyfuncitem), watch))
+    pyfuncitem.stash[RECORD] = msgspec.to_builtins(record)
     pyfuncitem.user_properties += [
         ("claim", claim.id),
         ("source", claim.source),
-        ("verdict", outcome.verdict),
-        *[("evidence", str(evidence)) for evidence in outcome.evidence],
+        ("verdict", record.verdict.value),
+        *[("evidence", str(evidence)) for evidence in record.evidence],
     ]
-    _conclude(record, outcome, options)
+    conclude(
+        record,
+        expected=session.expected.get(record.id),
+        allow_inconclusive=session.allow_inconclusive,
+    )
     return True
 
 
-def _reporter(item: pytest.Function) -> Callable[[int, int], None]:
+def _progress(item: pytest.Item) -> Callable[[int, int], None]:
     """Says on the terminal, once a minute, how far a long run has come, with an estimate."""
     from limitpoint.views.terminal import Progress
 
     terminal = item.config.pluginmanager.get_plugin("terminalreporter")
     return Progress(item.name, terminal.write_line if terminal else lambda _: None)
-
-
-RECORD = pytest.StashKey[dict[str, Any]]()
-
-
-def _conclude(record: dict[str, Any], outcome: Outcome, options: Options) -> None:
-    expected = options.expected.get(record["id"])
-    text = f"{record['id']} is {outcome.verdict}: {outcome.reason}\n  {record['reproduce']}"
-    if outcome.verdict == "not-applicable":
-        pytest.skip(outcome.reason)
-    if expected is not None and outcome.verdict == "supported":
-        pytest.fail(f"{record['id']} passes although expected to fail: {expected}", pytrace=False)
-    if expected is not None:
-        pytest.xfail(f"{outcome.reason} (expected: {expected})")
-    if outcome.verdict == "inconclusive" and options.allow_inconclusive:
-        pytest.skip(f"inconclusive: {outcome.reason}")
-    if outcome.verdict != "supported":
-        pytest.fail(text, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -361,8 +206,8 @@ def _end_of(text: str) -> str:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
-    """A ledger that can no longer be written ends the session: one line and exit code 2."""
+def _one_line() -> Iterator[None]:
+    """Wrong usage that shows late, such as a full disk, ends the session: exit code 2."""
     try:
         yield
     except UsageError as exc:
@@ -372,55 +217,63 @@ def _writing() -> Iterator[None]:
 class _Collector:
     """Gathers records in the controlling process: ledger and summary."""
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    def __init__(self, session: Session) -> None:
+        self.session = session
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        record = getattr(report, "limitpoint", None)
-        if record is not None:
-            with _writing():
-                self.options.add(record)
+        found = getattr(report, "limitpoint", None)
+        if found is not None:
+            import msgspec
+
+            from limitpoint.judgement.record import Record
+
+            with _one_line():
+                self.session.add(msgspec.convert(found, Record))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        self.options.left_out += getattr(node, "workeroutput", {}).get(LEFT_OUT, 0)
+        output = getattr(node, "workeroutput", {})
+        self.session.left_out += output.get(LEFT_OUT, 0)
+        self.session.judged |= set(output.get(JUDGED, ()))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        nothing_left = self.options.left_out and not self.options.failed
+        nothing_left = self.session.left_out and not self.session.failed
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and nothing_left:
             session.exitstatus = pytest.ExitCode.OK
-        if self.options.keeper is not None:
-            with _writing():
-                self.options.keeper.close()
+        with _one_line():
+            self.session.close()
+            if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+                self.session.check_judged()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.options.records:
+        if self.session.records:
             from limitpoint.views.github import publish
             from limitpoint.views.terminal import write_summary
 
-            failures = self.options.failures()
-            write_summary(terminalreporter, self.options.records, failures)
-            publish(self.options.records, failures)
-            if self.options.keeper is not None:
-                terminalreporter.write_line(f"ledger: {self.options.keeper.path}")
+            failures = self.session.failures()
+            write_summary(terminalreporter, self.session.records, failures)
+            publish(self.session.records, failures)
+            if self.session.keeper is not None:
+                terminalreporter.write_line(f"ledger: {self.session.keeper.path}")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker what --resume has done."""
-    node.workerinput[DONE] = list(node.config.stash[OPTIONS].done)
+    node.workerinput[DONE] = [list(key) for key in node.config.stash[SESSION].done]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """An xdist worker tells how many claims it left out as done."""
+    """An xdist worker tells what it left out as done, and which subjects it judged."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output[LEFT_OUT] = session.config.stash[OPTIONS].left_out
+        output[LEFT_OUT] = session.config.stash[SESSION].left_out
+        output[JUDGED] = sorted(session.config.stash[SESSION].judged)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Collect records where the session is controlled, not in its workers."""
     config = session.config
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Collector(config.stash[OPTIONS]), "limitpoint-collector")
+        config.pluginmanager.register(_Collector(config.stash[SESSION]), "limitpoint-collector")

@@ -1,4 +1,1 @@
-"""The commands of `limitpoint`, one a file.
-
-A command module has `HELP` (one line), `add_arguments(parser)` and `run(args) -> exit code`.
-"""
+"""The commands of `limitpoint`: described in `arguments`, one a file `NAME_` with `run(args)`."""

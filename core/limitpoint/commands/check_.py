@@ -4,69 +4,58 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.markup import escape
-from rich.table import Table
+from rich.console import Console
+from rich.text import Text
 
-from limitpoint.commands._options import (
-    add_json,
-    add_limits,
-    console,
-    print_json,
-    progress,
-    silenced,
-)
+from limitpoint.commands._screen import console, print_json, progress, silenced
 from limitpoint.errors import UsageError
-from limitpoint.judgement.check import Record, claims_about, setting_for
-from limitpoint.judgement.seeds import parse_seeds
-from limitpoint.ledger import FAILED, Keeper, Ledger, environment, make_record, source_digests
-from limitpoint.subjects import TIMEOUT, Subject, parse_subject
-from limitpoint.views.terminal import COLOURS, slack_of, tightest
-
-HELP = "run the claims of a role against an optimizer"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `limitpoint check`."""
-    parser.add_argument("subject", nargs="+", metavar="ROLE=MODULE:ATTR[,key=value...]")
-    parser.add_argument("-k", dest="keyword", default="", help="only ids that contain this text")
-    parser.add_argument("--seeds", default="42", help="42, 0-19 or 1,5,7-9 (default 42)")
-    parser.add_argument("--horizon", default="quick", choices=("quick", "full"))
-    add_limits(parser, TIMEOUT, "a run")
-    parser.add_argument("--ledger", type=Path, default=None, help="write the JSON ledger here")
-    add_json(parser)
+from limitpoint.judgement.comparison import tightest
+from limitpoint.judgement.evaluate import evaluate
+from limitpoint.judgement.record import Record
+from limitpoint.judgement.registry import claims_about
+from limitpoint.judgement.setting import Setting
+from limitpoint.ledger import Keeper, Ledger, environment, source_digests, suite
+from limitpoint.subjects import Limits, Subject, parse_subject
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print verdict, reason and slack of each claim; 1 if one is not supported."""
+    """Print verdict, slack and reason of each claim as it comes; 1 if one is not supported."""
     sys.path.append(str(Path.cwd()))
     with silenced():
-        subjects = _subjects(args.subject)
-        seeds = parse_seeds(args.seeds)
-        claims = [c for c in claims_about(s.role for s in subjects) if args.keyword in c.id]
-    if not claims:
-        raise UsageError(f"no claim of this role has {args.keyword!r} in its id")
+        subjects = _subjects(args.subject, Limits(args.timeout, args.memory))
+    roles = [subject.role for subject in subjects]
+    claims = [c for c in claims_about(roles) if args.keyword.select(c.keywords)]
+    for subject in subjects:
+        if not any(claim.about([subject.role]) for claim in claims):
+            text = f"-k {args.keyword.text!r} selects no claim about the role {subject.role!r}"
+            raise UsageError(f"{text} (limitpoint list shows all)")
+    runs = [(claim, seed) for claim in claims for seed in claim.seeds(args.seeds)]
+    width = max(len(claim.id) for claim in claims)
     records: list[Record] = []
-    with _kept(args.ledger, subjects) as keep, progress(hidden=args.json) as bar, silenced() as out:
-        runs = [(claim, seed) for claim in claims for seed in claim.seeds(seeds)]
+    out = Console(file=sys.stdout, width=console().width, soft_wrap=True)
+    with _kept(args.ledger, subjects) as keep, progress(hidden=args.json) as bar:
         task = bar.add_task("claims", total=len(runs))
         for claim, seed in runs:
             bar.update(task, description=claim.id)
-            setting = setting_for(
-                subjects, memory=args.memory, seed=seed, horizon=args.horizon, timeout=args.timeout
-            )
-            records.append(make_record(claim, setting, claim.evaluate(setting)))
+            with silenced() as printed:
+                record = evaluate(claim, subjects, Setting(seed, args.horizon))
+            printed.report()
+            records.append(record)
+            keep(record)
+            if not args.json:
+                # Above the bar, where both are on one screen.
+                screen = out if bar.disable or not sys.stdout.isatty() else bar.console
+                screen.print(_line(record, roles, width), soft_wrap=True)
             bar.advance(task)
-            keep(records[-1])
     if args.json:
         print_json(records)
     else:
-        _show(records, ", ".join(args.subject))
-    out.report()
-    return 1 if any(record["verdict"] in FAILED for record in records) else 0
+        _conclude(records, out)
+    return int(any(record.failed for record in records))
 
 
 @contextmanager
@@ -75,37 +64,35 @@ def _kept(path: Path | None, subjects: list[Subject]) -> Iterator[Callable[[Reco
     if path is None:
         yield lambda record: None
         return
-    keeper = Keeper(Ledger(environment=environment(sources=source_digests(subjects))), path)
+    here = environment(sources=source_digests(subjects))
+    keeper = Keeper(Ledger(suite(), here, []), path)
     try:
         yield keeper.add
     finally:
         keeper.close()
 
 
-def _subjects(specs: list[str]) -> list[Subject]:
-    subjects = [parse_subject(spec) for spec in specs]
+def _subjects(specs: Sequence[str], limits: Limits) -> list[Subject]:
+    subjects = [parse_subject(spec, limits) for spec in specs]
     for index, subject in enumerate(subjects):
         if subject.role in [other.role for other in subjects[:index]]:
             raise UsageError(f"{specs[index]}: the role {subject.role!r} is given twice")
     return subjects
 
 
-def _show(records: list[Record], title: str) -> None:
-    table = Table(title=escape(title), title_justify="left")
-    for column in ("claim", "seed", "verdict", "least slack", "why"):
-        table.add_column(column, overflow="fold")
-    for record in records:
-        closest = tightest(record)
-        colour = COLOURS[record["verdict"]]
-        table.add_row(
-            record["id"],
-            str(record["seed"]),
-            f"[{colour}]{record['verdict']}[/]",
-            "" if closest is None else f"{slack_of(closest):.3g}",
-            escape(record["reason"] or (closest["quantity"] if closest else "")),
-        )
-    out = console()
-    out.print(table)
-    for record in records:
-        if record["verdict"] in FAILED:
-            out.print(record["reproduce"], markup=False, highlight=False, soft_wrap=True)
+def _line(record: Record, roles: Sequence[str], width: int) -> Text:
+    """Verdict, id, seed, the least slack of what is about the subject, and why."""
+    closest = tightest(record.about(roles))
+    slack = "" if closest is None else f"{closest.room:.3g}"
+    why = record.reason or (closest.quantity if closest else "")
+    return Text.assemble(
+        (f"{record.verdict:14}", record.verdict.colour),
+        f"  {record.id:{width}}  seed {record.seed:<4} slack {slack:9}  {why}",
+    )
+
+
+def _conclude(records: Sequence[Record], out: Console) -> None:
+    failed = [record for record in records if record.failed]
+    out.print(f"{len(records) - len(failed)} of {len(records)} did not fail", highlight=False)
+    for record in failed:
+        out.print(record.reproduce, markup=False, highlight=False)

@@ -10,9 +10,8 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
-from limitpoint.commands._options import (
-    add_json,
-    add_limits,
+from limitpoint.commands._screen import (
+    claims_table,
     console,
     print_json,
     progress,
@@ -22,8 +21,6 @@ from limitpoint.errors import UsageError
 from limitpoint.identification import (
     COURSES,
     NORMS,
-    STEPS,
-    TIMEOUT,
     Course,
     Identification,
     Verdict,
@@ -31,20 +28,7 @@ from limitpoint.identification import (
     identify_subject,
     sparkline,
 )
-from limitpoint.subjects import Subject
-
-HELP = "which geometry does an optimizer maximise the margin in?"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `limitpoint identify`."""
-    parser.add_argument("optimizers", nargs="+", metavar="MODULE:ATTR[,key=value...]")
-    parser.add_argument("--steps", type=int, default=STEPS,
-                        help=f"the horizon of each schedule (default {STEPS})")  # fmt: skip
-    parser.add_argument("--figure", type=Path, default=None, metavar="FILE",
-                        help="draw the trends of one optimizer (.png, .svg, .pdf)")  # fmt: skip
-    add_limits(parser, TIMEOUT, "the run on one schedule")
-    add_json(parser)
+from limitpoint.subjects import Limits, Subject
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     _check_figure(args)
     torch.set_num_threads(1)  # small tensors
     with silenced():
-        subjects = [_subject(text) for text in args.optimizers]
+        limits = Limits(args.timeout, args.memory)
+        subjects = [_subject(text, limits) for text in args.optimizers]
     names = [course.name for course in COURSES]
     found: list[Identification] = []
     with progress(hidden=args.json) as bar, silenced() as output:
@@ -64,30 +49,22 @@ def run(args: argparse.Namespace) -> int:
             name = f"{subjects[len(found)].target}, {course.name}"
             bar.update(task, description=name, completed=courses * args.steps + step)
 
-        limits = {"steps": args.steps, "timeout": args.timeout, "memory": args.memory}
         for subject in subjects:
             # One by one: the bar counts them.
-            found.append(identify_subject(subject, watch=watch, **limits))  # noqa: PERF401
+            found.append(identify_subject(subject, steps=args.steps, watch=watch))  # noqa: PERF401
     _print(found, args)
     output.report()
     return 0 if all(one.verdicts for one in found) else 1
 
 
 def _check_figure(args: argparse.Namespace) -> None:
-    if args.figure is None:
-        return
-    if args.figure.suffix not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"--figure {args.figure}: name a .png, .svg or .pdf file")
-    if len(args.optimizers) > 1:
+    if args.figure is not None and len(args.optimizers) > 1:
         raise UsageError(f"--figure {args.figure}: draws one optimizer; name only one")
 
 
-def _subject(text: str) -> Subject:
-    name = text.partition(":")[0]
-    if "=" in name:
-        raise UsageError(f"{text!r}: an optimizer has no role here; write MODULE:ATTR[,key=value]")
+def _subject(text: str, limits: Limits) -> Subject:
     try:
-        return Subject.from_target("identify", text)
+        return Subject.from_target("identify", text, limits)
     except UsageError as wrong:
         raise UsageError(str(wrong).replace("ROLE=", "")) from None
 
@@ -146,8 +123,7 @@ def _table(found: Identification) -> Table:
 def _comparison(found: list[Identification]) -> Table:
     """A row an optimizer: the answer, and what each schedule says."""
     title = f"after {found[0].steps} steps of each schedule; the numbers are shares of the optimum"
-    table = Table(title=title, title_justify="left")
-    table.add_column("optimizer", overflow="fold", min_width=30)
+    table = claims_table(title, "optimizer")
     for column in ("answer", *(course.name for course in COURSES)):
         table.add_column(column, overflow="fold")
     for one in found:

@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import argparse
 
-from rich.table import Table
+from limitpoint.commands._screen import claims_table, console, print_json
+from limitpoint.commands._selection import selected
 
-from limitpoint.commands._options import add_json, add_selection, console, print_json, selected
-
-HELP = "list the claims"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `limitpoint list`."""
-    add_selection(parser)
-    add_json(parser)
+WIDE = 120
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the claims."""
     claims = selected(args)
     if args.json:
-        print_json(
-            [
-                {
-                    "id": claim.id,
-                    "source": claim.source,
-                    "statement": claim.statement,
-                    "hypotheses": list(claim.hypotheses),
-                    "kind": claim.kind,
-                    "roles": list(claim.roles),
-                    "rivals": list(claim.rivals),
-                }
-                for claim in claims
-            ]
-        )
+        names = ("id", "source", "statement", "hypotheses", "kind", "roles", "rivals")
+        print_json([{name: getattr(claim, name) for name in names} for claim in claims])
         return 0
-    table = Table(title=f"{len(claims)} claims", title_justify="left")
-    for column in ("id", "kind", "roles", "rivals", "source"):
+    out = console()
+    columns = ("kind", "roles", "rivals", "source")[: 4 if out.width >= WIDE else 2]
+    table = claims_table(f"{len(claims)} claims", "id")
+    for column in columns:
         table.add_column(column, overflow="fold")
     for claim in claims:
-        roles, rivals = ", ".join(claim.roles), ", ".join(claim.rivals)
-        table.add_row(claim.id, claim.kind, roles, rivals, claim.source)
-    console().print(table)
+        cells = {
+            "kind": claim.kind,
+            "roles": ", ".join(claim.roles),
+            "rivals": ", ".join(claim.rivals),
+            "source": claim.source,
+        }
+        table.add_row(claim.id, *(cells[column] for column in columns))
+    out.print(table)
     return 0

@@ -7,25 +7,15 @@ import argparse
 from rich.table import Table
 from rich.text import Text
 
-from limitpoint.commands._options import add_json, console, positive_integer, print_json
+from limitpoint.commands._screen import console, print_json
 from limitpoint.views.tables.margins import contenders, data, margins
-
-HELP = "print which margin each optimizer maximises, by norm"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `limitpoint margins`."""
-    parser.add_argument("--steps", type=positive_integer, default=10_000, metavar="N",
-                        help="of each run (default 10000)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=42, help="of the clusters (default 42)")
-    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     frame = margins(args.steps, args.seed)
     if args.json:
-        print_json([{"optimizer": name} | dict(row) for name, row in frame.iterrows()])
+        print_json(frame.rename_axis("optimizer").reset_index().to_dict("records"))
         return 0
     table = Table(
         title=f"Margin over the largest one in each norm, after {args.steps} steps",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,12 +13,12 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from limitpoint.commands._options import add_selection, console, selected
+from limitpoint.commands._screen import claims_table, console, print_json
+from limitpoint.commands._selection import selected
 from limitpoint.errors import UsageError
-from limitpoint.judgement.claim import Setting
+from limitpoint.judgement.setting import Setting
 from limitpoint.rivals.matrix import Duel, Matrix, all_pairs, kill_matrix, named_pairs, processes
 
-HELP = "print the kill matrix: claims against rivals"
 MARKS = {
     "refuted": Text("■", "green"),
     "survived": Text("✗", "bold red"),
@@ -31,34 +30,14 @@ NOT_RUN = Text("·", "bright_black")
 INTERRUPTED = 130
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `limitpoint mutants`."""
-    add_selection(parser)
-    parser.add_argument("--all", action="store_true",
-                        help="every rival of a role against every claim about it")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=42, help="seed of the data (default 42)")
-    parser.add_argument("--jobs", type=int, default=None, metavar="N",
-                        help="processes (default: one a core)")  # fmt: skip
-    parser.add_argument("--reasons", action="store_true",
-                        help="list the duels, each with what was measured")  # fmt: skip
-    parser.add_argument("--figure", type=Path, default=None, metavar="FILE",
-                        help="draw the heat map (.png, .svg, .pdf)")  # fmt: skip
-    parser.add_argument("--json", nargs="?", const="-", default=None, metavar="FILE",
-                        help="keep the matrix in a file, or print it as JSON")  # fmt: skip
-    parser.add_argument("--show", type=Path, default=None, metavar="FILE",
-                        help="run nothing: show the matrix that --json kept")  # fmt: skip
-
-
 def run(args: argparse.Namespace) -> int:
     """Print the matrix; 1 if a rival survives where it must not."""
-    if args.figure is not None:
-        _check_figure(args.figure)
     if args.show is not None:
         matrix, interrupted = Matrix.read(args.show), False
     else:
         matrix, interrupted = _fought(args)
     if args.json == "-":
-        print(json.dumps(matrix.as_dict(), indent=1))
+        print_json(matrix.as_dict())
     else:
         _show(matrix, reasons=args.reasons)
     if args.figure is not None:
@@ -72,20 +51,13 @@ def run(args: argparse.Namespace) -> int:
     return 1 if matrix.failures() else 0
 
 
-def _check_figure(path: Path) -> None:
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"--figure {path}: the name must end in .png, .svg or .pdf")
-
-
 def _fought(args: argparse.Namespace) -> tuple[Matrix, bool]:
     """The matrix as far as it got, and whether it was interrupted."""
     claims = selected(args)
     pairs = (all_pairs if args.all else named_pairs)(claims)
     if not pairs:
         raise UsageError("none of the selected claims names a rival")
-    jobs = processes(pairs) if args.jobs is None else args.jobs
-    if jobs < 1:
-        raise UsageError(f"--jobs {jobs}: must be >= 1")
+    jobs = args.jobs or processes(pairs)
     setting = Setting(seed=args.seed)
     with _Bar(None if args.json in (None, "-") else Path(args.json)) as bar:
         try:
@@ -191,14 +163,14 @@ def _mark(duel: Duel | None) -> Text:
 
 
 def _listing(matrix: Matrix) -> Table:
-    table = Table(title="duels", title_justify="left")
-    for column in ("claim", "rival", "what is wrong with it", "result", "by"):
+    table = claims_table("duels")
+    for column in ("rival", "what is wrong with it", "result", "by"):
         table.add_column(column, overflow="fold")
     last = ""
     order = {claim: place for place, claim in enumerate(matrix.claims)}
     for duel in sorted(matrix.duels, key=lambda d: order[d.claim]):
         claim, last = duel.claim if duel.claim != last else "", duel.claim
-        fault = matrix.rivals[duel.rival]["fault"]
+        fault = matrix.rivals[duel.rival].fault
         table.add_row(
             claim, duel.rival, fault, Text(duel.result, _mark(duel).style), Text(duel.reason)
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from limitpoint.commands._options import add_json, console, positive_integer
+from limitpoint.commands._screen import console, print_json
 from limitpoint.engines.run import run as run_rule
 from limitpoint.engines.trajectory import Trajectory
 from limitpoint.errors import UsageError
@@ -21,7 +20,6 @@ from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import ImageSet, spectral_images
 from limitpoint.views.tables.table1 import CLASSES, COLUMNS, INDEX, STEPS, compared, rules, tasks_of
 
-HELP = "measure Table 1 of the USAM report beside the printed one"
 TITLES = {
     "gap": "gap", "trace": "trace of H", "sensitivity": "sensitivity", "sensitivity_std": "its std",
     "norm": "norm", "distance": "distance", "from_first": "from GD",
@@ -31,32 +29,16 @@ SIDES = ("printed", "measured")
 PRINTED, MEASURED = "yellow", "cyan"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `limitpoint table1`."""
-    parser.add_argument("--cifar10", type=Path, metavar="PATH",
-                        help="your copy of CIFAR-10: the folder or the tar.gz of its binary or "
-                        "Python version (default: random images with a 1/f spectrum)")  # fmt: skip
-    parser.add_argument("--per-class", type=positive_integer, default=100, metavar="N",
-                        help="images of each class (default 100, the report's)")  # fmt: skip
-    parser.add_argument("--steps", type=positive_integer, default=STEPS, metavar="N",
-                        help=f"of each run (default {STEPS}, the report's)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=42,
-                        help="of the sample, the start and the noise (default 42)")  # fmt: skip
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write both tables there, too")
-    add_json(parser)
-
-
 def run(args: argparse.Namespace) -> int:
     """Measure the table and print it beside the printed one."""
-    if args.csv and not args.csv.parent.is_dir():
-        raise UsageError(f"--csv {args.csv}: no folder {args.csv.parent}")
+    args.steps = args.steps or STEPS
     images = _images(args)
     table = _measured(images, args)
     origin = _origin(images, args)
     if args.csv:
         _write_csv(args.csv, table, origin)
     if args.json:
-        print(json.dumps({"images": origin, "rows": _rows(table)}, indent=1))
+        print_json({"images": origin, "rows": _rows(table)})
     else:
         shown = _rendered(table, origin, stand_in=args.cifar10 is None)
         shown.caption = (

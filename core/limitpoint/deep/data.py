@@ -15,8 +15,8 @@ from torch import nn
 from limitpoint.deep.networks import Network
 from limitpoint.deep.problem import Classification, Sampling
 from limitpoint.errors import NotApplicable
-from limitpoint.problems import generator
 from limitpoint.problems.images import Images
+from limitpoint.problems.randomness import generator
 
 MNIST = "data/data/mnist_5k.csv.gz"
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from limitpoint.deep.gradients import m_sam_gradient, mean_loss, plain_gradient
 from limitpoint.deep.networks import Network, Statistics
-from limitpoint.problems import generator
 from limitpoint.problems.problem import Oracle
+from limitpoint.problems.randomness import generator
 
 #: Images of one run that a network without a stacked form takes at once.
 AT_ONCE = 1000

@@ -16,9 +16,9 @@ from limitpoint.deep.data import digits_images, mnist_images, split, with_wrong_
 from limitpoint.deep.experiment import Experiment
 from limitpoint.deep.networks import Network
 from limitpoint.deep.problem import Classification, Sampling
-from limitpoint.problems import generator
 from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import SIDE, Images, ImageSet
+from limitpoint.problems.randomness import generator
 
 #: Of `small_mnist`: m-SAM's with m = 1 and with the whole minibatch, the others', a late switch's.
 RADII = {

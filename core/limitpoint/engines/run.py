@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint.engines.checkpoints import Checkpoint, State
+from limitpoint.engines import definition
+from limitpoint.engines.checkpoints import Checkpoint
 from limitpoint.engines.devices import Move, check_device
 from limitpoint.engines.trajectory import Trajectory, log_grid
-from limitpoint.errors import SubjectFailed, UsageError
+from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Objective, Oracle, Problem
+
+if TYPE_CHECKING:
+    from limitpoint.engines.cpu import Plan
 
 ENGINES = ("auto", "torch", "fused")
 Integrand = Callable[[Tensor], Tensor]
 Watcher = Callable[[int, int], None]
+Report = Callable[[str, str], None]
 
 
 def run(
@@ -32,6 +37,7 @@ def run(
     engine: str = "auto",
     device: str = "cpu",
     watch: Watcher | None = None,
+    report: Report | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Trajectory:
     """Run a rule for a number of steps.
@@ -40,7 +46,7 @@ def run(
         oracle: the problem.
         rule: the update rule.
         steps: how many steps, >= 0.
-        start: w_0, shape (*batch, *parameter), float64; a `Problem` knows its own.
+        start: w_0, shape (*batch, *parameter), float64; a problem knows its own.
         record: which steps to keep, within 0..steps; a log-spaced grid with both ends by default.
         integrals: functions of the iterate, summed with weight eta_t before each step.
         engine: "torch" runs the definition of the rule; "fused" its compiled form (CPU threads, or
@@ -48,6 +54,7 @@ def run(
         device: "cpu" or "cuda": where the steps are taken. What is recorded comes back to where the
             start was.
         watch: called with (step, steps) at each recorded step, and when a state is saved.
+        report: called once with the engine that ran and why it was not a compiled one, else "".
         checkpoint: where a long run of the torch engine keeps its state, and goes on from it.
 
     Raises:
@@ -56,17 +63,20 @@ def run(
         SubjectFailed: an iterate is not finite; says at which recorded step.
     """
     check_engine(engine, device)
+    start = getattr(oracle, "start", None) if start is None else start
     if start is None:
-        start = getattr(oracle, "start", None)
-        if not isinstance(start, Tensor):
-            raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
+        raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
     grid = log_grid(steps) if record is None else np.unique(np.fromiter(record, dtype=np.int64))
     if grid.size == 0 or grid[0] < 0 or grid[-1] > steps:
         raise UsageError(f"recorded steps must lie in 0..{steps}")
     work = _Work(oracle, rule, start, dict(integrals or {}))
     with torch.no_grad():
-        found = _run_fused(work.on("cpu"), grid, engine, device, watch)
-        found = found or _run_torch(work.on(device), grid, watch, checkpoint)
+        found = _compiled(work.on("cpu"), grid, engine, device, watch)
+        why = found if isinstance(found, str) else ""
+        if isinstance(found, str):
+            found = definition.trajectory(*work.on(device), grid, watch, checkpoint)
+        if report is not None:
+            report("torch" if why else "fused", why)
         return found.to(start.device)
 
 
@@ -100,14 +110,13 @@ def play(rule: Rule, gradients: Tensor) -> Trajectory:
     Raises:
         SubjectFailed: an iterate is not finite.
     """
-    w = torch.zeros_like(gradients[0])
-    kept = [w]
-    with torch.no_grad():
-        state = rule.init(_linear(gradients[0]), w)
-        for t, g in enumerate(gradients):
-            w, state = rule.step(_linear(g), w, state, t)
-            _check_finite(w, t + 1)
-            kept.append(w)
+    start, steps = torch.zeros_like(gradients[0]), len(gradients)
+    kept = []
+    for t, (w, _) in enumerate(
+        definition.iterates(rule, lambda t: _linear(gradients[t]), start, steps)
+    ):
+        definition.check_finite(w, t)
+        kept.append(w)
     return Trajectory(np.arange(len(kept)), torch.stack(kept))
 
 
@@ -122,72 +131,53 @@ def check_engine(engine: str, device: str) -> None:
     check_device(device)
 
 
-def _run_fused(
+def _compiled(
     work: _Work, grid: np.ndarray, engine: str, device: str, watch: Watcher | None
-) -> Trajectory | None:
-    """The run in compiled form, or None where torch is asked for or is all there is."""
-    if engine == "torch" or (engine == "auto" and not _is_small_problem(work.oracle)):
-        return None
-    from limitpoint.engines import cpu, gpu  # numba is loaded when it is first used
+) -> Trajectory | str:
+    """The run in compiled form, or why torch runs instead."""
+    if engine == "torch":
+        return "torch was asked for"
+    if engine == "auto" and _is_large(work.oracle):
+        return "the data outgrow the cache, where BLAS is ahead"
+    from limitpoint.engines import cpu  # numba is loaded when it is first used
 
     try:
-        if device == "cuda":
-            there = torch.device(device)
-            return Trajectory(
-                grid, *gpu.execute(gpu.plan(*work), grid, _check_finite, watch, there)
-            )
-        return Trajectory(grid, *cpu.execute(cpu.plan(*work, device), grid, _check_finite, watch))
+        plan = cpu.plan(*work)
+        if not plan.is_own:
+            _check(work, plan)
+        if device == "cpu":
+            return Trajectory(grid, *cpu.execute(plan, grid, definition.check_finite, watch))
+        from limitpoint.engines import gpu
+
+        there = torch.device(device)
+        return Trajectory(
+            grid, *gpu.execute(gpu.plan(plan), grid, definition.check_finite, watch, there)
+        )
     except cpu.NotCovered as missing:
         if engine == "fused":
             raise UsageError(f"the fused engine does not cover {missing}") from None
-        return None
+        return f"not covered: {missing}"
 
 
-def _is_small_problem(oracle: Oracle) -> bool:
-    """Whether data fit the cache: beyond it BLAS is ahead (10 times at 400 x 1024 x 10)."""
-    return isinstance(oracle, Problem) and oracle.X.shape[-2:].numel() <= 2**16
+def _check(work: _Work, plan: Plan) -> None:
+    """Raise NotCovered unless somebody's rule does compiled what it does by its definition."""
+    from limitpoint.engines import cpu
+
+    grid = np.arange(3)
+    here, _ = cpu.execute(plan, grid, lambda w, t: None, None)
+    there = definition.trajectory(work.oracle, work.rule, work.start, {}, grid).w
+    far = float((there - there[0]).abs().max())
+    if not bool((here - there).abs().max() <= 1e-9 * far):
+        raise cpu.NotCovered(
+            f"the rule {work.rule.name} (it does something else when it is traced)"
+        )
 
 
-def _run_torch(
-    work: _Work, grid: np.ndarray, watch: Watcher | None, checkpoint: Checkpoint | None
-) -> Trajectory:
-    oracle, rule, start, integrands = work
-    integrands = {"step_size": lambda _: torch.ones((), dtype=torch.float64)} | integrands
-    totals = {n: 0 * _weighted(rule.step_size.at(0), f(start)) for n, f in integrands.items()}
-    sums: dict[str, list[Tensor]] = {name: [] for name in integrands}
-    now = State(0, start.clone(), rule.init(oracle, start), totals, [], sums)
-    if checkpoint is not None:
-        now = checkpoint.resumed(now, oracle, rule, grid)
-    recorded = set(grid.tolist())
-    last = int(grid[-1])
-    for t in range(now.t, last + 1):
-        if t in recorded:
-            _check_finite(now.w, t)
-            now.record()
-            if watch is not None:
-                watch(t, last)
-        if t < last:
-            eta = rule.step_size.at(t)
-            for name, f in integrands.items():
-                now.totals[name] = now.totals[name] + _weighted(eta, f(now.w))
-            now.w, now.memory = rule.step(oracle, now.w, now.memory, t)
-            now.t = t + 1
-            if checkpoint is not None and checkpoint.keep(now, last) and watch is not None:
-                watch(t + 1, last)
-    sums_by_name = {n: torch.stack(s) for n, s in now.sums.items()}
-    return Trajectory(grid, torch.stack(now.kept), sums_by_name)
+def _is_large(oracle: Oracle) -> bool:
+    """Whether the data outgrow the cache, where BLAS is ahead (10 times at 400 x 1024 x 10).
 
-
-def _weighted(eta: float | Tensor, value: Tensor) -> Tensor:
-    """eta * value; a batched eta (B, 1, ...) drops or gains dimensions of size one to fit value."""
-    if isinstance(eta, Tensor) and value.ndim and eta.ndim > value.ndim:
-        eta = eta.reshape(eta.shape[: value.ndim])
-    return eta * value
-
-
-def _check_finite(w: Tensor, t: int) -> None:
-    # On a processor numpy looks: torch's threads would wait for one another longer than it takes.
-    finite = np.isfinite(w.detach().numpy()) if w.device.type == "cpu" else torch.isfinite(w)
-    if not bool(finite.all()):
-        kind = "NaN" if bool(torch.isnan(w).any()) else "infinite"
-        raise SubjectFailed(f"an iterate is {kind} at step {t} or just before")
+    With one prediction an example there is no product of matrices, and BLAS is behind.
+    """
+    if not isinstance(oracle, Problem) or oracle.classes is None:
+        return False
+    return oracle.X.shape[-2:].numel() > 2**16

@@ -1,31 +1,8 @@
-"""Which geometry does an optimizer maximise the margin in?"""
+"""Which geometry does an optimizer maximise the margin in?
 
-from limitpoint.identification._courses import COURSES, Course
-from limitpoint.identification._deciding import Answer, Verdict, conclude, judge
-from limitpoint.identification._figure import draw, sparkline
-from limitpoint.identification._following import NORMS, Curves
-from limitpoint.identification._identify import (
-    STEPS,
-    TIMEOUT,
-    Identification,
-    identify,
-    identify_subject,
-)
+The names stand in `__init__.pyi`; each is loaded when it is first used.
+"""
 
-__all__ = [
-    "COURSES",
-    "NORMS",
-    "STEPS",
-    "TIMEOUT",
-    "Answer",
-    "Course",
-    "Curves",
-    "Identification",
-    "Verdict",
-    "conclude",
-    "draw",
-    "identify",
-    "identify_subject",
-    "judge",
-    "sparkline",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

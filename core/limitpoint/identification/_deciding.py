@@ -39,7 +39,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from limitpoint.identification._following import LAG, NORMS, SHORTEST, Curves
+from limitpoint.identification._following import LAG, NORMS, Curves
+from limitpoint.identification._horizon import SHORTEST
 
 APART, HOLDS, SURE, LEAD = 0.8, 0.9, 0.95, 0.1
 RISE, SLACK, FALL = 0.01, 0.02, 0.05

@@ -1,40 +1,20 @@
-"""The trend, drawn: in a terminal, and as a figure."""
+"""The trend, drawn as a figure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import ArrayLike
+from matplotlib.figure import Figure
 
 from limitpoint.identification._courses import COURSES
 from limitpoint.identification._deciding import HOLDS
 from limitpoint.identification._following import NORMS
+from limitpoint.identification._identify import Identification
 from limitpoint.views.figures.style import INK, MUTED
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from limitpoint.identification._identify import Identification
-
-BARS = "▁▂▃▄▅▆▇█"
 COLOURS = ("#8c6d1f", "#2f6fb0", "#c8501e", "#2e7d4f", "#7b4fa3")
-
-
-def sparkline(values: ArrayLike, width: int = 12) -> str:
-    """Values in [0, 1] as a line of bars, at most `width` of them; below zero is the lowest bar."""
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) == 0:
-        return ""
-    chosen = values[np.unique(np.linspace(0, len(values) - 1, width).round().astype(int))]
-    levels = np.clip(np.nan_to_num(chosen) * len(BARS), 0, len(BARS) - 1).astype(int)
-    return "".join(BARS[level] for level in levels)
 
 
 def draw(found: Identification) -> Figure:
     """A panel a course: position (line) and heading (dots) in each norm over the steps."""
-    from matplotlib.figure import Figure
-
     canvas = Figure(figsize=(11, 6.4), layout="constrained")
     axes = canvas.subplots(2, 2, sharex=True, sharey=True)
     for ax, course in zip(axes.flat, COURSES, strict=True):

@@ -31,7 +31,6 @@ NORMS: dict[str, Norm] = {
 }
 PER_DECADE, LAG = 8, 4
 FIRST_STEP, PROBE, PROBED = 0.5, 1e-6, 20
-SHORTEST = 100
 Array = NDArray[np.float64]
 Watch = Callable[[int], None]
 
@@ -71,9 +70,7 @@ def problems_and_optima() -> tuple[Problem, Tensor]:
     return stack(each), torch.tensor(optima, dtype=torch.float64)
 
 
-def first_step_size(
-    subject: Subject, *, timeout: float | None = None, memory: float | None = None
-) -> float:
+def first_step_size(subject: Subject) -> float:
     """The lr with which one of the first steps moves a difference of two logits by at most 1/2.
 
     A probe of 20 steps at lr 1e-6, where every gradient is the first one: what momentum and warm-up
@@ -83,7 +80,7 @@ def first_step_size(
         SubjectFailed: the optimizer fails at that, or does not move.
     """
     problem, _ = problems_and_optima()
-    rule = subject.factory(StepSize(PROBE), weight_decay=0.0, timeout=timeout, memory=memory)
+    rule = subject.rule(StepSize(PROBE), weight_decay=0.0)
     initial = float(rule.step_size.at(0))
     if initial != PROBE:
         return initial
@@ -103,8 +100,6 @@ def follow(
     step_size: float,
     steps: int,
     *,
-    timeout: float | None = None,
-    memory: float | None = None,
     watch: Watch | None = None,
 ) -> Curves:
     """Run a subject along a course on all problems, and measure.
@@ -114,7 +109,7 @@ def follow(
     """
     problem, optima = problems_and_optima()
     schedule = course.step_size(step_size)
-    rule = subject.factory(schedule, weight_decay=0.0, timeout=timeout, memory=memory)
+    rule = subject.rule(schedule, weight_decay=0.0)
     times, w, ended = _iterate(problem, rule, course, log_grid(steps, PER_DECADE), watch)
     lag = min(LAG, len(times))
     heading = torch.full((len(times), len(NORMS)), torch.nan, dtype=torch.float64)

@@ -10,11 +10,10 @@ from typing import Any
 from limitpoint.errors import SubjectFailed, UsageError
 from limitpoint.identification._courses import COURSES, Course
 from limitpoint.identification._deciding import FAILED, Answer, Verdict, conclude, judge
-from limitpoint.identification._following import NORMS, SHORTEST, Curves, first_step_size, follow
-from limitpoint.subjects import MEMORY, Subject
-from limitpoint.subjects._signature import Accepted, makes_rule
+from limitpoint.identification._following import NORMS, Curves, first_step_size, follow
+from limitpoint.identification._horizon import SHORTEST, STEPS, TIMEOUT
+from limitpoint.subjects import USUAL, Accepted, Limits, Subject
 
-STEPS, TIMEOUT = 20_000, 300.0
 Watch = Callable[[Course, int], None]
 
 
@@ -87,7 +86,7 @@ def identify(
     *,
     steps: int = STEPS,
     timeout: float | None = TIMEOUT,
-    memory: float | None = MEMORY,
+    memory: float | None = USUAL.memory,
     watch: Watch | None = None,
     **kwargs: Any,
 ) -> Identification:
@@ -109,32 +108,25 @@ def identify(
     Source: Fan, Schmidt, Thrampoulidis 2025, arXiv 2502.04664, for the limits; the rule of decision
     is that of `limitpoint.identification._deciding`.
     """
-    subject = Subject.from_object("identify", optimizer, **kwargs)
-    return identify_subject(subject, steps=steps, timeout=timeout, memory=memory, watch=watch)
+    subject = Subject.from_object("identify", optimizer, Limits(timeout, memory), **kwargs)
+    return identify_subject(subject, steps=steps, watch=watch)
 
 
 def identify_subject(
-    subject: Subject,
-    *,
-    steps: int = STEPS,
-    timeout: float | None = TIMEOUT,
-    memory: float | None = MEMORY,
-    watch: Watch | None = None,
+    subject: Subject, *, steps: int = STEPS, watch: Watch | None = None
 ) -> Identification:
-    """The same for a `Subject`; see `identify`."""
+    """The same for a `Subject`, whose limits are those of one course; see `identify`."""
     if steps < SHORTEST:
         raise UsageError(f"{steps} steps are too few to see a trend: {SHORTEST} or more")
     target, step_size = subject.spec.partition("=")[2], math.nan
     verdicts: dict[str, Verdict] = {}
     curves: dict[str, Curves] = {}
     try:
-        step_size = first_step_size(subject, timeout=timeout, memory=memory)
+        step_size = first_step_size(subject)
         epsilon = _argument(subject, "eps", "epsilon")
         for course in COURSES:
             seen = None if watch is None else _on(watch, course)
-            curves[course.name] = follow(
-                subject, course, step_size, steps, timeout=timeout, memory=memory, watch=seen
-            )
+            curves[course.name] = follow(subject, course, step_size, steps, watch=seen)
             verdicts[course.name] = judge(curves[course.name], epsilon)
     except SubjectFailed as failure:
         return Identification(target, Answer(FAILED, None, None, str(failure)), step_size, steps)
@@ -162,8 +154,7 @@ def _notes(subject: Subject, verdicts: dict[str, Verdict], epsilon: float | None
             f"epsilon = {epsilon:g} is above the mean |gradient|: {where}. "
             "From there on it divides by a constant, as gradient descent does"
         )
-    name = "decay" if makes_rule(subject.constructor) else "weight_decay"
-    decay = _argument(subject, name)
-    if decay and name not in subject.kwargs:
+    decay = _argument(subject, "weight_decay")
+    if decay and "weight_decay" not in subject.kwargs:
         notes.append(f"weight decay is off: its default, {decay:g}, would stop ||W||")
     return notes

@@ -1,247 +1,249 @@
-"""What a claim measured against what it expected, with the tolerance and where it comes from."""
+"""What a claim measured against what it expected, with the tolerance and where it comes from.
+
+Every relation takes, besides its own arguments,
+
+    about: the role that the comparison is about, or `FORMULA` if no optimizer can fail it;
+    along: names of the leading dimensions, such as ("step", "entry"), or for each name the numbers
+        along it (None: the index). The evidence then says where the worst entry is and, if one of
+        them is "step" or "time", where the first violation is.
+
+and raises `SubjectFailed` for a NaN, which is no evidence, and `ValueError` for a claim's own slip.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike
-from scipy import stats
+from numpy.typing import ArrayLike, NDArray
 
-RELATIONS = ("identity", "close", "at_most", "at_least", "rate", "ordering")
+from limitpoint.errors import SubjectFailed
+from limitpoint.judgement.comparison import FORMULA, RELATIONS, Evidence, Place, tightest
+
+__all__ = [
+    "FORMULA", "RELATIONS", "Evidence", "at_least", "at_most", "close", "identity", "ordering",
+    "rate", "tightest",
+]  # fmt: skip
+Array = NDArray[np.float64]
+#: Anything that numpy makes an array of; tensors too.
+Numbers = Any
+Along = Sequence[str] | Mapping[str, ArrayLike | None]
+ORDERED = ("step", "time", "x")
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """One comparison.
+class _Compared(NamedTuple):
+    """Both sides and the tolerance, of one shape."""
 
-    Args:
-        quantity: what was measured, in words.
-        relation: one of `RELATIONS`.
-        measured: the measured value; of a series, the entry with the least slack.
-        expected: what the theorem expects there.
-        tolerance: absolute, there.
-        slack: how far inside: 1 is exact or far inside, 0 on the edge, negative is a violation.
-        because: where the tolerance comes from.
-        entries: how many numbers were compared.
-        under: "printed" or "corrected", the statement of an erratum that it is about, or "".
-    """
+    measured: Array
+    expected: Array
+    tolerance: Array
+    whole: bool  # both sides are integers: between two of them there is nothing
 
-    quantity: str
-    relation: str
-    measured: float
-    expected: float
-    tolerance: float
-    slack: float
-    because: str
-    entries: int = 1
-    under: str = ""
+    @classmethod
+    def of(cls, measured: Numbers, expected: Numbers, tolerance: Numbers) -> _Compared:
+        parts = [_array(part) for part in (measured, expected, tolerance)]
+        whole = all(part.dtype.kind in "iub" for part in parts[:2])
+        m, e, t = np.broadcast_arrays(*(part.astype(float) for part in parts))
+        return cls(m, e, t, whole)
 
-    @property
-    def holds(self) -> bool:
-        """Whether the relation holds within the tolerance; false for a NaN."""
-        return self.slack >= 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the ledger; numbers that JSON lacks become None."""
-        return {
-            key: (value if not isinstance(value, float) or math.isfinite(value) else None)
-            for key, value in asdict(self).items()
-        }
-
-    @property
-    def symbol(self) -> str:
-        """The relation between what was measured and what was expected."""
-        return {"at_most": "<=", "at_least": ">=", "ordering": "<", "rate": "in"}.get(
-            self.relation, "="
-        )
-
-    @property
-    def brief(self) -> str:
-        """Quantity and both numbers, for a person."""
-        told = self.tolerance > 0 and (self.symbol == "=" or self.expected == 0)
-        within = f" within {self.tolerance:.2g}" if told else ""
-        return f"{self.quantity}: {self.measured:.6g} {self.symbol} {self.expected:.6g}{within}"
-
-    def __str__(self) -> str:
-        return (
-            f"{self.quantity}: measured {self.measured:.6g} {self.symbol} "
-            f"expected {self.expected:.6g} "
-            f"(tolerance {self.tolerance:.3g}, slack {self.slack:.3g})"
+    def evidence(
+        self, quantity: str, relation: str, because: str, slack: Array, about: str, along: Along
+    ) -> Evidence:
+        """The entry with the least slack, and where it is."""
+        if slack.size == 0:
+            raise ValueError(f"{quantity}: nothing was measured")
+        if not because:
+            raise ValueError(f"{quantity}: say where the tolerance comes from")
+        axes = dict(along) if isinstance(along, Mapping) else dict.fromkeys(along)
+        _refuse_nan(quantity, {"measured": self.measured, "expected": self.expected}, axes)
+        # Equal infinities are no agreement worth having.
+        slack = np.where(np.isnan(slack), -np.inf, slack)
+        worst = np.unravel_index(int(slack.argmin()), slack.shape)
+        least = float(slack[worst])
+        return Evidence(
+            quantity=quantity,
+            relation=relation,
+            measured=float(self.measured[worst]),
+            expected=float(self.expected[worst]),
+            tolerance=float(self.tolerance[worst]),
+            slack=least if math.isfinite(least) else None,
+            because=because,
+            entries=int(slack.size),
+            about=about,
+            at=_place(worst, axes),
+            first=_first_violation(slack, axes),
         )
 
 
-def _array(x: ArrayLike | torch.Tensor) -> np.ndarray:
-    if isinstance(x, torch.Tensor):
-        x = x.detach().cpu().numpy()
-    return np.asarray(x, dtype=float)
+def _array(x: Numbers) -> NDArray[Any]:
+    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
 
 
-def _worst(
-    quantity: str,
-    relation: str,
-    because: str,
-    measured: np.ndarray,
-    expected: np.ndarray,
-    tolerance: np.ndarray,
-    slack: np.ndarray,
-) -> Evidence:
-    if slack.size == 0:
-        raise ValueError(f"{quantity}: nothing was measured")
-    if not because:
-        raise ValueError(f"{quantity}: say where the tolerance comes from")
-    slack = np.where(np.isnan(slack), -np.inf, slack)
-    worst = np.unravel_index(int(slack.argmin()), slack.shape)
-    return Evidence(
-        quantity,
-        relation,
-        float(measured[worst]),
-        float(expected[worst]),
-        float(tolerance[worst]),
-        float(slack[worst]),
-        because,
-        int(slack.size),
-    )
+def _place(index: Sequence[Any], axes: Mapping[str, ArrayLike | None]) -> Place:
+    named = zip(axes.items(), index, strict=False)
+    return {name: int(i) if at is None else _array(at)[i].item() for (name, at), i in named}
 
 
-def _broadcast(*parts: ArrayLike | torch.Tensor) -> list[np.ndarray]:
-    return [np.asarray(part) for part in np.broadcast_arrays(*(_array(part) for part in parts))]
+def _first_violation(slack: Array, axes: Mapping[str, ArrayLike | None]) -> Place:
+    ordered = next((k for k, name in enumerate(axes) if name in ORDERED), None)
+    violated = np.argwhere(slack < 0)
+    if ordered is None or len(violated) == 0:
+        return {}
+    return _place(violated[violated[:, ordered].argmin()], axes)
+
+
+def _refuse_nan(
+    quantity: str, sides: Mapping[str, Array], axes: Mapping[str, ArrayLike | None]
+) -> None:
+    for side, values in sides.items():
+        lost = np.argwhere(np.isnan(values))
+        if len(lost):
+            place = "".join(f", {name} {at:g}" for name, at in _place(lost[0], axes).items())
+            raise SubjectFailed(f"{quantity}: {side} is not a number{place}: no evidence")
 
 
 def close(
     quantity: str,
-    measured: ArrayLike | torch.Tensor,
-    expected: ArrayLike | torch.Tensor,
-    tolerance: ArrayLike | torch.Tensor,
+    measured: Numbers,
+    expected: Numbers,
+    tolerance: Numbers,
     because: str,
     *,
     relation: str = "close",
+    about: str = "",
+    along: Along = (),
 ) -> Evidence:
     """|measured - expected| <= tolerance, entry by entry; slack is 1 - |difference| / tolerance."""
-    m, e, t = _broadcast(measured, expected, tolerance)
-    difference = np.abs(m - e)
+    both = _Compared.of(measured, expected, tolerance)
+    m, e, t, whole = both
     if (t < 0).any():
         raise ValueError(f"{quantity}: a tolerance must be >= 0")
-    # Equal infinities would give NaN; they are no agreement worth having.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        difference = np.abs(m - e)
         slack = np.where(t > 0, 1 - difference / t, np.where(difference == 0, 1.0, -np.inf))
-    return _worst(quantity, relation, because, m, e, t, slack)
+        if whole:
+            slack = np.where(difference <= t, 1 - difference / (np.floor(t) + 1), slack)
+    return both.evidence(quantity, relation, because, slack, about, along)
 
 
 def identity(
     quantity: str,
-    measured: ArrayLike | torch.Tensor,
-    expected: ArrayLike | torch.Tensor,
+    measured: Numbers,
+    expected: Numbers,
     tolerance: float,
     because: str,
+    *,
+    about: str = "",
+    along: Along = (),
 ) -> Evidence:
     """Two sides of an equation agree relative to the largest entry of the expected side."""
-    expected = _array(expected)
-    scale = np.abs(expected).max(initial=0.0) or 1.0
-    return close(quantity, measured, expected, tolerance * scale, because, relation="identity")
+    scale = np.abs(_array(expected).astype(float)).max(initial=0.0) or 1.0
+    return close(
+        quantity, measured, expected, tolerance * scale, because,
+        relation="identity", about=about, along=along,
+    )  # fmt: skip
 
 
 def _one_sided(
-    quantity: str,
-    relation: str,
-    measured: ArrayLike | torch.Tensor,
-    expected: ArrayLike | torch.Tensor,
-    tolerance: ArrayLike | torch.Tensor,
-    because: str,
+    quantity: str, relation: str, both: _Compared, because: str, about: str, along: Along
 ) -> Evidence:
-    m, e, t = _broadcast(measured, expected, tolerance)
-    room = (e - m if relation == "at_most" else m - e) + t
-    scale = np.maximum.reduce([np.abs(e), t, np.full_like(t, np.finfo(float).tiny)])
+    m, e, t, whole = both
     with np.errstate(invalid="ignore", over="ignore"):
-        return _worst(quantity, relation, because, m, e, t, np.minimum(room / scale, 1.0))
+        room = (e - m if relation == "at_most" else m - e) + t
+        scale = np.maximum.reduce([np.abs(e), t, np.full_like(t, np.finfo(float).tiny)])
+        # The next integer would violate the bound: that far away is the edge.
+        room = np.where((room >= 0) & whole, np.floor(room) + 1, room)
+        slack = np.minimum(room / scale, 1.0)
+    return both.evidence(quantity, relation, because, slack, about, along)
 
 
 def at_most(
     quantity: str,
-    measured: ArrayLike | torch.Tensor,
-    bound: ArrayLike | torch.Tensor,
-    tolerance: ArrayLike | torch.Tensor,
+    measured: Numbers,
+    bound: Numbers,
+    tolerance: Numbers,
     because: str,
+    *,
+    about: str = "",
+    along: Along = (),
 ) -> Evidence:
     """Measured <= bound + tolerance; slack is the room left relative to the bound, at most 1."""
-    return _one_sided(quantity, "at_most", measured, bound, tolerance, because)
+    both = _Compared.of(measured, bound, tolerance)
+    return _one_sided(quantity, "at_most", both, because, about, along)
 
 
 def at_least(
     quantity: str,
-    measured: ArrayLike | torch.Tensor,
-    bound: ArrayLike | torch.Tensor,
-    tolerance: ArrayLike | torch.Tensor,
+    measured: Numbers,
+    bound: Numbers,
+    tolerance: Numbers,
     because: str,
+    *,
+    about: str = "",
+    along: Along = (),
 ) -> Evidence:
     """Measured >= bound - tolerance; slack is the room left relative to the bound, at most 1."""
-    return _one_sided(quantity, "at_least", measured, bound, tolerance, because)
+    both = _Compared.of(measured, bound, tolerance)
+    return _one_sided(quantity, "at_least", both, because, about, along)
 
 
 def ordering(
     quantity: str,
-    smaller: ArrayLike | torch.Tensor,
-    larger: ArrayLike | torch.Tensor,
+    smaller: Numbers,
+    larger: Numbers,
     because: str,
     *,
     gap: float = 0.0,
+    about: str = "",
+    along: Along = (),
 ) -> Evidence:
     """Smaller + gap < larger, strictly, pair by pair; slack is relative to the larger."""
-    s, g, t = _broadcast(smaller, larger, gap)
-    room = g - s - t
-    scale = np.maximum(np.abs(g), np.finfo(float).tiny)
+    both = _Compared.of(smaller, larger, gap)
+    s, g, t, _ = both
     with np.errstate(invalid="ignore", over="ignore"):
-        slack = np.where(room > 0, room / scale, -np.maximum(-room / scale, np.finfo(float).eps))
-    return _worst(quantity, "ordering", because, s, g, t, np.minimum(slack, 1.0))
+        room = (g - s - t) / np.maximum(np.abs(g), np.finfo(float).tiny)
+        slack = np.where(room > 0, room, np.minimum(room, -np.finfo(float).eps))
+    return both.evidence(quantity, "ordering", because, np.minimum(slack, 1.0), about, along)
 
 
 def rate(
     quantity: str,
-    x: ArrayLike | torch.Tensor,
-    y: ArrayLike | torch.Tensor,
+    x: Numbers,
+    y: Numbers,
     low: float,
     high: float,
     because: str,
     *,
-    confidence: float = 0.999,
+    points: int | None = None,
+    about: str = "",
 ) -> Evidence:
-    """The slope of log y on log x lies in [low, high] with its whole confidence interval.
+    """Every local exponent, log(y_{i+1} / y_i) / log(x_{i+1} / x_i), lies in [low, high].
 
     Slack is the room left over half the length of [low, high], over 1 if it has one end only.
 
     Args:
         quantity: what falls or grows.
-        x: positive, at least three points over at least two decades.
+        x: positive and growing, over at least two decades.
         y: positive.
-        low: least admissible slope, or -inf.
-        high: largest admissible slope, or inf.
+        low: least admissible exponent, or -inf.
+        high: largest admissible exponent, or inf.
         because: where the interval comes from.
-        confidence: of the slope's interval (Student's t of an ordinary least-squares fit).
+        points: how many of the points are used, evenly spread with both ends; all by default. As
+            few as it takes for what oscillates to be small between them.
+        about: the role that it is about.
     """
-    lx, ly = np.log(_array(x)), np.log(_array(y))
-    if lx.size < 3 or np.ptp(lx) < 2 * math.log(10) * (1 - 1e-9):
-        raise ValueError(f"{quantity}: a rate needs three points over two decades")
-    fit = stats.linregress(lx, ly)
-    half = float(stats.t.ppf((1 + confidence) / 2, lx.size - 2) * fit.stderr)
-    slope = float(fit.slope)
-    room = min(slope - half - low, high - slope - half)
-    nearest = low if slope - low < high - slope else high
+    x, y = (_array(part).astype(float) for part in (x, y))
+    chosen = np.unique(np.linspace(0, x.size - 1, points or x.size).round().astype(int))
+    x, y = x[chosen], y[chosen]
+    if x.size < 2 or x[-1] < 100 * x[0] * (1 - 1e-9) or not (np.diff(x) > 0).all():
+        raise ValueError(f"{quantity}: a rate needs growing points over two decades")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        exponents = np.diff(np.log(y)) / np.diff(np.log(x))
+        room = np.minimum(exponents - low, high - exponents)
+        nearest = np.where(exponents - low < high - exponents, low, high)
     scale = (high - low) / 2 if math.isfinite(high - low) else 1.0
-    return _worst(
-        quantity,
-        "rate",
-        because,
-        np.array([slope]),
-        np.array([nearest]),
-        np.array([half]),
-        np.array([min(room / scale, 1.0)]),
-    )
-
-
-def tightest(evidence: Sequence[Evidence]) -> Evidence | None:
-    """The comparison with the least slack."""
-    return min(evidence, key=lambda e: e.slack, default=None)
+    both = _Compared(exponents, nearest, np.zeros_like(exponents), whole=False)
+    slack = np.minimum(room / scale, 1.0)
+    return both.evidence(quantity, "rate", because, slack, about, {"x": x[1:]})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from limitpoint.errors import UsageError
 from limitpoint.judgement.claim import Claim
+from limitpoint.judgement.roles import check_role
 
 
 def claims_folder() -> Path:
@@ -23,6 +26,26 @@ def claims_folder() -> Path:
         if (folder / "__init__.py").exists():
             return folder
     raise UsageError(f"no claims beside {package}: install limitpoint from its wheel or checkout")
+
+
+def papers() -> list[str]:
+    """The papers that have claims, told by their folders."""
+    folders = (path.parent for path in claims_folder().glob("*/__init__.py"))
+    return sorted(folder.name.replace("_", "-") for folder in folders)
+
+
+@cache
+def index() -> dict[str, tuple[str, ...]]:
+    """What each claim answers to under -k, by id: read off the files, none of which is run."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in sorted(claims_folder().rglob("test_*.py")):
+        around = path.parts[-2:]
+        for name, test in _CLAIM.findall(path.read_text(encoding="utf-8")):
+            found[name] = (name, test, *around)
+    return found
+
+
+_CLAIM = re.compile(r'^@claim\(\s*"([^"]+)".*?^def (\w+)', re.MULTILINE | re.DOTALL)
 
 
 def _load(path: Path, folder: Path) -> ModuleType:
@@ -49,6 +72,21 @@ def all_claims() -> dict[str, Claim]:
                     raise UsageError(f"claim id {record.id} is used twice")
                 found[record.id] = record
     return found
+
+
+def claims_about(roles: Iterable[str]) -> list[Claim]:
+    """The claims that judge one of the roles, role by role.
+
+    Raises:
+        UsageError: a role that is not there, or that no claim is about.
+    """
+    found: dict[str, Claim] = {}
+    for role in map(check_role, roles):
+        about = {claim.id: claim for claim in all_claims().values() if claim.about([role])}
+        if not about:
+            raise UsageError(f"no claim is about the role {role!r}")
+        found |= about
+    return list(found.values())
 
 
 def claims_of(paper: str | None = None, role: str | None = None) -> list[Claim]:

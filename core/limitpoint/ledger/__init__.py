@@ -1,47 +1,8 @@
-"""What a run of the claims leaves behind, and what is compared with it later."""
+"""What a run of the claims leaves behind, and what is compared with it later.
 
-from limitpoint.ledger.ledger import (
-    FAILED,
-    FIELDS,
-    SCHEMA,
-    STAND_INS,
-    Keeper,
-    Key,
-    Ledger,
-    environment,
-    images,
-    key_for,
-    key_of,
-    make_record,
-    papers,
-    read_json,
-    reproduce,
-    source_digest,
-    source_digests,
-    suite,
-    write_json,
-    write_text,
-)
+The names stand in `__init__.pyi`; each is loaded when it is first used.
+"""
 
-__all__ = [
-    "FAILED",
-    "FIELDS",
-    "SCHEMA",
-    "STAND_INS",
-    "Keeper",
-    "Key",
-    "Ledger",
-    "environment",
-    "images",
-    "key_for",
-    "key_of",
-    "make_record",
-    "papers",
-    "read_json",
-    "reproduce",
-    "source_digest",
-    "source_digests",
-    "suite",
-    "write_json",
-    "write_text",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from limitpoint.errors import UsageError
-from limitpoint.ledger import FAILED
-
-Record = dict[str, Any]
+from limitpoint.judgement.record import Record
+from limitpoint.judgement.verdict import Verdict
 
 
 def read_expected(paths: Iterable[Path]) -> dict[str, str]:
@@ -52,11 +50,11 @@ def failures(
         expected: ids of claims that are known to fail.
         allow_inconclusive: whether the verdict inconclusive is excused.
     """
-    failing = FAILED - {"inconclusive"} if allow_inconclusive else FAILED
-    return [r for r in records if r["verdict"] in failing and r["id"] not in expected]
+    excused = {Verdict.INCONCLUSIVE} if allow_inconclusive else set()
+    return [r for r in records if r.failed and r.verdict not in excused and r.id not in expected]
 
 
 def count_excused(records: Sequence[Record], failing: Sequence[Record]) -> str:
     """How many records failed and are none of the failing ones, in words; "" for none."""
-    count = sum(record["verdict"] in FAILED for record in records) - len(failing)
+    count = sum(record.failed for record in records) - len(failing)
     return f"{count} more failed and were excused (pytest -rxs says why)" if count else ""

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from limitpoint.ledger import FAILED, STAND_INS, Ledger, write_text
-from limitpoint.views.terminal import slack_of, tightest
+import msgspec
 
-Record = dict[str, Any]
-#: From best to worst. A claim that no longer applies has lost its test: worse than supported.
-RANK = {"supported": 0, "not-applicable": 1, "inconclusive": 2, "refuted": 3}
+from limitpoint.judgement.comparison import Evidence
+from limitpoint.judgement.record import Record
+from limitpoint.judgement.verdict import Verdict
+from limitpoint.ledger.document import Ledger
+from limitpoint.ledger.files import write_text
+
 #: A least slack below this belongs to a bound that is attained: what it shrinks by is rounding,
 #: which differs between machines.
 ATTAINED = 1e-6
+TORCH = "torch"
 
 
-class Key(NamedTuple):
+class Compared(NamedTuple):
     """What a record of one ledger is compared by with a record of the other.
 
     Engine and device are not part of it: they are two ways to the same numbers.
@@ -60,25 +62,21 @@ class Change:
 
 def _unseeded(*ledgers: Ledger) -> set[str]:
     """The claims that one of the ledgers calls unseeded; an older one says nothing about it."""
-    return {r["id"] for ledger in ledgers for r in ledger.claims if not r.get("seeded", True)}
+    return {r.id for ledger in ledgers for r in ledger.claims if not r.seeded}
 
 
-def _worst(records: Iterable[Record], unseeded: Collection[str]) -> dict[Key, Record]:
+def _worst(records: Iterable[Record], unseeded: Collection[str]) -> dict[Compared, Record]:
     """The worst record of each key."""
-    found: dict[Key, Record] = {}
+    found: dict[Compared, Record] = {}
     for r in records:
-        seed = None if r["id"] in unseeded else r["seed"]
-        key = Key(r["id"], seed, r["horizon"], r["subject"])
+        seed = None if r.id in unseeded else r.seed
+        key = Compared(r.id, seed, r.horizon, r.subject)
         found[key] = max(found.get(key, r), r, key=_badness)
     return found
 
 
 def _badness(record: Record) -> tuple[int, float]:
-    return RANK[record["verdict"]], -_least_slack(record)
-
-
-def _least_slack(record: Record) -> float:
-    return min(map(slack_of, record["evidence"]), default=math.inf)
+    return record.verdict.rank, -record.room
 
 
 def compare(baseline: Ledger, ledger: Ledger, *, slack_factor: float = 2.0) -> list[Change]:
@@ -99,13 +97,15 @@ def compare(baseline: Ledger, ledger: Ledger, *, slack_factor: float = 2.0) -> l
 
 
 def _other_images(baseline: Ledger, ledger: Ledger) -> Iterator[Change]:
-    then, now = (part.environment.get("images", STAND_INS) for part in (baseline, ledger))
+    then, now = (part.environment.images for part in (baseline, ledger))
     if then != now:
         text = f"images: {then} in the baseline, {now} here: verdicts are on other data"
         yield Change("suite", text, True)
 
 
-def _vanished(before: Mapping[Key, Record], after: Mapping[Key, Record]) -> Iterator[Change]:
+def _vanished(
+    before: Mapping[Compared, Record], after: Mapping[Compared, Record]
+) -> Iterator[Change]:
     here, horizons = {key.id for key in after}, {key.horizon for key in after}
     for claim_id in {key.id for key in before} - here:
         yield Change(claim_id, "vanished: it is in the baseline and did not run", True)
@@ -117,33 +117,40 @@ def _vanished(before: Mapping[Key, Record], after: Mapping[Key, Record]) -> Iter
             yield Change(key.id, f"{key} is in the baseline and did not run", True)
 
 
-def _new(before: Mapping[Key, Record], after: Mapping[Key, Record]) -> Iterator[Change]:
+def _new(before: Mapping[Compared, Record], after: Mapping[Compared, Record]) -> Iterator[Change]:
     there = {key.id for key in before}
     for claim_id in {key.id for key in after} - there:
-        verdicts = {r["verdict"] for key, r in after.items() if key.id == claim_id}
-        yield Change(claim_id, f"new: {', '.join(sorted(verdicts))}", bool(verdicts & FAILED))
+        verdicts = {r.verdict for key, r in after.items() if key.id == claim_id}
+        failed = any(verdict.fails for verdict in verdicts)
+        yield Change(claim_id, f"new: {', '.join(sorted(verdicts))}", failed)
     for key in after.keys() - before.keys():
-        if key.id in there and after[key]["verdict"] in FAILED:
+        if key.id in there and after[key].failed:
             yield Change(key.id, f"{key}, new: {_told(after[key])}", True)
 
 
 def _told(record: Record) -> str:
-    because = f" ({record['reason']})" if record["reason"] else ""
-    return f"{record['verdict']}{because}"
+    because = f" ({record.reason})" if record.reason else ""
+    return f"{record.verdict}{because}"
 
 
-def _changed(key: Key, old: Record, new: Record, slack_factor: float) -> Iterator[Change]:
-    if old["verdict"] != new["verdict"]:
-        worse = RANK[new["verdict"]] > RANK[old["verdict"]]
-        yield Change(key.id, f"{key}: {old['verdict']} -> {_told(new)}", worse)
+def _changed(key: Compared, old: Record, new: Record, slack_factor: float) -> Iterator[Change]:
+    if old.verdict != new.verdict:
+        worse = new.verdict.rank > old.verdict.rank
+        yield Change(key.id, f"{key}: {old.verdict} -> {_told(new)}", worse)
         return
-    closest = tightest(new)
-    if new["verdict"] != "supported" or closest is None or tightest(old) is None:
+    if _compiled(old) and TORCH in new.ran and new.engine != TORCH:
+        yield Change(key.id, f"{key}: ran compiled, now in torch: {new.ran[TORCH]}", True)
+    closest = new.tightest
+    if new.verdict is not Verdict.SUPPORTED or closest is None or old.tightest is None:
         return
-    then, now = _least_slack(old), _least_slack(new)
-    if then > ATTAINED and now < then / slack_factor:
-        text = f"{key}: least slack {then:.3g} -> {now:.3g} ({closest['quantity']})"
+    if old.room > ATTAINED and new.room < old.room / slack_factor:
+        text = f"{key}: least slack {old.room:.3g} -> {new.room:.3g} ({closest.quantity})"
         yield Change(key.id, text, True)
+
+
+def _compiled(record: Record) -> bool:
+    """Whether no run of it was left to torch; an older ledger does not say."""
+    return bool(record.ran) and TORCH not in record.ran
 
 
 def as_baseline(ledger: Ledger) -> Ledger:
@@ -153,23 +160,22 @@ def as_baseline(ledger: Ledger) -> Ledger:
     """
     kept = []
     for record in ledger.claims:
-        closest = tightest(record)
-        evidence = [_rounded(closest)] if closest else []
-        kept.append(record | {"evidence": evidence, "seconds": 0.0})
+        evidence = (_rounded(record.tightest),) if record.tightest else ()
+        kept.append(msgspec.structs.replace(record, evidence=evidence, seconds=0.0))
     return Ledger(ledger.suite, ledger.environment, kept)
 
 
-def _rounded(evidence: Record) -> Record:
-    slack = evidence["slack"]
-    return evidence | {"slack": None if slack is None else float(f"{slack:.3g}")}
+def _rounded(evidence: Evidence) -> Evidence:
+    slack = None if evidence.slack is None else float(f"{evidence.slack:.3g}")
+    return msgspec.structs.replace(evidence, slack=slack)
 
 
 def expected_failures(ledger: Ledger) -> str:
     """TOML that lists the claims of a ledger that failed, each with its reason."""
     failed: dict[str, str] = {}
     for record in ledger.claims:
-        if record["verdict"] in FAILED:
-            failed.setdefault(record["id"], f"{record['verdict']}: {record['reason']}")
+        if record.failed:
+            failed.setdefault(record.id, f"{record.verdict}: {record.reason}")
     # A JSON string without non-ASCII escapes is a TOML basic string.
     entries = [
         f"[{json.dumps(claim_id)}]\nreason = {json.dumps(reason, ensure_ascii=True)}\n"

@@ -26,7 +26,7 @@ def combine(weights: Value, X: Tensor) -> Value:
     if not isinstance(weights, Scaled):
         return by_rows(weights.mT, X)
     top = weights.exponent.amax(-2, keepdim=True)
-    found = Scaled(by_rows(weights._at(top).mT, X), top.mT)
+    found = Scaled(by_rows(weights._at(top).mT, X), top.mT, far=weights.far)
     faint = found.exponent < top.mT - FAINT
     if bool(faint.any()):
         faint = faint & (X != 0).any(-2).unsqueeze(-2)  # an input that nobody has is zero, rightly

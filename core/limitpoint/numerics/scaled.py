@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 #: Exponent of a zero: below that of any number.
-LEAST = -(2.0**60)
+LEAST = -1e300
+#: Largest exponent of an exponential.
+MAX = 1e299
 #: log 2 in two parts, the first with 21 trailing zero bits: k * LN2_HIGH is exact.
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
 LOG2_E = 1.4426950408889634
@@ -26,37 +28,49 @@ CANCELLED = 50.0
 BAND = 64.0
 #: A mantissa times a number above this is a normal number.
 TINY = 1e-150
+#: Exponents up to here are counted one by one; beyond, a mantissa takes over up to `MOST`.
+FAR, MOST = 1e15, 1000
 
 
 class Scaled:
     """A tensor `mantissa * 2^exponent`, always in normal form.
 
     The absolute value of each mantissa is in [1/2, 1), or it is zero and has the exponent `LEAST`,
-    or it is not finite. Supports `* /` with tensors, numbers and other
+    or it is not finite. Exponents beyond 2^53, which float64 cannot step one by one, leave to the
+    mantissa what they do not hold. Supports `* /` with tensors, numbers and other
     `Scaled`, `+ -` and `==` (entry by entry) with other `Scaled` alone: whether a sum with a plain
     tensor is `x.tensor() + y` or `x + scaled(y)` has to be said.
 
     Args:
         mantissa: any shape, any float64; brought to normal form.
-        exponent: of two: integers, float64, broadcastable to `mantissa`, below 2^50 in size.
+        exponent: of two: integers, float64, broadcastable to `mantissa`, at most 1e299 in size.
     """
 
-    __slots__ = ("exponent", "mantissa")
+    __slots__ = ("exponent", "far", "mantissa")
     __hash__ = None  # type: ignore[assignment]
 
     # Tensor.__mul__ and its kin must defer to the reflected methods below.
     __torch_function__ = torch._C._disabled_torch_function_impl
 
-    def __init__(self, mantissa: Tensor, exponent: Tensor | float = 0.0) -> None:
-        self.mantissa, own = torch.frexp(mantissa)
-        found = own.to(torch.float64) + exponent
-        self.exponent = found.masked_fill_(self.mantissa == 0, LEAST)
+    def __init__(
+        self, mantissa: Tensor, exponent: Tensor | None = None, *, far: bool | None = None
+    ) -> None:
+        self.mantissa, digits = torch.frexp(mantissa)
+        own, factor = digits.to(torch.float64), None
+        if exponent is not None:
+            self.far = _is_far(exponent) if far is None else far
+            own, factor = _sum(exponent, own, self.far)
+        else:
+            self.far = False
+        if factor is not None:
+            self.mantissa = self.mantissa * factor
+        self.exponent = own.masked_fill_(self.mantissa == 0, LEAST)
 
     @classmethod
-    def _of(cls, mantissa: Tensor, exponent: Tensor) -> Scaled:
+    def _of(cls, mantissa: Tensor, exponent: Tensor, far: bool) -> Scaled:
         """Parts that are in normal form already."""
         found = cls.__new__(cls)
-        found.mantissa, found.exponent = mantissa, exponent
+        found.mantissa, found.exponent, found.far = mantissa, exponent, far
         return found
 
     @property
@@ -66,11 +80,11 @@ class Scaled:
 
     def map(self, form: Callable[[Tensor], Tensor]) -> Scaled:
         """The same entries in another form, as by `lambda part: part.unsqueeze(-1)`."""
-        return Scaled._of(form(self.mantissa), form(self.exponent))
+        return Scaled._of(form(self.mantissa), form(self.exponent), self.far)
 
     def signed(self, signs: Tensor) -> Scaled:
         """The entries times signs that are -1, 0 or 1."""
-        return Scaled(self.mantissa * signs, self.exponent)
+        return Scaled(self.mantissa * signs, self.exponent, far=self.far)
 
     def scattered(self, dim: int, index: Tensor, source: Scaled) -> Scaled:
         """A copy with entries put at an index of one dimension, as `Tensor.scatter` does."""
@@ -78,6 +92,7 @@ class Scaled:
         return Scaled._of(
             self.mantissa.scatter(dim, index, source.mantissa),
             self.exponent.scatter(dim, index, source.exponent),
+            self.far or source.far,
         )
 
     def tensor(self) -> Tensor:
@@ -93,7 +108,8 @@ class Scaled:
     def sqrt(self) -> Scaled:
         """Square roots of values >= 0."""
         odd = self.exponent.remainder(2)
-        return Scaled((self.mantissa * (1 + odd)).sqrt(), (self.exponent - odd) / 2)
+        root = (self.mantissa * (1 + odd)).sqrt()
+        return Scaled(root, (self.exponent - odd) / 2, far=self.far)
 
     def sign(self) -> Tensor:
         """Signs in {-1, 0, 1}."""
@@ -104,6 +120,7 @@ class Scaled:
         return Scaled._of(
             torch.where(condition, self.mantissa, other.mantissa),
             torch.where(condition, self.exponent, other.exponent),
+            self.far or other.far,
         )
 
     def maximum(self, other: Scaled) -> Scaled:
@@ -113,13 +130,13 @@ class Scaled:
     def over(self, other: Scaled) -> Tensor:
         """The quotient as a plain tensor, and zero where the other is zero."""
         zero = other.mantissa == 0
-        found = self / Scaled._of(other.mantissa + zero, other.exponent)
+        found = self / Scaled._of(other.mantissa + zero, other.exponent, other.far)
         return torch.where(zero, 0.0, found.tensor())
 
     def largest(self, dims: tuple[int, ...]) -> Scaled:
         """Largest absolute value over dimensions, kept with size one."""
         top = self.exponent.amax(dims, keepdim=True)
-        return Scaled(self._at(top).abs().amax(dims, keepdim=True), top)
+        return Scaled(self._at(top).abs().amax(dims, keepdim=True), top, far=self.far)
 
     def sum(self, dims: tuple[int, ...], *, keepdim: bool = False) -> Scaled:
         """Sum over dimensions.
@@ -127,7 +144,7 @@ class Scaled:
         Where the largest terms cancel, those decide that are next in size, however far below.
         """
         top = self.exponent.amax(dims, keepdim=True)
-        found = Scaled(self._at(top).sum(dims, keepdim=True), top)
+        found = Scaled(self._at(top).sum(dims, keepdim=True), top, far=self.far)
         if bool((found.exponent < top - CANCELLED).any()):
             found = _in_bands(self, dims)
         return found if keepdim else found.map(lambda part: part.squeeze(dims))
@@ -137,24 +154,30 @@ class Scaled:
         return self.sum((dim,)) / self.shape[dim]
 
     def __neg__(self) -> Scaled:
-        return Scaled._of(-self.mantissa, self.exponent)
+        return Scaled._of(-self.mantissa, self.exponent, self.far)
 
     def __abs__(self) -> Scaled:
-        return Scaled._of(self.mantissa.abs(), self.exponent)
+        return Scaled._of(self.mantissa.abs(), self.exponent, self.far)
 
     def __mul__(self, other: Scaled | Tensor | float) -> Scaled:
         if isinstance(other, float | int) and (other == 0 or TINY < abs(other) < 1 / TINY):
-            return Scaled(self.mantissa * other, self.exponent)
+            return Scaled(self.mantissa * other, self.exponent, far=self.far)
         other = scaled(other, like=self.mantissa)
-        return Scaled(self.mantissa * other.mantissa, self.exponent + other.exponent)
+        return self._moved(self.mantissa * other.mantissa, other.exponent, other.far)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Scaled | Tensor | float) -> Scaled:
         if isinstance(other, float | int) and TINY < abs(other) < 1 / TINY:
-            return Scaled(self.mantissa / other, self.exponent)
+            return Scaled(self.mantissa / other, self.exponent, far=self.far)
         other = scaled(other, like=self.mantissa)
-        return Scaled(self.mantissa / other.mantissa, self.exponent - other.exponent)
+        return self._moved(self.mantissa / other.mantissa, -other.exponent, other.far)
+
+    def _moved(self, mantissa: Tensor, exponent: Tensor, far: bool) -> Scaled:
+        """Another mantissa, at another exponent from here."""
+        far = self.far or far
+        exponent, factor = _sum(self.exponent, exponent, far)
+        return Scaled(mantissa if factor is None else mantissa * factor, exponent, far=far)
 
     def __rtruediv__(self, other: Tensor | float) -> Scaled:
         return scaled(other, like=self.mantissa) / self
@@ -163,7 +186,7 @@ class Scaled:
         if not isinstance(other, Scaled):
             _refuse("+", other)
         top = torch.maximum(self.exponent, other.exponent)
-        return Scaled(self._at(top) + other._at(top), top)
+        return Scaled(self._at(top) + other._at(top), top, far=self.far or other.far)
 
     def _at(self, exponent: Tensor) -> Tensor:
         """Mantissas at another exponent; for integers exp2 is exact."""
@@ -192,6 +215,21 @@ class Scaled:
         return f"Scaled(mantissa={self.mantissa!r}, exponent={self.exponent!r})"
 
 
+def _is_far(exponent: Tensor) -> bool:
+    """Whether there are exponents that float64 cannot count, other than those of zeros."""
+    return bool(((exponent.abs() > FAR) & (exponent != LEAST)).any())
+
+
+def _sum(e: Tensor, f: Tensor, far: bool) -> tuple[Tensor, Tensor | None]:
+    """The sum of two exponents; and for a mantissa what float64 does not hold of it, if any."""
+    found = e + f
+    if not far:
+        return found, None
+    taken = found - e
+    rest = (e - (found - taken)) + (f - taken)
+    return found, rest.clamp_(-MOST, MOST).exp2_()
+
+
 def _refuse(operator: str, other: object) -> NoReturn:
     raise TypeError(
         f"Scaled {operator} {type(other).__name__}: say which, x.tensor() {operator} y or "
@@ -211,6 +249,9 @@ def scaled(x: Value | float, *, like: Tensor | None = None) -> Scaled:
     """
     if isinstance(x, Scaled):
         return x
+    if symbolic := getattr(x, "scaled", None):  # what a rule is traced with
+        found: Scaled = symbolic()
+        return found
     device = None if like is None or isinstance(x, Tensor) else like.device
     return Scaled(torch.as_tensor(x, dtype=torch.float64, device=device))
 
@@ -221,9 +262,25 @@ def zeros_like(x: Tensor) -> Scaled:
 
 
 def exp(x: Tensor) -> Scaled:
-    """e^x without overflow or underflow: e^r 2^k with x = k log 2 + r."""
-    k = (x * LOG2_E).round().clamp_(LEAST / 2, -LEAST / 2)
-    return Scaled(((x - k * LN2_HIGH) - k * LN2_LOW).exp(), k)
+    """e^x without overflow or underflow, up to |x| = 5e298: e^r 2^k, x = k log 2 + r.
+
+    Beyond 1e15, where x is not known to log 2, r is what keeps equal powers equal.
+    """
+    if symbolic := getattr(x, "scaled_exp", None):
+        found: Scaled = symbolic()
+        return found
+    k = (x * LOG2_E).round()
+    inside = k.clamp(-FAR, FAR)
+    far = not torch.equal(k, inside) and bool(((k != inside) & k.isfinite()).any())
+    k = k.clamp_(-MAX, MAX) if far else inside
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    if far:
+        r = (
+            r.clamp_(-1, 1)
+            .masked_fill_(x > MAX / 2, torch.inf)
+            .masked_fill_(x < -MAX / 2, -torch.inf)
+        )
+    return Scaled(r.exp_(), k, far=far)
 
 
 def _in_bands(x: Scaled, over: tuple[int, ...]) -> Scaled:
@@ -234,7 +291,7 @@ def _in_bands(x: Scaled, over: tuple[int, ...]) -> Scaled:
         top = left.exponent.amax(over, keepdim=True)
         if not bool((top + carries > found.exponent.clamp(min=LEAST / 2) - BAND).any()):
             return found
-        near = left.exponent > top - BAND
+        near = left.exponent >= top - BAND
         band = torch.where(near, left._at(top), 0.0)
-        found = found + Scaled(band.sum(over, keepdim=True), top)
+        found = found + Scaled(band.sum(over, keepdim=True), top, far=x.far)
         left = zeros_like(band).where(near, left)

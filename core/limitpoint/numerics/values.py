@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, overload
 
 import torch
 from torch import Tensor
 
 from limitpoint.numerics.scaled import Scaled, Value, scaled
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def primitive(function: Callable[P, T]) -> Callable[P, T]:
+    """Mark a function that is compiled by hand: a rule that is traced calls it by its name."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if symbolic := getattr(args[0], "primitive", None):
+            found: T = symbolic(function.__name__, *args[1:], *kwargs.values())
+            return found
+        return function(*args, **kwargs)
+
+    return call
 
 
 def tensor(x: Value) -> Tensor:
@@ -121,5 +138,7 @@ def _joined(join: Callable[..., Tensor], values: Sequence[Value], dim: int) -> V
         return join(list(values), dim)
     parts: Any = values
     return Scaled._of(
-        join([x.mantissa for x in parts], dim), join([x.exponent for x in parts], dim)
+        join([x.mantissa for x in parts], dim),
+        join([x.exponent for x in parts], dim),
+        any(x.far for x in parts),
     )

@@ -65,7 +65,7 @@ class Adam(Rule):
         if self.bias_correction:
             m = m / (1 - self.beta1 ** (t + 1))
             root = root / (1 - self.beta2 ** (t + 1)) ** 0.5
-        return ratio(m, root + scaled(self.epsilon, like=m.mantissa))
+        return ratio(m, root + scaled(self.epsilon))
 
     def step(self, oracle: Oracle, w: Tensor, state: Moments, t: int) -> tuple[Tensor, Any]:
         """One step."""

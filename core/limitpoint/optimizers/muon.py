@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.numerics import Scaled, Value, scaled, zeros_like
+from limitpoint.numerics import Scaled, Value, primitive, scaled, zeros_like
 from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.optimizers.steepest_descent import matrix_direction, polar_factor
 from limitpoint.problems.problem import Oracle
@@ -52,6 +52,7 @@ class Muon(Rule):
         return newton_schulz(matrix_direction(m), self.iterations)
 
 
+@primitive
 def newton_schulz(m: Tensor, iterations: int = 5) -> Tensor:
     """Iterate X <- a X + b (X X^T) X + c (X X^T)^2 X from X = m / ||m||_F (Jordan et al. 2024).
 

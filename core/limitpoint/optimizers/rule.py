@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from torch import Tensor
@@ -38,6 +39,31 @@ class Rule(ABC):
     def name(self) -> str:
         """What the ledger calls it."""
         return type(self).__name__
+
+    # What it really runs with, so that a claim need not ask what kind of rule plays the role.
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All but the step size, by name: its fields, and those of a rule that it is around.
+
+        What it was told instead wins: `limitpoint.rivals` sets that.
+        """
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        inner = own.pop("rule", None)
+        del own["step_size"]
+        around = inner.settings if isinstance(inner, Rule) else {}
+        return {**own, **around, **vars(self).get("told", {})}
+
+    @property
+    def precision(self) -> str:
+        """What its moments live in: "scaled" arithmetic, or plain "float64"."""
+        inner = getattr(self, "rule", None)
+        return inner.precision if isinstance(inner, Rule) else "scaled"
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a step depends on the steps before it."""
+        return not isinstance(self, Memoryless)
 
 
 class Memoryless(Rule):

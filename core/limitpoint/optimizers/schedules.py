@@ -24,6 +24,11 @@ class Schedule(ABC):
         """Whether it is the same at each step."""
         return False
 
+    def table(self, begin: int, end: int) -> Tensor:
+        """The numbers of the steps begin..end, shape (end - begin, *shape of one)."""
+        numbers = [torch.as_tensor(self.at(t), dtype=torch.float64) for t in range(begin, end)]
+        return torch.stack(numbers)
+
     def times(self, factor: Number) -> Schedule:
         """The schedule that is so many times as large at each step."""
         return Multiple(self, factor)
@@ -104,6 +109,15 @@ class StepSize(_FromFirst):
         if isinstance(self.decay, float) and self.decay == 0.0:
             return self.initial
         return self.initial * (t + 1) ** -self.decay
+
+    def table(self, begin: int, end: int) -> Tensor:
+        """The numbers of the steps begin..end, all at once."""
+        initial, decay = (
+            torch.as_tensor(x, dtype=torch.float64) for x in (self.initial, self.decay)
+        )
+        ones = (1,) * max(initial.ndim, decay.ndim)
+        t = torch.arange(begin, end, dtype=torch.float64).reshape(-1, *ones)
+        return initial * (t + 1) ** -decay
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from limitpoint.numerics import Value, largest, ratio, sign
+from limitpoint.numerics import Value, largest, primitive, ratio, sign
 from limitpoint.optimizers.rule import Memoryless, check_range
 from limitpoint.problems.problem import Oracle
 
@@ -32,9 +32,7 @@ class SteepestDescent(Memoryless):
             return sign(g)
         unit = ratio(g, oracle.norm(g, torch.inf))
         if self.p == 1:
-            flat = unit.flatten(-oracle.ndim)
-            first = torch.nn.functional.one_hot(flat.abs().argmax(-1), flat.shape[-1])
-            return (flat * first).reshape(unit.shape)
+            return first_largest(unit, oracle.ndim)
         q = self.p / (self.p - 1)
         power = unit.sign() * unit.abs() ** (q - 1)
         norm = torch.linalg.vector_norm(unit, q, dim=oracle.dims, keepdim=True)
@@ -71,6 +69,14 @@ class SpectralDescent(Memoryless):
         return polar_factor(oracle.grad(w), self.rank_tolerance)
 
 
+@primitive
+def first_largest(x: Tensor, ndim: int) -> Tensor:
+    """x with the first of its largest entries alone, over the last `ndim` dimensions."""
+    flat = x.flatten(-ndim)
+    first = torch.nn.functional.one_hot(flat.abs().argmax(-1), flat.shape[-1])
+    return (flat * first).reshape(x.shape)
+
+
 def polar_factor(g: Value, rank_tolerance: float = 1e-12) -> Tensor:
     """U V^T of g = U S V^T, over the singular values above `rank_tolerance` of the largest.
 
@@ -78,7 +84,13 @@ def polar_factor(g: Value, rank_tolerance: float = 1e-12) -> Tensor:
         g: shape (*batch, k, d).
         rank_tolerance: in [0, 1).
     """
-    left, values, right = torch.linalg.svd(matrix_direction(g), full_matrices=False)
+    return polar_of(matrix_direction(g), rank_tolerance)
+
+
+@primitive
+def polar_of(x: Tensor, rank_tolerance: float) -> Tensor:
+    """`polar_factor` of a plain matrix."""
+    left, values, right = torch.linalg.svd(x, full_matrices=False)
     kept = values > rank_tolerance * values[..., :1]
     return (left * kept.unsqueeze(-2)) @ right
 

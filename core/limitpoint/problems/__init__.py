@@ -1,6 +1,5 @@
 """Problems with names: each is one function, its data made by PCG64 from a seed."""
 
-from limitpoint.problems._random import generator
 from limitpoint.problems.geometries import far_apart
 from limitpoint.problems.objectives import (
     bent_valley,
@@ -51,7 +50,6 @@ __all__ = [
     "drawn_mu",
     "far_apart",
     "gaussian_regression",
-    "generator",
     "leaning_ridges",
     "lopsided",
     "mirrored_pair",

@@ -18,10 +18,10 @@ import math
 import numpy as np
 import torch
 
-from limitpoint.problems._random import tensor
 from limitpoint.problems.losses import CrossEntropy
 from limitpoint.problems.models import MulticlassLinear
 from limitpoint.problems.problem import Problem
+from limitpoint.problems.randomness import tensor
 
 # fmt: off
 _TABLES = (

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from limitpoint.errors import UsageError
-from limitpoint.problems._random import generator, tensor
 from limitpoint.problems.losses import CrossEntropy
 from limitpoint.problems.models import MulticlassLinear
 from limitpoint.problems.problem import Problem
+from limitpoint.problems.randomness import generator, tensor
 
 SIDE = 32
 

@@ -61,22 +61,42 @@ class FiniteRootLoss(Loss):
 
     curvature = 1.0
 
+    @abstractmethod
+    def of_residual(self, u: Tensor) -> Tensor:
+        """l(u)."""
+
+    @abstractmethod
+    def slope_of(self, u: Tensor) -> Tensor:
+        """dl/du."""
+
+    def log_of_residual(self, u: Tensor) -> Tensor:
+        """Log l(u); -inf at the root."""
+        return self.of_residual(u).log()
+
+    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """L per example."""
+        return self.of_residual(prediction - y)
+
     def log_values(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Log l per example; -inf at the root."""
-        return self.values(prediction, y).log()
+        return self.log_of_residual(prediction - y)
+
+    def slope(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """dl/du of the residuals."""
+        return self.slope_of(prediction - y)
 
 
 @dataclass(frozen=True)
 class Squared(FiniteRootLoss):
-    """l = (prediction - y)^2 / 2."""
+    """l = u^2 / 2."""
 
-    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """L per example."""
-        return (prediction - y) ** 2 / 2
+    def of_residual(self, u: Tensor) -> Tensor:
+        """u^2 / 2."""
+        return u**2 / 2
 
-    def slope(self, prediction: Tensor, y: Tensor) -> Tensor:
+    def slope_of(self, u: Tensor) -> Tensor:
         """The residual."""
-        return prediction - y
+        return u
 
 
 @dataclass(frozen=True)
@@ -85,14 +105,13 @@ class PseudoHuber(FiniteRootLoss):
 
     delta: float = 1.0
 
-    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """L per example, without cancellation at the root."""
-        u2 = ((prediction - y) / self.delta) ** 2
+    def of_residual(self, u: Tensor) -> Tensor:
+        """L(u), without cancellation at the root."""
+        u2 = (u / self.delta) ** 2
         return self.delta**2 * u2 / (torch.sqrt(1 + u2) + 1)
 
-    def slope(self, prediction: Tensor, y: Tensor) -> Tensor:
+    def slope_of(self, u: Tensor) -> Tensor:
         """u / sqrt(1 + (u/delta)^2), within (-delta, delta)."""
-        u = prediction - y
         return u / torch.sqrt(1 + (u / self.delta) ** 2)
 
 
@@ -100,14 +119,14 @@ class PseudoHuber(FiniteRootLoss):
 class LogCosh(FiniteRootLoss):
     """l = log cosh u; curvature 1 at the root."""
 
-    def values(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """L per example; log cosh u = |u| + log1p(expm1(-2|u|) / 2)."""
-        u = (prediction - y).abs()
-        return u + torch.log1p(torch.expm1(-2 * u) / 2)
+    def of_residual(self, u: Tensor) -> Tensor:
+        """log cosh u = |u| + log1p(expm1(-2|u|) / 2)."""
+        size = u.abs()
+        return size + torch.log1p(torch.expm1(-2 * size) / 2)
 
-    def slope(self, prediction: Tensor, y: Tensor) -> Tensor:
+    def slope_of(self, u: Tensor) -> Tensor:
         """Tanh u, within (-1, 1)."""
-        return torch.tanh(prediction - y)
+        return torch.tanh(u)
 
 
 class MarginLoss(Loss):

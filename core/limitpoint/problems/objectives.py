@@ -9,9 +9,9 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from limitpoint.problems._random import generator, tensor
 from limitpoint.problems.finite_sum import FiniteSum
 from limitpoint.problems.problem import Objective
+from limitpoint.problems.randomness import generator, tensor
 
 LEAN = math.acos(0.6)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from limitpoint.problems._random import generator, tensor
 from limitpoint.problems.losses import Logistic
 from limitpoint.problems.models import DiagonalDifference
 from limitpoint.problems.problem import Problem
+from limitpoint.problems.randomness import generator, tensor
 
 
 def two_digits(seed: int, n: int = 60, *, faint: float = 0.5, alpha: float = 0.1) -> Problem:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint.problems._random import generator, tensor
 from limitpoint.problems.problem import Objective
+from limitpoint.problems.randomness import generator, tensor
 
 
 def cosine_waves(

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from limitpoint.problems._random import generator, tensor
 from limitpoint.problems.losses import FiniteRootLoss, Squared
 from limitpoint.problems.models import DiagonalDifference, DiagonalProduct, Linear
 from limitpoint.problems.problem import Problem
+from limitpoint.problems.randomness import generator, tensor
 
 
 def gaussian_regression(

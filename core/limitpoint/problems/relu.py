@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint.problems._random import generator, tensor
 from limitpoint.problems.losses import Squared
 from limitpoint.problems.models import ReluNetwork
 from limitpoint.problems.problem import Problem
+from limitpoint.problems.randomness import generator, tensor
 
 INPUTS = torch.arange(-5.5, 6.0, 1.0, dtype=torch.float64) / 4 + 0.07
 TARGETS = 0.345 + torch.tensor([-2, 1.5, 0, 0, 2, 1, 0, -1, 0, 1, 2, -1], dtype=torch.float64)

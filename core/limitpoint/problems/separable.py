@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from limitpoint.problems._random import generator, tensor
 from limitpoint.problems.losses import CrossEntropy, Logistic, MarginLoss, MulticlassLoss
 from limitpoint.problems.models import DiagonalProduct, MulticlassLinear
 from limitpoint.problems.problem import Problem
+from limitpoint.problems.randomness import generator, tensor
 
 
 def clusters(

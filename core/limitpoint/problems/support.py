@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from limitpoint.problems._random import generator, tensor
 from limitpoint.problems.losses import Logistic, MarginLoss
 from limitpoint.problems.models import Linear
 from limitpoint.problems.problem import Problem
+from limitpoint.problems.randomness import generator, tensor
 
 # Least eigenvalue of sum_i alpha_i x_i x_i^T across w_hat; along w_hat it is always 1.
 _ACROSS = 1.25

@@ -1,7 +1,8 @@
 """Rivals: real implementations, each wrong in one way, that a claim must refute.
 
-A rival plays a role like any subject: a factory `(step_size, **settings) -> Rule`. It is given the
-theorem's settings, takes the ones it knows, and gets one thing wrong.
+A rival plays the roles in which claims name it, like any contestant: a factory `(step_size,
+**settings) -> Rule`. It is given the theorem's settings, takes the ones it knows, and gets one
+thing wrong.
 """
 
 from limitpoint.rivals import (  # registration
@@ -15,7 +16,7 @@ from limitpoint.rivals import (  # registration
     right_rules,
     sharpness,
 )
-from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, plain, rival
+from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, rival
 
 __all__ = [
     "RIVALS",
@@ -29,7 +30,6 @@ __all__ = [
     "mutation",
     "one_example",
     "perturbations",
-    "plain",
     "right_rules",
     "rival",
     "sharpness",

@@ -52,10 +52,12 @@ class _UphillField(_UphillStep, Memoryless):
         return -self.rule.direction(oracle, w)
 
 
+@mutation("ascent", "the sign of the step is wrong")
 def _uphill(rule: Rule) -> Rule:
     return (_UphillField if isinstance(rule, Memoryless) else _UphillStep).around(rule)
 
 
+@mutation("stale", "the gradient is that of one step ago")
 class _Stale(Mutant):
     """The step is the one that the previous iterate asked for."""
 
@@ -68,6 +70,7 @@ class _Stale(Mutant):
         return w + (moved - before), (w, inner)
 
 
+@mutation("schedule-late", "the step-size schedule is off by one")
 class _Late(Mutant):
     """Step t has the size of step t + 1."""
 
@@ -75,18 +78,21 @@ class _Late(Mutant):
         return super().step(oracle, w, state, t + 1)
 
 
+@mutation("step-doubled", "every step is twice as long")
 class _TwiceAsFar(Mutant):
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         moved, state = super().step(oracle, w, state, t)
         return 2 * moved - w, state
 
 
+@mutation("unnormalised", "the normalised step is multiplied by the gradient's norm")
 class _AsLongAsTheGradient(Mutant):
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         moved, state = super().step(oracle, w, state, t)
         return w + (moved - w) * tensor(oracle.norm(oracle.grad(w), 2)), state
 
 
+@mutation("accelerated", "half of the last displacement is added (heavy ball)")
 class _Accelerated(Mutant):
     """Half of the last displacement is added to each."""
 
@@ -98,37 +104,3 @@ class _Accelerated(Mutant):
         moved, inner = super().step(oracle, w, inner, t)
         move = moved - w + last / 2
         return w + move, (move, inner)
-
-
-mutation(
-    "ascent",
-    "the sign of the step is wrong",
-    "gd ngd signgd nsd muon adam adamw usam n-sam m-sam 1-sam sam-l2 sam-linf",
-    _uphill,
-)
-mutation(
-    "stale",
-    "the gradient is that of one step ago",
-    "gd ngd nsd muon adam adamw usam n-sam 1-sam sam-l2",
-    _Stale.around,
-)
-mutation("schedule-late", "the step-size schedule is off by one", "nsd muon adam adamw",
-         _Late.around)  # fmt: skip
-mutation(
-    "step-doubled",
-    "every step is twice as long",
-    "gd ngd signgd nsd muon adam adamw usam n-sam 1-sam sam-l2 sam-linf",
-    _TwiceAsFar.around,
-)
-mutation(
-    "accelerated",
-    "half of the last displacement is added (heavy ball)",
-    "gd ngd signgd nsd muon adam adamw usam 1-sam sam-l2 sam-linf",
-    _Accelerated.around,
-)
-mutation(
-    "unnormalised",
-    "the normalised step is multiplied by the gradient's norm",
-    "ngd signgd nsd muon adam adamw",
-    _AsLongAsTheGradient.around,
-)

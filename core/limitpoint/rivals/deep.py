@@ -8,52 +8,43 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.optimizers import DeepNSAM, DeepSAM, DeepSGD, Rule
+from limitpoint.optimizers import DeepNSAM, DeepSAM, DeepSGD
 from limitpoint.problems.problem import Oracle
-from limitpoint.rivals._registry import mutation, plain
+from limitpoint.rivals._registry import rival
 
-ROLE = "deep-sam"
-
-plain("deep-n-sam", "n-SAM, its ascent on another minibatch, passed off as m-SAM", ROLE, DeepNSAM,
-      m=None)  # fmt: skip
-plain("deep-m-ignored", "one perturbation for the whole minibatch", ROLE, DeepSAM, m=None)
-plain("deep-no-ascent", "the ascent is left out", ROLE, DeepSGD)
+rival("deep-n-sam", "n-SAM, its ascent on another minibatch, passed off as m-SAM", m=None)(DeepNSAM)
+rival("deep-m-ignored", "one perturbation for the whole minibatch", m=None)(DeepSAM)
+rival("deep-no-ascent", "the ascent is left out")(DeepSGD)
+rival("deep-no-momentum", "the momentum is left out", momentum=0.0)(DeepSAM)
 
 
-def _sam(rule: Rule) -> DeepSAM:
-    assert isinstance(rule, DeepSAM)
-    return rule
+@rival("deep-rho-doubled", "the radius is twice as long")
+class _Doubled(DeepSAM):
+    def at_maximisers(self, oracle: Oracle, w: Tensor, t: int, rho: float | Tensor) -> Tensor:
+        return super().at_maximisers(oracle, w, t, 2 * rho)
 
 
-def _doubled(rule: Rule) -> Rule:
-    return replace(_sam(rule), rho=2 * _sam(rule).rho)
+@rival("deep-length", "normalised where it should not be, and not where it should")
+class _OtherLength(DeepSAM):
+    def at_maximisers(self, oracle: Oracle, w: Tensor, t: int, rho: float | Tensor) -> Tensor:
+        other = replace(self, normalised=not self.normalised)
+        return DeepSAM.at_maximisers(other, oracle, w, t, rho)
 
 
-def _other_length(rule: Rule) -> Rule:
-    return replace(_sam(rule), normalised=not _sam(rule).normalised)
-
-
-def _without_momentum(rule: Rule) -> Rule:
-    return replace(_sam(rule), momentum=0.0)
-
-
+@rival("deep-old-point", "the second gradient is taken where the first one was")
 class _OldPoint(DeepSAM):
-    """The ascent is made, and the second gradient is taken where the first one was."""
-
     def at_maximisers(self, oracle: Oracle, w: Tensor, t: int, rho: float | Tensor) -> Tensor:
         return super().at_maximisers(oracle, w, t, rho * 0)
 
 
+@rival("deep-downhill", "the perturbation goes downhill")
 class _Downhill(DeepSAM):
-    """The perturbation goes down the loss."""
-
     def at_maximisers(self, oracle: Oracle, w: Tensor, t: int, rho: float | Tensor) -> Tensor:
         return super().at_maximisers(oracle, w, t, -rho)
 
 
+@rival("deep-kept", "the perturbation is not taken back before the step")
 class _Kept(DeepSAM):
-    """The perturbation of the minibatch is not taken back before the step."""
-
     def step(
         self, oracle: Oracle, w: Tensor, state: Tensor | None, t: int
     ) -> tuple[Tensor, Tensor]:
@@ -61,9 +52,8 @@ class _Kept(DeepSAM):
         return moved + (self.maximiser(oracle.batch(t), w, self.rho) - w), velocity
 
 
+@rival("deep-stale", "the perturbation is that of the step before")
 class _Stale(DeepSAM):
-    """Step t has the minibatch's perturbation of the step before."""
-
     def init(self, oracle: Oracle, w: Tensor) -> Any:
         return None, torch.zeros_like(w)
 
@@ -91,13 +81,3 @@ class _Moved(Oracle):
 
     def grad(self, w: Tensor) -> Any:
         return self.seen.grad(w + self.move)
-
-
-mutation("deep-rho-doubled", "the radius is twice as long", ROLE, _doubled)
-mutation("deep-length", "normalised where it should not be, and not where it should", ROLE,
-         _other_length)  # fmt: skip
-mutation("deep-no-momentum", "the momentum is left out", ROLE, _without_momentum)
-plain("deep-old-point", "the second gradient is taken at the old point", ROLE, _OldPoint)
-plain("deep-downhill", "the perturbation goes downhill", ROLE, _Downhill)
-plain("deep-kept", "the perturbation is not taken back", ROLE, _Kept)
-plain("deep-stale", "the perturbation is that of the step before", ROLE, _Stale)

@@ -9,9 +9,10 @@ from limitpoint import optimizers
 from limitpoint.numerics import Value, ratio, scaled, sign, tensor, vector_norm
 from limitpoint.optimizers.steepest_descent import matrix_direction
 from limitpoint.problems.problem import Oracle
-from limitpoint.rivals._registry import plain
+from limitpoint.rivals._registry import rival
 
 
+@rival("sign-feedback", "what the sign rounds off is fed back (EF-SignSGD)")
 class _FeedBack(optimizers.SteepestDescent):
     """p = eta g + e; the step is the sign of p, as long as p; e is what the step left of p."""
 
@@ -24,82 +25,70 @@ class _FeedBack(optimizers.SteepestDescent):
         return w - taken, wanted - taken
 
 
-plain("sign-feedback", "what the sign rounds off is fed back (EF-SignSGD)", "signgd", _FeedBack)
-
-
+@rival("sign-epsilon", "g / (|g| + 1e-3) in place of the sign")
 class _SoftSign(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = tensor(oracle.grad(w))
         return g / (g.abs() + 1e-3)
 
 
-plain("sign-epsilon", "g / (|g| + 1e-3) in place of the sign", "signgd", _SoftSign)
-
-
+@rival("sign-majority", "the examples vote on each sign")
 class _MajorityVote(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         each = oracle.sharpness_batches(1).grad(w.unsqueeze(-oracle.ndim - 1))
         return sign(each).sum(-oracle.ndim - 1).sign()
 
 
-plain("sign-majority", "the examples vote on each sign", "signgd", _MajorityVote)
-
-
+@rival("ngd-squared", "divided by the norm twice")
 class _NormTwice(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = oracle.grad(w)
         return ratio(g, oracle.norm(g, 2)) / tensor(oracle.norm(g, 2)).clamp_min(1e-300)
 
 
-plain("ngd-squared", "divided by the norm twice", "ngd", _NormTwice)
-
-
+@rival("ngd-rows", "each class's row is normalised by itself")
 class _Rows(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = oracle.grad(w)
         return ratio(g, vector_norm(g, 2, (-1,)))
 
 
-plain("ngd-rows", "each class's row is normalised by itself", "ngd spectral", _Rows)
-
-
+@rival("ngd-clipped", "clipped at norm one in place of normalised")
 class _Clipped(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = tensor(oracle.grad(w))
         return g / tensor(oracle.norm(g, 2)).clamp_min(1.0)
 
 
-plain("ngd-clipped", "clipped at norm one in place of normalised", "ngd", _Clipped)
-
-
+@rival("ngd-epsilon", "divided by the norm plus 1e-3")
 class _NormEpsilon(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = tensor(oracle.grad(w))
         return g / (tensor(oracle.norm(g, 2)) + 1e-3)
 
 
-plain("ngd-epsilon", "divided by the norm plus 1e-3", "ngd", _NormEpsilon)
-plain(
-    "newton-schulz",
-    "five Newton-Schulz iterations in place of the polar factor",
-    "spectral muon",
-    optimizers.Muon,
-    iterations=5,
+rival("newton-schulz", "five Newton-Schulz iterations in place of the polar factor", iterations=5)(
+    optimizers.Muon
 )
 
 
+@rival("spectral-rank-one", "the leading singular pair alone", beta1=0.0)
+@rival("muon-rank-one", "the leading singular pair alone")
 class _RankOne(optimizers.Muon):
     def orthogonal(self, m: Value) -> Tensor:
         left, _, right = torch.linalg.svd(matrix_direction(m), full_matrices=False)
         return left[..., :1] @ right[..., :1, :]
 
 
+@rival("spectral-stretched", "divided by the spectral norm alone", beta1=0.0)
+@rival("muon-stretched", "divided by the spectral norm alone")
 class _Stretched(optimizers.Muon):
     def orthogonal(self, m: Value) -> Tensor:
         g = matrix_direction(m)
         return g / torch.linalg.matrix_norm(g, 2, keepdim=True)
 
 
+@rival("muon-order", "orthogonalised first, averaged afterwards")
 class _OrthogonalFirst(optimizers.Muon):
     """Orthogonal steps, averaged: the two operations of Muon in the wrong order."""
 
@@ -112,6 +101,7 @@ class _OrthogonalFirst(optimizers.Muon):
         return w - self.step_size.at(t) * m, m
 
 
+@rival("muon-nesterov", "with Nesterov's momentum")
 class _Nesterov(optimizers.Muon):
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         g = (1 - self.beta1) * scaled(oracle.grad(w))
@@ -119,17 +109,10 @@ class _Nesterov(optimizers.Muon):
         return w - self.step_size.at(t) * self.orthogonal(self.beta1 * m + g), m
 
 
+@rival("muon-scaled", "multiplied by 0.2 sqrt(max(k, d))")
 class _Scaled(optimizers.Muon):
     def orthogonal(self, m: Value) -> Tensor:
         return 0.2 * max(m.shape[-2:]) ** 0.5 * super().orthogonal(m)
 
 
-ONE = {"beta1": 0.0}
-plain("spectral-rank-one", "the leading singular pair alone", "spectral", _RankOne, **ONE)
-plain("spectral-stretched", "divided by the spectral norm alone", "spectral", _Stretched, **ONE)
-plain("muon-rank-one", "the leading singular pair alone", "muon", _RankOne)
-plain("muon-stretched", "divided by the spectral norm alone", "muon", _Stretched)
-plain("muon-order", "orthogonalised first, averaged afterwards", "muon", _OrthogonalFirst)
-plain("muon-nesterov", "with Nesterov's momentum", "muon", _Nesterov)
-plain("muon-scaled", "multiplied by 0.2 sqrt(max(k, d))", "muon", _Scaled)
-plain("muon-no-momentum", "the momentum is dropped", "muon", optimizers.Muon, **ONE)
+rival("muon-no-momentum", "the momentum is dropped", beta1=0.0)(optimizers.Muon)

@@ -5,9 +5,10 @@ from torch import Tensor
 from limitpoint import optimizers
 from limitpoint.numerics import Value
 from limitpoint.problems.problem import Oracle
-from limitpoint.rivals._registry import plain
+from limitpoint.rivals._registry import rival
 
 
+@rival("linear-model", "gradient descent on the linear model in place of the network")
 class _LinearModel(optimizers.GD):
     """The predictor moves as a linear model's: the layers' gradient over w_+^2 + w_-^2.
 
@@ -17,11 +18,3 @@ class _LinearModel(optimizers.GD):
 
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         return oracle.grad(w) / (w**2).sum(-2, keepdim=True)
-
-
-plain(
-    "linear-model",
-    "gradient descent on the linear model in place of the network",
-    "gd",
-    _LinearModel,
-)

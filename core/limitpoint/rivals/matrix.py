@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from limitpoint.errors import UsageError
-from limitpoint.judgement.claim import Claim, Outcome, Setting
+import msgspec
+
+from limitpoint.judgement.claim import Claim
+from limitpoint.judgement.comparison import tightest
+from limitpoint.judgement.evaluate import evaluate
+from limitpoint.judgement.record import Record
 from limitpoint.judgement.registry import all_claims
-from limitpoint.ledger import read_json, suite, write_json
+from limitpoint.judgement.setting import Setting
+from limitpoint.judgement.verdict import Verdict
+from limitpoint.ledger import Suite, read_document, suite, write_document
 from limitpoint.rivals import RIVALS
 
 SCHEMA = 1
 Pair = tuple[Claim, str]
-RESULTS = ("refuted", "survived", "not applicable")
 #: Where a band of refutations ends: minus the slack, in units of the bound or the tolerance.
 BANDS = (0.1, 1.0, 100.0)
 
 
-@dataclass(frozen=True)
-class Duel:
+class Duel(msgspec.Struct, frozen=True):
     """One claim against one rival.
 
     Args:
@@ -45,7 +47,7 @@ class Duel:
     role: str
     rival: str
     named: bool
-    verdict: str
+    verdict: Annotated[str, msgspec.Meta(pattern=f"^({'|'.join(Verdict)}|error)$")]
     reason: str
     slack: float | None
     seconds: float
@@ -57,14 +59,20 @@ class Duel:
 
     @property
     def result(self) -> str:
-        """One of `RESULTS`."""
+        """ "refuted", "survived" or "not applicable"."""
         if self.verdict == "not-applicable":
             return "not applicable"
         return "refuted" if self.killed else "survived"
 
 
-@dataclass
-class Matrix:
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong with a rival, and the roles in which claims name it."""
+
+    fault: str
+    roles: tuple[str, ...]
+
+
+class Matrix(msgspec.Struct):
     """Claims against rivals, as far as they were fought.
 
     Args:
@@ -78,12 +86,12 @@ class Matrix:
     """
 
     claims: dict[str, str | None]
-    rivals: dict[str, dict[str, Any]]
+    rivals: dict[str, Fault]
     seed: int
     covered: list[str]
     planned: int
-    duels: list[Duel] = field(default_factory=list)
-    suite: dict[str, Any] = field(default_factory=suite)
+    duels: list[Duel]
+    suite: Suite
 
     @classmethod
     def of(cls, claims: Sequence[Claim], setting: Setting, planned: int) -> Matrix:
@@ -93,15 +101,17 @@ class Matrix:
         roles = dict.fromkeys(claim.roles[0] for claim in claims if claim.roles)
         return cls(
             {claim.id: claim.roles[0] if claim.roles else None for claim in claims},
-            {r.name: {"fault": r.fault, "roles": list(r.roles)} for r in RIVALS.values()},
+            {name: Fault(rival.fault, roles_of(name)) for name, rival in RIVALS.items()},
             setting.seed,
             [role for role in roles if role not in left_out],
             planned,
+            [],
+            suite(),
         )
 
     def playing(self, role: str) -> list[str]:
         """The rivals of a role, and whoever else a claim about it was run against."""
-        declared = [name for name, rival in self.rivals.items() if role in rival["roles"]]
+        declared = [name for name, rival in self.rivals.items() if role in rival.roles]
         others = {duel.rival for duel in self.duels if duel.role == role} - set(declared)
         return declared + sorted(others)
 
@@ -118,11 +128,9 @@ class Matrix:
         if not self.complete:
             return
         for name, rival in self.rivals.items():
-            for role in (role for role in rival["roles"] if role in self.covered):
+            for role in (role for role in rival.roles if role in self.covered):
                 fought = [d for d in self.duels if (d.rival, d.role) == (name, role)]
-                if not fought:
-                    yield f"{name} plays {role}, and no claim about {role} names it"
-                elif not any(duel.killed for duel in fought):
+                if not any(duel.killed for duel in fought):
                     yield f"{name} survives every claim about {role}"
 
     def _toothless_claims(self) -> Iterator[str]:
@@ -139,28 +147,30 @@ class Matrix:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON document."""
-        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "duels"}
-        duels = [asdict(duel) | {"result": duel.result} for duel in self.duels]
-        return {"schema": SCHEMA, **named, "failures": self.failures(), "duels": duels}
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        results = [{"result": duel.result} for duel in self.duels]
+        duels = [kept | result for kept, result in zip(found["duels"], results, strict=True)]
+        return {"schema": SCHEMA} | found | {"failures": self.failures(), "duels": duels}
 
     def write(self, path: Path) -> None:
         """Replace the file in one step."""
-        write_json(self.as_dict(), path)
+        write_document(self.as_dict(), path)
 
     @classmethod
     def read(cls, path: Path) -> Matrix:
         """Read what `write` wrote.
 
         Raises:
-            UsageError: no such file, no JSON, another schema, or a field that is missing.
+            UsageError: no such file, no JSON, another schema, or anything else than the type says.
         """
-        document = read_json(path, "kill matrix", SCHEMA)
-        try:
-            duels = [Duel(**{f.name: d[f.name] for f in fields(Duel)}) for d in document["duels"]]
-            rest = {f.name: document[f.name] for f in fields(cls) if f.name != "duels"}
-        except (KeyError, TypeError) as exc:
-            raise UsageError(f"kill matrix {path}: lacks {exc}") from None
-        return cls(duels=duels, **rest)
+        return read_document(path, "kill matrix", SCHEMA, cls)
+
+
+@cache
+def roles_of(rival: str) -> tuple[str, ...]:
+    """The roles that a rival plays: those in which a claim names it."""
+    claims = [claim for claim in all_claims().values() if rival in claim.rivals]
+    return tuple(dict.fromkeys(claim.roles[0] for claim in claims))
 
 
 def strength(duel: Duel) -> int:
@@ -184,23 +194,32 @@ def fight(claim: Claim, rival: str, setting: Setting) -> Duel:
         KeyError: no such rival.
     """
     role, named = claim.roles[0], rival in claim.rivals
-    subjects = {role: RIVALS[rival].playing(role)}
+    part = partial(Duel, claim.id, role, rival, named)
     try:
-        outcome = claim.evaluate(replace(setting, subjects=subjects))
+        record = evaluate(claim, [RIVALS[rival].contestant(role)], setting)
     except Exception as exc:
         verdict = "error" if named else "not-applicable"
-        outcome = Outcome(verdict, f"{type(exc).__name__}: {exc}", (), 0.0)
-    return Duel(
-        claim.id, role, rival, named, outcome.verdict, outcome.reason,
-        _slack(outcome), round(outcome.seconds, 3),
-    )  # fmt: skip
+        return part(verdict, f"{type(exc).__name__}: {exc}", None, 0.0)
+    wrong = _not_the_rivals(record, role)
+    if wrong:
+        return part("error", wrong, None, record.seconds)
+    return part(record.verdict.value, record.reason, _slack(record, role), record.seconds)
 
 
-def _slack(outcome: Outcome) -> float | None:
+def _not_the_rivals(record: Record, role: str) -> str:
+    """What a refuted claim has violated if it is none of what the rival is judged by, else ""."""
+    violated = [e for e in record.evidence if not e.holds]
+    if not violated or any(e.is_about([role]) for e in violated):
+        return ""
+    return f"violated, and not about {role}: {violated[0]}"
+
+
+def _slack(record: Record, role: str) -> float | None:
     """Least slack of the evidence; None if there is none, or if it does not explain the verdict."""
-    found = outcome.tightest.slack if outcome.tightest else math.inf
-    broke_down = outcome.verdict == "refuted" and found >= 0
-    return found if math.isfinite(found) and not broke_down else None
+    closest = tightest(record.about([role]))
+    if closest is None or (record.verdict is Verdict.REFUTED and closest.holds):
+        return None
+    return closest.slack
 
 
 def named_pairs(claims: Sequence[Claim]) -> list[Pair]:
@@ -211,10 +230,10 @@ def named_pairs(claims: Sequence[Claim]) -> list[Pair]:
 def all_pairs(claims: Sequence[Claim]) -> list[Pair]:
     """Each claim with each rival that plays its first role, and each that it names."""
     return [
-        (claim, rival.name)
+        (claim, rival)
         for claim in claims
-        for rival in RIVALS.values()
-        if claim.roles and (claim.roles[0] in rival.roles or rival.name in claim.rivals)
+        for rival in RIVALS
+        if claim.roles and claim.roles[0] in roles_of(rival)
     ]
 
 

@@ -21,6 +21,7 @@ def _own(rule: Rule) -> SharpnessAware:
     return rule
 
 
+@mutation("rho-doubled", "the radius is twice as long")
 def _rho_doubled(rule: Rule) -> Rule:
     own = _own(rule)
     return replace(own, rho=2 * own.rho, radii=own.radii and own.radii.times(2))
@@ -38,17 +39,20 @@ class _Wrong(Mutant, Memoryless):
         return w - tensor(self.step_size.at(t) * here.direction(oracle, w)), None
 
 
+@mutation("twice-uphill", "two inner steps in place of one")
 class _TwiceUphill(_Wrong):
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         own = _own(self.rule)
         return oracle.grad(own.perturbed(oracle, own.perturbed(oracle, w)))
 
 
+@mutation("averaged", "the mean of the plain and the perturbed gradient")
 class _Averaged(_Wrong):
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         return (tensor(oracle.grad(w)) + tensor(_own(self.rule).direction(oracle, w))) / 2
 
 
+@mutation("one-layer", "only the first layer is perturbed")
 class _OneLayer(_Wrong):
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         moved = _own(self.rule).perturbed(oracle, w)
@@ -57,6 +61,7 @@ class _OneLayer(_Wrong):
         return oracle.grad(torch.cat([moved[..., :1, :], w[..., 1:, :]], -2))
 
 
+@mutation("perturbation-kept", "the inner step is not undone before the outer one")
 class _Kept(_Wrong):
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         moved, state = super().step(oracle, w, state, t)
@@ -64,30 +69,3 @@ class _Kept(_Wrong):
 
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         return _own(self.rule).direction(oracle, w)
-
-
-mutation(
-    "rho-doubled",
-    "the radius is twice as long",
-    "usam n-sam m-sam 1-sam sam-l2 sam-linf",
-    _rho_doubled,
-)
-mutation(
-    "twice-uphill",
-    "two inner steps in place of one",
-    "usam n-sam sam-l2 sam-linf",
-    _TwiceUphill.around,
-)
-mutation(
-    "averaged",
-    "the mean of the plain and the perturbed gradient",
-    "usam n-sam m-sam 1-sam sam-linf",
-    _Averaged.around,
-)
-mutation("one-layer", "only the first layer is perturbed", "sam-linf", _OneLayer.around)
-mutation(
-    "perturbation-kept",
-    "the inner step is not undone before the outer one",
-    "usam n-sam sam-l2 sam-linf",
-    _Kept.around,
-)

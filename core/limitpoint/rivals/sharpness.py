@@ -11,14 +11,15 @@ from limitpoint.optimizers import Rule, SharpnessAware
 from limitpoint.optimizers.schedules import Schedule, StepSize
 from limitpoint.problems.finite_sum import Sampled
 from limitpoint.problems.problem import Oracle
-from limitpoint.rivals._registry import plain, rival
+from limitpoint.rivals._registry import rival
 
 
-@rival("n-sam-step-tripled", "n-SAM with the outer step three times too long", "n-sam m-sam")
+@rival("n-sam-step-tripled", "n-SAM with the outer step three times too long")
 def _n_sam_step_tripled(step_size: Schedule, rho: Any, **settings: Any) -> Rule:
     return optimizers.NSAM(step_size.times(3), rho=rho)
 
 
+@rival("one-batch", "one minibatch for ascent and descent, not one for each")
 class _OneBatch(optimizers.NSAM):
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         if isinstance(oracle, Sampled):
@@ -26,37 +27,29 @@ class _OneBatch(optimizers.NSAM):
         return super().direction(oracle, w)
 
 
-plain("one-batch", "one minibatch for ascent and descent, not one for each", "n-sam", _OneBatch)
-
-
-@rival("step-tenfold", "unnormalised SAM with the outer step ten times too long", "n-sam m-sam")
+@rival("step-tenfold", "unnormalised SAM with the outer step ten times too long")
 def _step_tenfold(step_size: Schedule, rho: Any, **settings: Any) -> Rule:
     return optimizers.USAM(step_size.times(10), rho=rho)
 
 
-@rival(
-    "step-constant",
-    "unnormalised SAM whose step and radius stay at their first values",
-    "n-sam m-sam",
-)
+@rival("step-constant", "unnormalised SAM whose step and radius stay at their first values")
 def _step_constant(step_size: Schedule, rho: Any, **settings: Any) -> Rule:
     return optimizers.USAM(StepSize(step_size.at(0)), rho=rho)
 
 
+@rival("rho-negative", "the inner step goes downhill")
 class _Descended(optimizers.USAM):
     def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
         return w - tensor(self.rho * self.ascent(oracle, w))
 
 
+@rival("1-sam-rho-negative", "the inner steps go downhill", batch_size=1)
 class _EachDescended(optimizers.OneSAM):
     def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
         return 2 * w.unsqueeze(-oracle.ndim - 1) - super().perturbed(oracle, w)
 
 
-plain("rho-negative", "the inner step goes downhill", "usam n-sam m-sam", _Descended)
-plain("1-sam-rho-negative", "the inner steps go downhill", "1-sam", _EachDescended, batch_size=1)
-
-
+@rival("bracket-lost", "w - eta grad L(w) + rho grad L(w), as usam_report prints (3)")
 class _BracketLost(SharpnessAware):
     def ascent(self, oracle: Oracle, w: Tensor) -> Value:
         return oracle.grad(w)
@@ -70,14 +63,7 @@ class _BracketLost(SharpnessAware):
         return (1 - self.rho / eta) * tensor(oracle.grad(w))
 
 
-plain(
-    "bracket-lost",
-    "w - eta grad L(w) + rho grad L(w), as usam_report prints (3)",
-    "gd usam",
-    _BracketLost,
-)
-
-
+@rival("ascent-random", "ascent along a fixed random direction, as long as the gradient")
 class _RandomAscent(SharpnessAware):
     def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
         noise = torch.randn(w.shape, generator=torch.Generator().manual_seed(0), dtype=w.dtype)
@@ -85,14 +71,7 @@ class _RandomAscent(SharpnessAware):
         return noise * scale / tensor(oracle.norm(noise))
 
 
-plain(
-    "ascent-random",
-    "ascent along a fixed random direction, as long as the gradient",
-    "usam n-sam",
-    _RandomAscent,
-)
-
-
+@rival("ascent-unit-random", "ascent to a random point of the sphere of radius rho")
 class _UnitRandomAscent(SharpnessAware):
     """A fresh direction each step."""
 
@@ -105,23 +84,14 @@ class _UnitRandomAscent(SharpnessAware):
         return noise / tensor(oracle.norm(noise))
 
 
-plain(
-    "ascent-unit-random",
-    "ascent to a random point of the sphere of radius rho",
-    "m-sam sam-l2",
-    _UnitRandomAscent,
-)
-
-
+@rival("ascent-sign", "ascent along sign(g), as long as the gradient")
 class _SignAscentAsLong(SharpnessAware):
     def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = oracle.grad(w)
         return sign(g) * tensor(oracle.norm(g, 2))
 
 
-plain("ascent-sign", "ascent along sign(g), as long as the gradient", "usam", _SignAscentAsLong)
-
-
+@rival("batches-swapped", "ascent on the neighbour's example", batch_size=1)
 class _NeighboursBatch(optimizers.OneSAM):
     """The ascent of the next example, the descent of this one."""
 
@@ -129,25 +99,20 @@ class _NeighboursBatch(optimizers.OneSAM):
         return super().perturbed(oracle, w).roll(1, dims=-oracle.ndim - 1)
 
 
-plain(
-    "batches-swapped", "ascent on the neighbour's example", "1-sam", _NeighboursBatch, batch_size=1
-)
-
-
+@rival("usam-decayed", "weight decay of 1e-3 in the gradient")
 class _Decayed(optimizers.USAM):
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         return tensor(super().direction(oracle, w)) + 1e-3 * w
 
 
-plain("usam-decayed", "weight decay of 1e-3 in the gradient", "usam", _Decayed)
-
-
+@rival("1-sam-normalised", "each perturbation is normalised", batch_size=1)
 class _Normalised(optimizers.OneSAM):
     def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
         moves = super().perturbed(oracle, w) - w.unsqueeze(-oracle.ndim - 1)
         return w.unsqueeze(-oracle.ndim - 1) + self.rho * ratio(moves, oracle.norm(moves))
 
 
+@rival("1-sam-descends-on-all", "descent on all examples from each example's point", batch_size=1)
 class _DescendsOnAll(optimizers.OneSAM):
     """Each example moves the point; the gradient there is that of all examples."""
 
@@ -156,22 +121,10 @@ class _DescendsOnAll(optimizers.OneSAM):
         return torch.stack([tensor(oracle.grad(point)) for point in points]).mean(0)
 
 
-plain("1-sam-normalised", "each perturbation is normalised", "1-sam", _Normalised, batch_size=1)
-plain("1-sam-descends-on-all", "descent on all examples from each example's point", "1-sam",
-      _DescendsOnAll, batch_size=1)  # fmt: skip
-
-
+@rival("sign-outside", "the sign is taken of the descent and not of the ascent")
 class _SignOutside(optimizers.LinfSAM):
     def perturbed(self, oracle: Oracle, w: Tensor) -> Tensor:
         return w + tensor(self.rho * oracle.grad(w))
 
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         return sign(super().direction(oracle, w))
-
-
-plain(
-    "sign-outside",
-    "the sign is taken of the descent and not of the ascent",
-    "sam-linf",
-    _SignOutside,
-)

@@ -1,16 +1,9 @@
-"""Subjects: somebody else's optimizer in the role of a claim."""
+"""Subjects: somebody else's optimizer in the role of a claim.
 
-from limitpoint.subjects._guards import time_limit
-from limitpoint.subjects._meter import MEMORY, TIMEOUT
-from limitpoint.subjects._subject import Subject, parse_subject
-from limitpoint.subjects._torch import TorchOptimizer, own_setting
+The names stand in `__init__.pyi`, and each is loaded when it is first used: the command line asks
+for the usual limits, and for no torch.
+"""
 
-__all__ = [
-    "MEMORY",
-    "TIMEOUT",
-    "Subject",
-    "TorchOptimizer",
-    "own_setting",
-    "parse_subject",
-    "time_limit",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

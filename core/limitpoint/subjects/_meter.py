@@ -15,6 +15,7 @@ import torch
 
 from limitpoint.errors import Inconclusive
 from limitpoint.subjects._guards import OutOfMemory, TooLate, blamed, time_limit
+from limitpoint.subjects._limits import UNLIMITED, Limits
 
 resource: ModuleType | None
 try:
@@ -22,8 +23,6 @@ try:
 except ImportError:  # not POSIX
     resource = None
 
-#: What a subject may take in one run unless the user says otherwise: seconds, gigabytes.
-TIMEOUT, MEMORY = 120.0, 4.0
 GIGABYTE = 1e9
 
 
@@ -35,13 +34,12 @@ class Meter:
     call the peak of the resident memory is looked at (POSIX).
 
     Args:
-        timeout: seconds of wall time, or None.
-        memory: gigabytes, or None.
+        limits: what the subject may take.
     """
 
-    def __init__(self, timeout: float | None = None, memory: float | None = None) -> None:
-        self.timeout, self.memory = timeout, memory
-        self.deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+    def __init__(self, limits: Limits = UNLIMITED) -> None:
+        self.timeout, self.memory = limits.timeout, limits.memory
+        self.deadline = time.monotonic() + (math.inf if self.timeout is None else self.timeout)
         self.resident, self.mapped = _peak(), _mapped()
 
     @contextmanager
@@ -55,11 +53,11 @@ class Meter:
             SubjectFailed: it raised, or exceeded a limit: `OutOfMemory`, `TooLate`.
             Inconclusive: time ran out, but not in one call.
         """
-        with self.limits(where), blamed(where):
+        with self.bounds(where), blamed(where):
             yield
 
     @contextmanager
-    def limits(self, where: str) -> Iterator[None]:
+    def bounds(self, where: str) -> Iterator[None]:
         """The same for code that guards the subject's exceptions itself."""
         started = time.monotonic()
         late = f"exceeded its time limit of {self.timeout or 0:g} s {where}"

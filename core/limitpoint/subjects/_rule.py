@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,9 @@ from limitpoint.errors import SubjectFailed
 from limitpoint.numerics import Scaled, Value, tensor
 from limitpoint.optimizers import GD, Memoryless, Rule
 from limitpoint.problems.problem import Oracle
+from limitpoint.subjects._instance import PATIENCE
+from limitpoint.subjects._limits import UNLIMITED, Limits
 from limitpoint.subjects._meter import Meter
-from limitpoint.subjects._seat import PATIENCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +25,11 @@ class GuardedRule(Rule):
     Args:
         step_size: the foreign rule's own.
         rule: the foreign rule.
-        timeout: seconds of wall time of one run, or None.
-        memory: gigabytes that the process may gain in one run, or None.
+        limits: what it may take in one run.
     """
 
     rule: Rule = field(default_factory=GD)
-    timeout: float | None = None
-    memory: float | None = None
+    limits: Limits = UNLIMITED
     _meter: Meter = field(init=False, repr=False)
     _idle: int | None = field(init=False, repr=False)
 
@@ -41,6 +41,11 @@ class GuardedRule(Rule):
     def name(self) -> str:
         """What the ledger calls it."""
         return self.rule.name
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The foreign rule's: the guard has none."""
+        return self.rule.settings
 
     def init(self, oracle: Oracle, w: Tensor) -> Any:
         """The foreign rule's state; time and memory count from here.
@@ -72,7 +77,7 @@ class GuardedRule(Rule):
 
     def _start(self) -> None:
         # Rules are frozen; the count is of one run.
-        object.__setattr__(self, "_meter", Meter(self.timeout, self.memory))
+        object.__setattr__(self, "_meter", Meter(self.limits))
         object.__setattr__(self, "_idle", 0)
 
     def _check_moving(self, oracle: Oracle, before: Tensor, after: Tensor, t: int) -> None:
@@ -104,12 +109,12 @@ class GuardedField(GuardedRule, Memoryless):
         return found
 
 
-def guarded(rule: Rule, timeout: float | None, memory: float | None) -> Rule:
+def guarded(rule: Rule, limits: Limits) -> Rule:
     """A rule as it is if it is limitpoint's own, else guarded."""
     if type(rule).__module__.partition(".")[0] == "limitpoint":
         return rule
     kind = GuardedField if isinstance(rule, Memoryless) else GuardedRule
-    return kind(rule.step_size, rule, timeout, memory)
+    return kind(rule.step_size, rule, limits)
 
 
 def _check_like(w: Tensor, found: object, what: str) -> None:

@@ -82,6 +82,24 @@ def field_names(settings: Mapping[str, Any]) -> dict[str, Any]:
     return names
 
 
+def own_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `field_names`: a constructor's arguments under limitpoint's names.
+
+    Returns:
+        The same, with betas in their parts, eps as epsilon, and without the step size.
+    """
+    names = {name: value for name, value in settings.items() if name not in ("lr", *_FIELD_NAMES)}
+    for name, own in _FIELD_NAMES.items():
+        if name in settings:
+            values = settings[name]
+            parts = values if isinstance(values, tuple | list) else (values,)
+            names |= dict(zip(own, parts, strict=True)) if len(parts) == len(own) else {}
+    return names
+
+
+_FIELD_NAMES = {"betas": ("beta1", "beta2"), "eps": ("epsilon",)}
+
+
 def makes_rule(call: Callable[..., Any]) -> bool:
     """Whether a callable is a limitpoint rule's class or factory, not a torch optimizer's."""
     if isinstance(call, type):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
+import importlib.util
 import math
 import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from limitpoint.errors import UsageError
+from limitpoint.errors import UsageError, meant
 
 FORM = "ROLE=MODULE:ATTR[,key=value...]"
 WORDS = {"inf": math.inf, "true": True, "false": False, "none": None}
@@ -63,12 +68,12 @@ def _value(key: str, text: str) -> Any:
 
 
 def load(target: str) -> Callable[..., Any]:
-    """The attribute, dotted or not, of a module."""
-    module, colon, path = target.partition(":")
+    """The attribute, dotted or not, of a module or of a file: MODULE:ATTR or PATH.py:ATTR."""
+    module, colon, path = target.rpartition(":")
     if not colon or not module or not path:
         raise UsageError(f"{target!r} is no MODULE:ATTR: write it like torch.optim:SGD")
     try:
-        found: Any = importlib.import_module(module)
+        found: Any = _module(module)
     except (Exception, SystemExit) as exc:
         reason = " ".join(f"{type(exc).__name__}: {exc}".split())
         hint = "is it installed, or its folder on PYTHONPATH?"
@@ -82,10 +87,30 @@ def load(target: str) -> Callable[..., Any]:
     return found
 
 
+def _module(name: str) -> ModuleType:
+    """A module by its dotted name, or by the path of its file."""
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    file = Path(name).resolve()
+    known = f"limitpoint_subject_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    if known not in sys.modules:
+        spec = importlib.util.spec_from_file_location(known, file)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[known] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(sys.modules[known])
+        except BaseException:
+            del sys.modules[known]
+            raise
+    return sys.modules[known]
+
+
 def _near(owner: Any, name: str) -> str:
-    """A hint: the public name that differs only by case, else the classes there are."""
+    """A hint: the public name that is nearest, else the classes there are."""
     public = [other for other in vars(owner) if not other.startswith("_")]
-    same = [other for other in public if other.lower() == name.lower()]
-    classes = [other for other in public if isinstance(getattr(owner, other, None), type)]
-    names = same or sorted(classes)[:8]
-    return f"; there is {', '.join(names)}" if names else ": name a class or a function of it"
+    classes = sorted(other for other in public if isinstance(getattr(owner, other, None), type))
+    near = meant(name, classes) or meant(name, public)
+    if near:
+        return near
+    return f"; there is {', '.join(classes[:8])}" if classes else ": name a class or a function"

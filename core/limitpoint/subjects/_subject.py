@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.errors import NotApplicable, SubjectFailed, UsageError
+from limitpoint.errors import NotApplicable, SubjectFailed, UsageError, meant
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES
 from limitpoint.optimizers.schedules import Schedule, StepSize, as_schedule
+from limitpoint.subjects._limits import UNLIMITED, Limits
 from limitpoint.subjects._meter import Meter
 from limitpoint.subjects._rule import guarded
 from limitpoint.subjects._signature import Accepted, field_names, makes_rule
@@ -32,6 +33,7 @@ class Subject:
         spec: the text that names it on the command line.
         constructor: a `torch.optim.Optimizer` class or any callable (params, **kwargs) that returns
             an object with `.step()`; or a `Rule` class or a callable that returns a rule.
+        limits: what it may take in one run.
     """
 
     role: str
@@ -39,6 +41,7 @@ class Subject:
     kwargs: Mapping[str, Any] = field(hash=False)
     spec: str
     constructor: Callable[..., Any] = field(repr=False)
+    limits: Limits = UNLIMITED
 
     def __post_init__(self) -> None:
         if not callable(self.constructor):
@@ -47,21 +50,27 @@ class Subject:
         unknown = takes.unknown(self.kwargs)
         if unknown:
             names = ", ".join(takes.defaults) or "none"
-            raise UsageError(f"{self.target} takes no argument {unknown[0]!r}; it takes: {names}")
+            near = meant(unknown[0], takes.defaults)
+            raise UsageError(
+                f"{self.target} takes no argument {unknown[0]!r}{near}; it takes: {names}"
+            )
         self._check_own_step_size()
 
     @classmethod
-    def from_object(cls, role: str, obj: Any, /, **kwargs: Any) -> Subject:
+    def from_object(
+        cls, role: str, obj: Any, limits: Limits = UNLIMITED, /, **kwargs: Any
+    ) -> Subject:
         """A subject made in Python; a `functools.partial`'s keywords count as the user's own."""
         while isinstance(obj, partial) and not obj.args:
             obj, kwargs = obj.func, {**obj.keywords, **kwargs}
         name = getattr(obj, "__qualname__", type(obj).__qualname__)
         target = f"{getattr(obj, '__module__', type(obj).__module__)}:{name}"
         options = [f"{key}={_shown(value)}" for key, value in kwargs.items()]
-        return cls(role, target, kwargs, ",".join([f"{role}={target}", *options]), obj)
+        spec = ",".join([f"{role}={target}", *options])
+        return cls(role, target, kwargs, spec, obj, limits)
 
     @classmethod
-    def from_target(cls, role: str, text: str) -> Subject:
+    def from_target(cls, role: str, text: str, limits: Limits = UNLIMITED) -> Subject:
         """A subject from "MODULE:ATTR[,key=value...]".
 
         Raises:
@@ -71,25 +80,21 @@ class Subject:
         constructor, kwargs = load(target.strip()), parse_options(options)
         if isinstance(kwargs.get("base_optimizer"), str):
             kwargs["base_optimizer"] = load(kwargs["base_optimizer"])
-        return cls(role, target.strip(), kwargs, f"{role}={text}", constructor)
+        return cls(role, target.strip(), kwargs, f"{role}={text}", constructor, limits)
 
-    def factory(
+    def rule(
         self,
         step_size: Schedule | Tensor | float = 1.0,
         *,
-        timeout: float | None = None,
-        memory: float | None = None,
         log_loss_scale: float = 0.0,
         **settings: Any,
     ) -> Rule:
-        """The subject as a rule, with a claim's settings where it takes them.
+        """The subject as a rule, with a claim's settings where it takes them, within its limits.
 
         Args:
             step_size: the claim's schedule; a step size of the user's own replaces its eta_0.
-            timeout: seconds of wall time for one run.
-            memory: gigabytes that the process may gain in one run.
-            log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones;
-                for optimizers whose theorem does not feel it.
+            log_loss_scale: the gradients handed to a torch optimizer are exp(log_loss_scale) times
+                the true ones; for optimizers whose theorem does not feel it.
             settings: by limitpoint's names: beta1, epsilon, rho, momentum, weight_decay, ... A
                 torch class's weight decay is off unless the claim or the user sets it.
 
@@ -99,9 +104,7 @@ class Subject:
         """
         schedule = self._schedule(as_schedule(step_size))
         if self._is_rule:
-            own = self._accepted.filtered({"timeout": timeout, "log_loss_scale": log_loss_scale})
-            rule = self._rule(schedule, own, settings, Meter(timeout, memory))
-            return guarded(rule, timeout, memory)
+            return guarded(self._own_rule(schedule, settings), self.limits)
         if settings.get("m") is not None:
             raise NotApplicable(
                 "hypothesis not met: gradients of groups of m examples (a torch optimizer sees "
@@ -114,22 +117,15 @@ class Subject:
             constructor=self.constructor,
             kwargs=arguments,
             log_loss_scale=log_loss_scale,
-            timeout=timeout,
-            memory=memory,
+            limits=self.limits,
             target=self.target,
         )
 
-    def _rule(
-        self,
-        schedule: Schedule,
-        own: dict[str, Any],
-        settings: dict[str, Any],
-        meter: Meter,
-    ) -> Rule:
+    def _own_rule(self, schedule: Schedule, settings: dict[str, Any]) -> Rule:
         takes = self._accepted
         chosen = settings if takes.anything else takes.filtered(settings)
-        arguments = {**own, **chosen, **self.kwargs, "step_size": schedule}
-        with meter.watch("in its constructor"):
+        arguments = {**chosen, **self.kwargs, "step_size": schedule}
+        with Meter(self.limits).watch("in its constructor"):
             rule = self.constructor(**arguments)
         if not isinstance(rule, Rule):
             raise SubjectFailed(f"{self.target} made a {type(rule).__name__}, not a Rule")
@@ -177,8 +173,8 @@ class Subject:
             raise UsageError(f"{self.target}: {shown} is no step size: give a number > 0")
 
 
-def parse_subject(spec: str) -> Subject:
-    """The subject of `--subject ROLE=MODULE:ATTR[,key=value...]`.
+def parse_subject(spec: str, limits: Limits = UNLIMITED) -> Subject:
+    """The subject of ROLE=MODULE:ATTR[,key=value...].
 
     Values are Python literals, or plain words, which are strings; within brackets a semicolon is
     as good as a comma.
@@ -188,11 +184,12 @@ def parse_subject(spec: str) -> Subject:
     """
     role, equals, text = spec.partition("=")
     if not equals or ":" in role or not role.strip():
-        raise UsageError(f"--subject {spec!r} names no role: write {FORM}")
+        raise UsageError(f"{spec!r} names no role: write {FORM}")
     role = role.strip()
     if role not in ROLES:
-        raise UsageError(f"--subject {spec!r}: unknown role {role!r}; roles: {', '.join(ROLES)}")
-    return replace(Subject.from_target(role, text), spec=spec)
+        known = f"{meant(role, ROLES)}; roles: {', '.join(ROLES)}"
+        raise UsageError(f"{spec!r}: unknown role {role!r}{known}")
+    return replace(Subject.from_target(role, text, limits), spec=spec)
 
 
 def _shown(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from inspect import Parameter
 from typing import Any
 
 import torch
@@ -13,11 +14,12 @@ from torch import Tensor
 from limitpoint.errors import NotApplicable, SubjectFailed
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Oracle
-from limitpoint.subjects._field import Field, entries, rows
 from limitpoint.subjects._guards import SubjectRaised
+from limitpoint.subjects._instance import Instance, instance, plays
+from limitpoint.subjects._limits import UNLIMITED, Limits
 from limitpoint.subjects._meter import Meter
-from limitpoint.subjects._seat import Seat, plays, seated
-from limitpoint.subjects._signature import Accepted
+from limitpoint.subjects._plain import PlainOracle, entries, rows
+from limitpoint.subjects._signature import Accepted, own_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,22 +35,31 @@ class TorchOptimizer(Rule):
         constructor: (params, **kwargs) -> optimizer.
         kwargs: its arguments; a tensor that broadcasts over the batch is given entry by entry.
         log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones.
-        timeout: seconds of wall time from `init` on, or None.
-        memory: gigabytes that the process may gain from `init` on, or None.
+        limits: what it may take from `init` on.
         target: what the ledger calls it.
     """
 
     constructor: Callable[..., Any] = torch.optim.SGD
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     log_loss_scale: float = 0.0
-    timeout: float | None = None
-    memory: float | None = None
+    limits: Limits = UNLIMITED
     target: str = ""
 
     @property
     def name(self) -> str:
         """What the ledger calls it."""
         return self.target or getattr(self.constructor, "__name__", type(self).__name__)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What its constructor is given or has by default, by limitpoint's names."""
+        given = {**Accepted.by(self.constructor, skip=1).defaults, **self.kwargs}
+        return own_names({name: v for name, v in given.items() if v is not Parameter.empty})
+
+    @property
+    def precision(self) -> str:
+        """Its moments are what torch makes of plain tensors."""
+        return "float64"
 
     def init(self, oracle: Oracle, w: Tensor) -> State:
         """One optimizer for each batch element of w (*batch, *parameter), float64.
@@ -59,18 +70,18 @@ class TorchOptimizer(Rule):
         """
         self._check_required()
         _warm_up()
-        meter = Meter(self.timeout, self.memory)
-        with meter.limits("in its constructor"):
-            seats = [
-                seated(self.constructor, self._arguments(k, oracle, w), row)
+        meter = Meter(self.limits)
+        with meter.bounds("in its constructor"):
+            instances = [
+                instance(self.constructor, self._arguments(k, oracle, w), row)
                 for k, row in enumerate(rows(w, oracle.ndim))
             ]
-        if not self.step_size.is_constant and not all(seat.groups() for seat in seats):
+        if not self.step_size.is_constant and not all(one.groups() for one in instances):
             raise NotApplicable(
                 "hypothesis not met: a decaying step size (the subject has no param_groups "
                 'with an "lr" to set)'
             )
-        return State(seats, meter)
+        return State(instances, meter)
 
     def step(self, oracle: Oracle, w: Tensor, state: State, t: int) -> tuple[Tensor, State]:
         """One step of every optimizer from w; see `Rule.step`.
@@ -81,39 +92,41 @@ class TorchOptimizer(Rule):
             Inconclusive: the gradient to hand over is beyond float64's range, or its square is and
                 the iterate left the numbers.
         """
-        field_at_w = Field(oracle.batch(t), w, self.log_loss_scale, t)
+        around = PlainOracle(oracle.batch(t), w, self.log_loss_scale, t)
         etas = entries(self.step_size.at(t), w, oracle.ndim)
-        with state.meter.limits(f"at step {t}"):
+        with state.meter.bounds(f"at step {t}"):
             for k, eta in enumerate(etas):
-                self._advance(state, k, field_at_w, eta)
-        iterates = [seat.iterate() for seat in state.seats]
+                self._advance(state, k, around, eta)
+        iterates = [one.iterate() for one in state.instances]
         return torch.stack(iterates).reshape(w.shape), state
 
-    def _advance(self, state: State, k: int, around: Field, eta: float) -> None:
-        """Step one seat; a first step that fails is tried in other ways."""
-        seat, row = state.seats[k], around.row(k)
+    def _advance(self, state: State, k: int, around: PlainOracle, eta: float) -> None:
+        """Step one instance; a first step that fails is tried in other ways."""
+        one, row = state.instances[k], around.row(k)
         try:
-            seat.play(around, k, eta)
+            one.play(around, k, eta)
         except SubjectRaised:
             other = None if around.t else self._second_try(around, k, eta)
             if other is None:
                 raise
-            state.seats[k] = seat = other
-        seat.iterate()
+            state.instances[k] = one = other
+        one.iterate()
         gradient = around.gradient(k, row)
-        seat.check_finite(gradient)
-        seat.check_moving(row, gradient, eta)
+        one.check_finite(gradient)
+        one.check_moving(row, gradient, eta)
 
-    def _second_try(self, around: Field, k: int, eta: float) -> Seat | None:
-        """The first seat that can take the step, as a matrix, with a closure, or both."""
+    def _second_try(self, around: PlainOracle, k: int, eta: float) -> Instance | None:
+        """The first instance that can take the step, as a matrix, with a closure, or both."""
         arguments, row = self._arguments(k, around.oracle, around.w), around.row(k)
         for as_matrix, closure in ((True, False), (False, True), (True, True)):
             try:
-                seat = Seat(self.constructor, arguments, row, as_matrix=as_matrix, closure=closure)
+                one = Instance(
+                    self.constructor, arguments, row, as_matrix=as_matrix, closure=closure
+                )
             except SubjectFailed:
                 continue
-            if plays(seat, around, k, eta):
-                return seat
+            if plays(one, around, k, eta):
+                return one
         return None
 
     def _arguments(self, k: int, oracle: Oracle, w: Tensor) -> dict[str, Any]:
@@ -135,7 +148,7 @@ class TorchOptimizer(Rule):
 class State:
     """The optimizers at work, which carry their own state, and what the run may still take."""
 
-    seats: list[Seat]
+    instances: list[Instance]
     meter: Meter
 
 
@@ -149,14 +162,3 @@ def _warm_up() -> None:
 
 def _batched(value: Any) -> bool:
     return isinstance(value, Tensor) and value.numel() > 1
-
-
-def own_setting(rule: Rule, name: str, claimed: Any) -> Any:
-    """The value of a constructor's argument as the user fixed it, else the claim's.
-
-    Args:
-        rule: who plays the role.
-        name: of the constructor's argument, such as "eps".
-        claimed: what the claim set.
-    """
-    return rule.kwargs.get(name, claimed) if isinstance(rule, TorchOptimizer) else claimed

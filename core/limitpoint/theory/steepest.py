@@ -15,19 +15,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from limitpoint.engines.trajectory import Trajectory
 from limitpoint.numerics import exp, tensor
+from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Problem
 from limitpoint.theory.measures import log_dual_norm, log_proxy, reach
 
-if TYPE_CHECKING:
-    from limitpoint.judgement.claim import Trial
-    from limitpoint.optimizers import Rule
+
+class Runner(Protocol):
+    """What runs a rule: a claim's trial."""
+
+    def run(self, oracle: Problem, rule: Rule, steps: int, **options: Any) -> Trajectory:
+        """See `limitpoint.run`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +125,7 @@ class Replay:
 
 
 def paced(
-    trial: Trial,
+    trial: Runner,
     problem: Problem,
     rule: Rule,
     initial: float,
@@ -145,7 +149,8 @@ def paced(
     Returns:
         The run as if on `problem` itself with the claim's eta_0.
     """
-    c = initial / float(rule.step_size.at(0))
+    first = torch.as_tensor(rule.step_size.at(0))  # of a batch of decays, one number for all
+    c = initial / float(first.reshape(-1)[0])
     start = problem.start if start is None else start
     scaled = problem if c == 1 else replace(problem, X=c * problem.X)
     run = trial.run(scaled, rule, steps, start=start / c, **options)

@@ -1,4 +1,4 @@
-"""What a person sees at the end of a run: verdicts by paper, the tightest slack, what to paste."""
+"""What a person sees at the end of a run: verdicts by paper, the least slack, what to paste."""
 
 from __future__ import annotations
 
@@ -8,22 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
 
 import pytest
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from limitpoint.ledger import papers
+from limitpoint.judgement.record import Record, papers
+from limitpoint.judgement.verdict import Verdict
 from limitpoint.ledger.expected import count_excused
-
-COLOURS = {
-    "supported": "green",
-    "refuted": "red",
-    "inconclusive": "yellow",
-    "not-applicable": "cyan",
-}
-Record = dict[str, Any]
 
 
 class Progress:
@@ -53,49 +46,36 @@ class Progress:
         self.told = now
 
 
-def tightest(record: Record) -> dict[str, Any] | None:
-    """The comparison with the least slack of a ledger's record.
-
-    A slack of None is the least of all: minus infinity, which JSON lacks.
-    """
-    return min(record["evidence"], key=slack_of, default=None)
-
-
-def slack_of(evidence: dict[str, Any]) -> float:
-    """The slack of a comparison in a ledger."""
-    return -math.inf if evidence["slack"] is None else float(evidence["slack"])
-
-
 def verdict_table(records: Sequence[Record]) -> Table:
-    """Rows: papers. Columns: claims, runs, verdicts, and the tightest comparison that held."""
-    table = Table(title="limitpoint: claims by paper", title_justify="left")
-    table.add_column("paper")
-    table.add_column("claims", justify="right")
-    table.add_column("runs", justify="right")
-    for verdict, colour in COLOURS.items():
-        table.add_column(verdict, justify="right", style=colour)
-    table.add_column("least slack", justify="right")
-    table.add_column("seconds", justify="right")
+    """Rows: papers. Columns: claims, runs, verdicts that there are, least slack, seconds."""
+    there = [verdict for verdict in Verdict if any(r.verdict is verdict for r in records)]
+    table = Table(title="limitpoint: claims by paper", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("paper", no_wrap=True)
+    for column in ("claims", "runs"):
+        table.add_column(column, justify="right")
+    for verdict in there:
+        table.add_column(verdict, justify="right", style=verdict.colour)
+    for column in ("least slack", "seconds"):
+        table.add_column(column, justify="right")
     for paper in papers(records):
-        rows = [r for r in records if r["id"].partition("/")[0] == paper]
-        counts = Counter(r["verdict"] for r in rows)
+        rows = [r for r in records if r.paper == paper]
+        counts = Counter(r.verdict for r in rows)
+        closest = _closest(rows)
         table.add_row(
             paper,
-            str(len({r["id"] for r in rows})),
+            str(len({r.id for r in rows})),
             str(len(rows)),
-            *(str(counts[v]) if counts[v] else "" for v in COLOURS),
-            _least([r for r in rows if r["verdict"] == "supported"]),
-            f"{sum(r['seconds'] for r in rows):.1f}",
+            *(str(counts[verdict] or "") for verdict in there),
+            f"{closest.room:.3f}" if closest else "",
+            f"{sum(r.seconds for r in rows):.1f}",
         )
     return table
 
 
-def _least(records: Sequence[Record]) -> str:
-    found = [(slack_of(e), r["id"]) for r in records if (e := tightest(r)) is not None]
-    if not found:
-        return ""
-    slack, claim_id = min(found)
-    return f"{slack:.3f} {claim_id.partition('/')[2]}"
+def _closest(records: Sequence[Record]) -> Record | None:
+    """The supported record with the least slack."""
+    held = [r for r in records if r.verdict is Verdict.SUPPORTED and r.tightest]
+    return min(held, key=lambda r: r.room, default=None)
 
 
 def write_summary(
@@ -104,22 +84,20 @@ def write_summary(
     """Print the table and, for each claim that fails the run, the reason and a command to paste."""
     colour = bool(getattr(terminal._tw, "hasmarkup", False))
     console = Console(
-        file=sys.stdout,
-        width=max(110, terminal._tw.fullwidth),
-        force_terminal=colour,
-        no_color=not colour,
+        file=sys.stdout, width=terminal._tw.fullwidth, force_terminal=colour, no_color=not colour
     )
     terminal.ensure_newline()
     terminal.flush()
     console.print(verdict_table(records))
+    closest = _closest(records)
+    if closest and closest.tightest:
+        text = f"least slack: {closest.room:.3g}, {closest.id}: {closest.tightest.quantity}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     for record in failures:
-        console.print(
-            f"[{COLOURS[record['verdict']]}]{record['verdict']}[/] {record['id']} "
-            f"(seed {record['seed']}): ",
-            end="",
-        )
-        console.print(record["reason"], markup=False, highlight=False)
-        console.print(f"    {record['reproduce']}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{record.verdict.coloured} {record.id} (seed {record.seed}): ",
+                      end="", soft_wrap=True)  # fmt: skip
+        console.print(record.reason, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"    {record.reproduce}", markup=False, highlight=False, soft_wrap=True)
     excused = count_excused(records, failures)
     if excused:
         console.print(excused, highlight=False)

@@ -1,11 +1,11 @@
-"""The fused engine on CUDA: one Triton program a problem, each equal to the torch definition.
+"""The compiled engine on CUDA: one Triton program a problem, each equal to the torch definition.
 
-What it covers is a part of what `limitpoint.engines.cpu` covers; `plan` says why where it does not,
-and torch, batched, does the rest. Triton is imported when a run is executed.
+Kernels are written from the graphs of `limitpoint.engines.trace`, as the processor's are. Where
+there is none, `plan` says why, and torch, batched, does the rest. Triton is imported when a run is
+executed.
 """
 
-from limitpoint.engines.gpu._compiling import compiled
-from limitpoint.engines.gpu._engine import Plan, execute, plan
-from limitpoint.engines.gpu._registry import LOSSES, MODELS, RULES, TORCH_ONLY
+from limitpoint.engines.gpu.execute import compiled, execute
+from limitpoint.engines.gpu.plan import MODELS, Plan, plan
 
-__all__ = ["LOSSES", "MODELS", "RULES", "TORCH_ONLY", "Plan", "compiled", "execute", "plan"]
+__all__ = ["MODELS", "Plan", "compiled", "execute", "plan"]

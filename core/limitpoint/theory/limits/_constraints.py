@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -14,8 +15,22 @@ from limitpoint.theory.limits._certificate import Array, as_finite
 Index = NDArray[np.intp]
 
 
+class _Digested:
+    """Constraints that are told apart by what they are made of."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of kind, shapes and numbers."""
+        data = hashlib.sha256(type(self).__name__.encode())
+        for item in fields(self):  # type: ignore[arg-type]
+            part = np.asarray(getattr(self, item.name))
+            data.update(f"{part.dtype}{part.shape}".encode())
+            data.update(np.ascontiguousarray(part).tobytes())
+        return data.hexdigest()
+
+
 @dataclass(frozen=True)
-class Binary:
+class Binary(_Digested):
     """``A_n = y_n x_n``, in the order of the samples; weights of shape (n,)."""
 
     A: Array
@@ -61,7 +76,7 @@ class Binary:
 
 
 @dataclass(frozen=True)
-class Multiclass:
+class Multiclass(_Digested):
     """``A_nc = (e_{y_n} - e_c) x_n^T`` for c != y_n, in lexicographic order of (n, c).
 
     The public weights have shape (n, k), zero at the true class.

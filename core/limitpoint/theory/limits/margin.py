@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -96,16 +95,25 @@ def max_margin(
 
     Source: Fan, Schmidt, Thrampoulidis 2025, arXiv 2502.04664, eq. 2.
     """
-    found = _solved(pickle.dumps(constraints_of(X, y, classes)), as_norm(norm), tol)
+    constraints = constraints_of(X, y, classes)
+    found = _solved(_Known(constraints.digest, constraints), as_norm(norm), tol)
     return replace(found, solution=found.solution.copy(), dual=found.dual.copy())
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Constraints by their digest, so that equal ones are one key of a cache."""
+
+    digest: str
+    constraints: Constraints = field(compare=False)
 
 
 # The same data come back: for every rival of a claim, for claims that share a problem, and, where
 # they are fixed, for every seed.
 @lru_cache(maxsize=128)
-def _solved(data: bytes, norm: Norm, tol: float) -> MaxMargin:
-    """See `max_margin`; its constraints as bytes, so that equal ones are one key."""
-    constraints: Constraints = pickle.loads(data)
+def _solved(known: _Known, norm: Norm, tol: float) -> MaxMargin:
+    """See `max_margin`."""
+    constraints = known.constraints
     solved_as: Norm = 2.0 if _is_row(constraints, norm) else norm
     refusal = Uncertified("no solver was tried")
     for solve in solvers_for(solved_as, constraints):

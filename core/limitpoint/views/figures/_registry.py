@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from limitpoint.judgement.claim import single_thread
+from limitpoint.judgement.evaluate import single_thread
 
 Draw = Callable[..., Figure]
 

@@ -86,9 +86,9 @@ def _by_role(matrix: Matrix, claims: Iterable[str]) -> dict[str, str]:
     roles = {matrix.claims[claim] for claim in claims}
     order = [SEVERAL, *dict.fromkeys(role for role in matrix.claims.values() if role)]
     groups = {
-        name: _home(rival["roles"], matrix)
+        name: _home(rival.roles, matrix)
         for name, rival in matrix.rivals.items()
-        if roles & set(rival["roles"])
+        if roles & set(rival.roles)
     }
     return dict(sorted(groups.items(), key=lambda item: order.index(item[1])))
 
@@ -103,7 +103,7 @@ def _codes(matrix: Matrix, claims: Sequence[str], rivals: Sequence[str]) -> np.n
     codes = np.full((len(claims), len(rivals)), -1)
     for i, claim in enumerate(claims):
         for j, rival in enumerate(rivals):
-            if matrix.claims[claim] in matrix.rivals[rival]["roles"]:
+            if matrix.claims[claim] in matrix.rivals[rival].roles:
                 codes[i, j] = 0
     for duel in matrix.duels:
         if duel.claim in claims and duel.rival in rivals:

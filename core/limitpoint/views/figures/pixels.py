@@ -16,9 +16,10 @@ from limitpoint.engines.run import run
 from limitpoint.errors import UsageError
 from limitpoint.optimizers import GD, L2SAM, DeepSAM, DeepSGD
 from limitpoint.optimizers.schedules import StepSize
-from limitpoint.problems import generator, two_digits
+from limitpoint.problems import two_digits
 from limitpoint.problems.models import DiagonalDifference
 from limitpoint.problems.problem import Problem, stack
+from limitpoint.problems.randomness import generator
 from limitpoint.views.figures._registry import figure
 from limitpoint.views.figures.deep import ERM, SAM, band
 from limitpoint.views.figures.style import clean

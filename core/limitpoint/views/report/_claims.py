@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from limitpoint.views.terminal import slack_of, tightest
+from limitpoint.judgement.comparison import Evidence
+from limitpoint.judgement.record import Record
+from limitpoint.judgement.verdict import Verdict
 
-Record = dict[str, Any]
 #: Worst first: what a claim is called when its seeds disagree.
-SEVERITY = ("refuted", "inconclusive", "not-applicable", "supported")
+SEVERITY = tuple(reversed(Verdict))
 TITLES = {
     "usam": "Implicit Bias of Different Optimizers",
     "sam": "Towards Understanding Sharpness-Aware Minimization",
@@ -25,11 +25,11 @@ class ClaimRow:
     """One claim on the page: its worst verdict, and the run that came closest to failing."""
 
     id: str
-    verdict: str
+    verdict: Verdict
     runs: int
-    counts: dict[str, int]
+    counts: dict[Verdict, int]
     record: Record
-    closest: dict[str, Any] | None
+    closest: Evidence | None
     seconds: float
 
     @property
@@ -40,7 +40,7 @@ class ClaimRow:
     @property
     def slack(self) -> float | None:
         """Least slack of the run that is shown."""
-        return self.closest["slack"] if self.closest else None
+        return self.closest.slack if self.closest else None
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class PaperRow:
     claims: list[ClaimRow]
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[Verdict, int]:
         """How many claims have each verdict; the verdicts that occur, worst first."""
         counts = Counter(row.verdict for row in self.claims)
         return {verdict: counts[verdict] for verdict in SEVERITY if counts[verdict]}
@@ -67,7 +67,7 @@ def claim_rows(records: Sequence[Record]) -> list[ClaimRow]:
     """The records grouped by claim id, in order of appearance."""
     groups: dict[str, list[Record]] = {}
     for record in records:
-        groups.setdefault(record["id"], []).append(record)
+        groups.setdefault(record.id, []).append(record)
     return [_row(claim_id, group) for claim_id, group in groups.items()]
 
 
@@ -75,27 +75,19 @@ def by_paper(rows: Iterable[ClaimRow]) -> list[PaperRow]:
     """The rows of each paper, in order of appearance."""
     groups: dict[str, list[ClaimRow]] = {}
     for row in rows:
-        groups.setdefault(row.id.partition("/")[0], []).append(row)
+        groups.setdefault(row.record.paper, []).append(row)
     return [PaperRow(name, TITLES.get(name, name), group) for name, group in groups.items()]
 
 
 def _row(claim_id: str, group: list[Record]) -> ClaimRow:
-    def rank(record: Record) -> tuple[int, float]:
-        return SEVERITY.index(record["verdict"]), _slack(record)
-
-    shown = min(group, key=rank)
-    counts = Counter(record["verdict"] for record in group)
+    shown = min(group, key=lambda record: (SEVERITY.index(record.verdict), record.room))
+    counts = Counter(record.verdict for record in group)
     return ClaimRow(
         claim_id,
-        shown["verdict"],
+        shown.verdict,
         len(group),
         {verdict: counts[verdict] for verdict in SEVERITY if counts[verdict]},
         shown,
-        tightest(shown),
-        sum(record["seconds"] for record in group),
+        shown.tightest,
+        sum(record.seconds for record in group),
     )
-
-
-def _slack(record: Record) -> float:
-    closest = tightest(record)
-    return float("inf") if closest is None else slack_of(closest)

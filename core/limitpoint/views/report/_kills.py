@@ -59,7 +59,7 @@ def _table(matrix: Matrix, role: str) -> KillTable:
         for claim, played in matrix.claims.items()
         if played == role
     ]
-    return KillTable(role, {name: matrix.rivals[name]["fault"] for name in rivals}, rows)
+    return KillTable(role, {name: matrix.rivals[name].fault for name in rivals}, rows)
 
 
 def _row(claim: str, duels: Sequence[Duel | None]) -> KillRow:

@@ -6,22 +6,30 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
+from html import escape, unescape
 from pathlib import Path
+from xml.etree.ElementTree import tostring
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from latex2mathml.converter import convert
+from latex2mathml.converter import convert_to_element
 from markupsafe import Markup
 
 from limitpoint.judgement.erratum import BASES, SURENESS
-from limitpoint.ledger import Ledger
+from limitpoint.ledger.document import Ledger
+from limitpoint.ledger.files import write_text
 from limitpoint.rivals.matrix import Matrix
 from limitpoint.views.report._claims import SEVERITY, by_paper, claim_rows
 from limitpoint.views.report._figures import Picture, of_papers, read_figures
 from limitpoint.views.report._kills import kill_tables
 
-MARKS = {"supported": "✓", "refuted": "✗", "inconclusive": "?", "not-applicable": "–"}
-SYMBOLS = {"at_most": "≤", "at_least": "≥", "ordering": "<", "rate": "slope"}
+#: Attributes of MathML that draw and do nothing else.
+DRAWN = frozenset({
+    "display", "mathvariant", "stretchy", "fence", "separator", "form", "lspace", "rspace",
+    "minsize", "maxsize", "movablelimits", "accent", "accentunder", "linethickness", "rowspacing",
+    "columnspacing", "columnalign", "rowlines", "columnlines", "width", "height", "depth",
+    "voffset", "scriptlevel", "displaystyle", "mathsize", "mathcolor", "mathbackground", "notation",
+})  # fmt: skip
 
 
 def mathematics(text: str) -> Markup:
@@ -33,8 +41,17 @@ def mathematics(text: str) -> Markup:
 
 
 def _formula(latex: str) -> Markup:
-    named = convert(latex).replace("<math ", f'<math alttext="{escape(latex)}" ', 1)
-    return Markup(named)
+    """MathML, or the LaTeX itself where it is none."""
+    try:
+        tree = convert_to_element(latex)
+    except Exception:  # whatever a stranger's formula makes of the converter
+        return Markup(f"<code>{escape(latex)}</code>")
+    for node in tree.iter():
+        # The converter writes references to characters, and escapes nothing.
+        node.text = unescape(node.text) if node.text else node.text
+        node.attrib = {name: value for name, value in node.attrib.items() if name in DRAWN}
+    tree.set("alttext", latex)
+    return Markup(tostring(tree, encoding="unicode"))
 
 
 def number(value: float | None, digits: int = 6) -> str:
@@ -52,7 +69,7 @@ def _pages() -> Environment:
     )
     pages.filters |= {"mathematics": mathematics, "number": number}
     pages.globals |= {
-        "marks": MARKS, "symbols": SYMBOLS, "severity": SEVERITY,
+        "severity": SEVERITY,
         "bases": BASES, "sureness": SURENESS,
     }  # fmt: skip
     return pages
@@ -79,14 +96,14 @@ def render(
         rows=rows,
         runs=len(ledger.claims),
         counts=Counter(row.verdict for row in rows),
-        failed=[row for row in rows if row.verdict in ("refuted", "inconclusive")],
-        errata=[row for row in rows if row.record["kind"] == "erratum"],
+        failed=[row for row in rows if row.verdict.fails],
+        errata=[row for row in rows if row.record.kind == "erratum"],
         matrix=matrix,
         kills=kill_tables(matrix) if matrix else [],
         pictures=of_papers(pictures),
         dashboard=dashboard,
         suite=ledger.suite,
-        environment=ledger.environment,
+        environment=msgspec.to_builtins(ledger.environment),
     )  # fmt: skip
 
 
@@ -116,5 +133,4 @@ def write_report(
         pictures=read_figures(figures) if figures else (),
         dashboard=os.path.relpath(asv / "index.html", out.parent) if asv else None,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8")
+    write_text(page, out)

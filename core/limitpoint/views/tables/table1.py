@@ -14,9 +14,9 @@ from limitpoint.engines.run import run
 from limitpoint.engines.trajectory import Trajectory
 from limitpoint.optimizers import GD, USAM, Rule
 from limitpoint.optimizers.schedules import StepSize
-from limitpoint.problems._random import generator, tensor
 from limitpoint.problems.images import ImageSet
 from limitpoint.problems.problem import Problem
+from limitpoint.problems.randomness import generator, tensor
 from limitpoint.theory.measures import hessian_trace, matrix_norm
 
 INDEX = ("task", "optimizer", "start")

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from limitpoint.engines.cpu.kernels._link import exact
+from limitpoint.engines.cpu.kernels._link import exact, inline
 
 LOG2_E = 1.4426950408889634
 #: log 2 in two parts, the first with 21 trailing zero bits: k * LN2_HIGH is exact.
@@ -35,16 +35,8 @@ def _times_power_of_two(typingctx: Any, p: Any, rounded: Any) -> Any:
 
 
 @exact
-def exp(x: float) -> float:
-    """e^x to 1 ulp; 0 below -708 and inf above 709, NaN for NaN.
-
-    x = k log 2 + r with |r| <= log(2)/2, and e^r = 1 + r + r^2 q(r), q of degree 9 (Chebyshev
-    interpolation, relative error 2e-17).
-    """
-    inside = min(max(x, LEAST), MOST)
-    rounded = inside * LOG2_E + ROUNDER
-    k = rounded - ROUNDER
-    r = (inside - k * LN2_HIGH) - k * LN2_LOW
+def exp_of_remainder(r: float) -> float:
+    """e^r for |r| <= log(2)/2: 1 + r + r^2 q(r), q by Chebyshev, relative error 2e-17."""
     q = 2.510038549551032e-08
     q = q * r + 2.7620088445409746e-07
     q = q * r + 2.7557268459997064e-06
@@ -55,45 +47,65 @@ def exp(x: float) -> float:
     q = q * r + 0.04166666666662413
     q = q * r + 0.16666666666666669
     q = q * r + 0.5000000000000001
-    value = _times_power_of_two(1.0 + (r + r * r * q), rounded)
-    value = 0.0 if x < LEAST else value
-    value = math.inf if x > MOST else value
+    return 1.0 + (r + r * r * q)
+
+
+@exact
+def exp_at(x: float, scale: float) -> float:
+    """e^x 2^-scale to 1 ulp for an integer scale; 0 and inf beyond its range, NaN for NaN.
+
+    x = k log 2 + r, and k - scale is added to the bits of e^r that are its exponent.
+    """
+    least, most = LEAST + scale * (LN2_HIGH + LN2_LOW), MOST + scale * (LN2_HIGH + LN2_LOW)
+    inside = min(max(x, least), most)
+    rounded = inside * LOG2_E + ROUNDER
+    k = rounded - ROUNDER
+    r = (inside - k * LN2_HIGH) - k * LN2_LOW
+    value = _times_power_of_two(exp_of_remainder(r), rounded - scale)
+    value = 0.0 if x < least else value
+    value = math.inf if x > most else value
     return x if x != x else value
 
 
 @exact
-def log_sigmoid(x: float) -> float:
-    """log(1 / (1 + e^-x)) without overflow."""
-    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
+def exp(x: float) -> float:
+    """e^x to 1 ulp; 0 below -708 and inf above 709, NaN for NaN."""
+    return exp_at(x, 0.0)
 
 
 @exact
-def softplus(x: float) -> float:
-    """log(1 + e^x) without overflow."""
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-@exact
-def log_softplus(x: float) -> float:
-    """log(log(1 + e^x)) without underflow: x itself below -37, to rounding."""
-    return x if x < -37.0 else math.log(softplus(x))
-
-
-@exact
-def log_normal_cdf(z: float) -> float:
+def log_ndtr(z: float) -> float:
     """log Phi(z), Phi the standard normal distribution function."""
     if z > -1.0:
         return math.log1p(-0.5 * math.erfc(z * math.sqrt(0.5)))
     if z > -5.0:
         return math.log(0.5 * math.erfc(-z * math.sqrt(0.5)))
-    return _log_normal_tail(z)
+    return _log_tail(z)
 
 
 @exact
-def _log_normal_tail(z: float) -> float:
+def _log_tail(z: float) -> float:
     """log Phi(z) for z <= -5 by Laplace's continued fraction for Mills' ratio, 60 terms."""
     x = -z
     fraction = x
     for term in range(60, 0, -1):
         fraction = x + term / fraction
     return -0.5 * z * z - 0.5 * math.log(2 * math.pi) - math.log(fraction)
+
+
+@inline
+def sign(x: float) -> float:
+    """-1, 0 or 1; NaN for NaN."""
+    return x if x != x else (1.0 if x > 0 else (-1.0 if x < 0 else 0.0))
+
+
+@inline
+def larger(x: float, y: float) -> float:
+    """The larger of both; y for NaN."""
+    return x if x > y else y
+
+
+@inline
+def smaller(x: float, y: float) -> float:
+    """The smaller of both; y for NaN."""
+    return x if x < y else y

@@ -8,6 +8,7 @@ is room for two rows of inputs or of the parameter.
 
 from __future__ import annotations
 
+from limitpoint.engines.cpu.kernels._again import again_of
 from limitpoint.engines.cpu.kernels._link import inline, kernel
 from limitpoint.engines.cpu.kernels._tiles import combine, dots, dots_of_one
 
@@ -53,6 +54,14 @@ def linear_pullback(X, w, lo, hi, n, slopes, out, scratch):
             out[g, 0, j] += slope * X[i, j]
 
 
+@inline
+def _linear_jacobian(X, i, w, at, r, j):
+    return X[i, j]
+
+
+linear_again = again_of(_linear_jacobian)
+
+
 # -------------------------------------------------------------------------------------- multiclass
 
 
@@ -83,6 +92,14 @@ def multiclass_pullback(X, w, lo, hi, n, slopes, out, scratch):
         for c in range(out.shape[1]):
             for j in range(X.shape[0]):
                 out[g, c, j] += slopes[c, i] * X[j, i]
+
+
+@inline
+def _multiclass_jacobian(X, i, w, at, r, j):
+    return X[j, i]
+
+
+multiclass_again = again_of(_multiclass_jacobian)
 
 
 # ------------------------------------------------------------------------------- diagonal networks
@@ -125,7 +142,7 @@ def difference_pullback(X, w, lo, hi, n, slopes, out, scratch):
 
 @kernel
 def difference_ascended(X, w, lo, hi, n, z, scratch):
-    """Prediction i at (w_+ (1 + t), w_- (1 - t)), t_j = 2 z[1, i] x_ij: its own gradient's way.
+    """Prediction i at (w_+ (1 + t), w_- (1 - t)), t_j = 2 z[2, i] x_ij: its own gradient's way.
 
     <x_i, (u - v) + 2 t (u + v) + t^2 (u - v)> with u = w_+^2, v = w_-^2.
     """
@@ -135,7 +152,7 @@ def difference_ascended(X, w, lo, hi, n, z, scratch):
         scratch[0, j], scratch[1, j] = u - v, 2 * (u + v)
     i = lo
     while i + 4 <= hi:
-        r0, r1, r2, r3 = 2 * z[1, i], 2 * z[1, i + 1], 2 * z[1, i + 2], 2 * z[1, i + 3]
+        r0, r1, r2, r3 = 2 * z[2, i], 2 * z[2, i + 1], 2 * z[2, i + 2], 2 * z[2, i + 3]
         a0, a1, a2, a3 = 0.0, 0.0, 0.0, 0.0
         for j in range(width):
             a0 += _ascended_term(X[i, j], r0, scratch[0, j], scratch[1, j])
@@ -145,7 +162,7 @@ def difference_ascended(X, w, lo, hi, n, z, scratch):
         z[0, i], z[0, i + 1], z[0, i + 2], z[0, i + 3] = a0, a1, a2, a3
         i += 4
     while i < hi:
-        reach, total = 2 * z[1, i], 0.0
+        reach, total = 2 * z[2, i], 0.0
         for j in range(width):
             total += _ascended_term(X[i, j], reach, scratch[0, j], scratch[1, j])
         z[0, i] = total
@@ -162,7 +179,7 @@ def _ascended_term(x, reach, difference, twice_sum):
 def difference_descended(X, w, lo, hi, n, slopes, out, scratch):
     """The pullback at those points: 2 w_+ (a + b), -2 w_- (a - b).
 
-    a = sum_i s_i x_i and b = sum_i 2 s_i z[1, i] x_i^2.
+    a = sum_i s_i x_i and b = sum_i 2 s_i t_i x_i^2, t_i in the row below the slopes.
     """
     width = X.shape[1]
     _clear(scratch, 2, 0, width)
@@ -185,6 +202,14 @@ def difference_descended(X, w, lo, hi, n, slopes, out, scratch):
     for j in range(width):
         out[0, 0, j] += 2 * w[0, 0, j] * (scratch[0, j] + scratch[1, j])
         out[0, 1, j] -= 2 * w[0, 1, j] * (scratch[0, j] - scratch[1, j])
+
+
+@inline
+def _difference_jacobian(X, i, w, at, r, j):
+    return (2 if r == 0 else -2) * w[at, r, j] * X[i, j]
+
+
+difference_again = again_of(_difference_jacobian)
 
 
 @kernel
@@ -228,6 +253,14 @@ def _other_layers(w, g, layer, j):
         if other != layer:
             product *= w[g, other, j]
     return product
+
+
+@inline
+def _product_jacobian(X, i, w, at, r, j):
+    return X[i, j] * _other_layers(w, at, r, j)
+
+
+product_again = again_of(_product_jacobian)
 
 
 # ------------------------------------------------------------------------------------ ReLU network
@@ -277,3 +310,18 @@ def relu_pullback(X, w, lo, hi, n, slopes, out, scratch):
         for r in range(last - 1):
             for j in range(w.shape[2]):
                 out[g, r, j] += X[i, r] * active[j]
+
+
+@inline
+def _relu_jacobian(X, i, w, at, r, j):
+    d = w.shape[1] - 2
+    before = w[at, d, j]
+    for q in range(d):
+        before += X[i, q] * w[at, q, j]
+    if r > d:
+        return _positive(before)
+    slope = w[at, d + 1, j] if before > 0.0 else 0.0
+    return slope if r == d else slope * X[i, r]
+
+
+relu_again = again_of(_relu_jacobian)

@@ -37,19 +37,29 @@ def sign(x):
 
 
 @triton.jit
-def softplus(x):
-    """log(1 + e^x) without overflow."""
-    return tl.maximum(x, 0.0) + log1p(tl.exp(-tl.abs(x)))
-
-
-@triton.jit
-def log_sigmoid(x):
-    """log(1 / (1 + e^-x)) without overflow."""
-    return tl.minimum(x, 0.0) - log1p(tl.exp(-tl.abs(x)))
-
-
-@triton.jit
-def power(x, exponent):
+def pow_of(x, exponent):
     """x^exponent for x >= 0, exponent > 0."""
     zero = x == 0.0
     return tl.where(zero, 0.0, tl.exp(exponent * tl.log(tl.where(zero, 1.0, x))))
+
+
+@triton.jit
+def larger(x, y):
+    """The larger of both; y for NaN."""
+    return tl.where(x > y, x, y)
+
+
+@triton.jit
+def smaller(x, y):
+    """The smaller of both; y for NaN."""
+    return tl.where(x < y, x, y)
+
+
+@triton.jit
+def first_largest(x, ndim):
+    """x (ROWS, D) with the first of its largest entries alone."""
+    flat = tl.reshape(x, [x.shape[0] * x.shape[1]])
+    first = tl.argmax(tl.abs(flat), 0, tie_break_left=True)
+    r = tl.arange(0, x.shape[0])[:, None]
+    j = tl.arange(0, x.shape[1])[None, :]
+    return tl.where(r * x.shape[1] + j == first, x, 0.0)

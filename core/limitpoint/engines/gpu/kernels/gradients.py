@@ -1,6 +1,8 @@
-"""Gradients: tiles of examples, summed as mantissa * exp(scale).
+"""Gradients: tiles of examples, summed as mantissa * 2^exponent.
 
-A value is a mantissa (ROWS, D) and its log-scale: a number, or one a class (P, 1).
+A value is a mantissa and an exponent for each entry of (ROWS, D). A product of a tile has one
+exponent for each class; where an entry comes out far below it, the tile is done again, term by
+term. SLOPES is the written function of a loss: slopes with an exponent each.
 """
 
 from typing import NamedTuple
@@ -8,8 +10,18 @@ from typing import NamedTuple
 import triton
 import triton.language as tl
 
-from limitpoint.engines.gpu.kernels.losses import has_scale, plain_slopes, slopes, values
-from limitpoint.engines.gpu.kernels.models import ascended, predict, predictor, pull, pullback
+from limitpoint.engines.gpu.kernels._scaled import LEAST, normal, plain, plus, power
+from limitpoint.engines.gpu.kernels.models import (
+    ascended_points,
+    predict,
+    predictor,
+    pull,
+    pull_points,
+    pullback,
+)
+
+#: A sum below this, at the exponent of its class, may have lost a slope that is lighter still.
+SMALL = tl.constexpr(2.0**-500)
 
 
 class Task(NamedTuple):
@@ -18,10 +30,9 @@ class Task(NamedTuple):
     Args:
         X, y: where its data are: (n, d) and (n,), float64.
         n, d, k: examples, inputs, classes.
-        shape: the loss's own parameter.
+        loss: where the loss's own numbers are.
         lo, hi: the examples of this step.
-        weight, weight_all, weight_group: what the sum over those, over all and over a group of
-            `group` is multiplied by.
+        factor: of the loss; mean: whether it divides by the number of examples.
     """
 
     X: tl.tensor
@@ -29,13 +40,17 @@ class Task(NamedTuple):
     n: tl.tensor
     d: tl.tensor
     k: tl.tensor
-    shape: tl.tensor
+    loss: tl.tensor
     lo: tl.tensor
     hi: tl.tensor
-    weight: tl.tensor
-    weight_all: tl.tensor
-    weight_group: tl.tensor
-    group: tl.tensor
+    factor: tl.tensor
+    mean: tl.tensor
+
+
+@triton.jit
+def weight_of(task, count):
+    """What the sum over `count` examples is multiplied by."""
+    return tl.where(task.mean != 0, task.factor / count, task.factor)
 
 
 @triton.jit
@@ -50,60 +65,117 @@ def tile(task, start, stop, BLOCK: tl.constexpr, D: tl.constexpr):
 
 
 @triton.jit
-def nothing(w, P: tl.constexpr):
-    """Zero, at the least scale there is."""
-    if P == 1:
-        return tl.zeros_like(w), tl.full([], -1e300, tl.float64)
+def aligned(m, e, valid, CLASSES: tl.constexpr):
+    """Mantissas at one exponent for each class, and that: (P, 1), or a number."""
+    if CLASSES:
+        there = valid[:, None] & (m != 0.0)
+        top = tl.max(tl.where(there, e, LEAST), 0)
+        return tl.where(there, m * power(e - top[None, :]), 0.0), top[:, None]
     else:
-        return tl.zeros_like(w), tl.full([P, 1], -1e300, tl.float64)
+        there = valid & (m != 0.0)
+        top = tl.max(tl.where(there, e, LEAST), 0)
+        return tl.where(there, m * power(e - top), 0.0), top
 
 
 @triton.jit
-def accumulate(x, scale, part, part_scale, LOSS: tl.constexpr):
-    """x + part, at the larger scale."""
-    if has_scale(LOSS):
-        top = tl.maximum(scale, part_scale)
-        return x * tl.exp(scale - top) + part * tl.exp(part_scale - top), top
+def term_by_term(X, m, e, valid, P: tl.constexpr, CLASSES: tl.constexpr):
+    """sum_i slope_i x_i (P, D), each sum at the exponent of its own largest term."""
+    r = tl.arange(0, P)[:, None]
+    found = tl.zeros([P, X.shape[1]], tl.float64)
+    exponent = tl.full([P, X.shape[1]], LEAST, tl.float64)
+    for c in tl.static_range(P):
+        if CLASSES:
+            column = tl.arange(0, P)[None, :] == c
+            own = tl.sum(tl.where(column, m, 0.0), 1)
+            scale = tl.sum(tl.where(column, e, 0.0), 1)
+        else:
+            own, scale = m, e
+        terms, scales = normal(tl.where(valid, own, 0.0)[:, None] * X, scale[:, None])
+        top = tl.max(scales, 0)[None, :]
+        row = tl.sum(terms * power(scales - top), 0)[None, :]
+        found = tl.where(r == c, row, found)
+        exponent = tl.where(r == c, top, exponent)
+    return found, exponent
+
+
+@triton.jit
+def pulled(X, m, e, valid, P: tl.constexpr, CLASSES: tl.constexpr, SCALED: tl.constexpr,
+           MODEL: tl.constexpr):  # fmt: skip
+    """sum_i slope_i x_i of a tile: mantissas and exponents (P, D)."""
+    if SCALED:
+        alike, top = aligned(m, e, valid, CLASSES)
+        found = pull(X, alike, MODEL)
+        exponent = tl.zeros_like(found) + top
+        if tl.sum((tl.abs(found) < SMALL).to(tl.int32)) > 0:
+            found, exponent = term_by_term(X, m, e, valid, P, CLASSES)
+        return found, exponent
     else:
-        return x + part, part_scale
+        seen = valid[:, None] if CLASSES else valid
+        found = pull(X, tl.where(seen, m, 0.0), MODEL)
+        return found, tl.zeros_like(found)
+
+
+@triton.jit
+def accumulate(x, exponent, part, part_exponent, SCALED: tl.constexpr):
+    """x + part."""
+    if SCALED:
+        part, part_exponent = normal(part, part_exponent)
+        x, exponent = plus(x, exponent, part, part_exponent)
+        x, exponent = normal(x, exponent)
+        return x, exponent
+    else:
+        return x + part, exponent
+
+
+@triton.jit
+def nothing(w, SCALED: tl.constexpr):
+    """Zero."""
+    if SCALED:
+        return tl.zeros_like(w), tl.zeros_like(w) + LEAST
+    else:
+        return tl.zeros_like(w), tl.zeros_like(w)
 
 
 @triton.jit
 def gradient(task, w, lo, hi, weight, P: tl.constexpr, BLOCK: tl.constexpr, DEPTH: tl.constexpr,
-             MODEL: tl.constexpr, LOSS: tl.constexpr):  # fmt: skip
+             MODEL: tl.constexpr, CLASSES: tl.constexpr, SCALED: tl.constexpr,
+             SLOPES: tl.constexpr):  # fmt: skip
     """weight * sum over the examples lo..hi of their gradients at w."""
     beta = predictor(w, DEPTH, MODEL)
-    total, scale = nothing(beta, P)
+    total, exponent = nothing(beta, SCALED)
     for start in range(lo, hi, BLOCK):
         X, y, valid = tile(task, start, hi, BLOCK, w.shape[1])
-        s, top = slopes(predict(X, beta, MODEL), y, valid, task.k, task.shape, LOSS)
-        total, scale = accumulate(total, scale, pull(X, s, MODEL), top, LOSS)
-    return pullback(w, total, DEPTH, MODEL) * weight, scale
+        m, e = SLOPES(predict(X, beta, MODEL), y, task.k, task.loss)
+        part, own = pulled(X, m, e, valid, P, CLASSES, SCALED, MODEL)
+        total, exponent = accumulate(total, exponent, part, own, SCALED)
+    return pullback(w, total, DEPTH, MODEL) * weight, exponent + tl.zeros_like(w)
 
 
 @triton.jit
 def ascended_gradient(task, w, rho, P: tl.constexpr, BLOCK: tl.constexpr, DEPTH: tl.constexpr,
-                      MODEL: tl.constexpr, LOSS: tl.constexpr):  # fmt: skip
-    """The gradient with each example taken at w + rho * its own gradient."""
+                      MODEL: tl.constexpr, CLASSES: tl.constexpr, SCALED: tl.constexpr,
+                      SLOPES: tl.constexpr):  # fmt: skip
+    """Mean of the examples' gradients, each at w + rho * its own; losses that are plain."""
     beta = predictor(w, DEPTH, MODEL)
-    total, scale = nothing(w, P)
+    total = tl.zeros_like(w)
     for start in range(task.lo, task.hi, BLOCK):
         X, y, valid = tile(task, start, task.hi, BLOCK, w.shape[1])
-        z = predict(X, beta, MODEL)
-        own = plain_slopes(z, y, valid, task.k, task.shape, LOSS)
-        reach = rho * task.weight_group * own
-        g, top = ascended(X, w, z, reach, y, valid, task.k, task.shape, DEPTH, MODEL, LOSS)
-        total, scale = accumulate(total, scale, g, top, LOSS)
-    return total * task.weight, scale
+        m, e = SLOPES(predict(X, beta, MODEL), y, task.k, task.loss)
+        reach = rho * task.factor * tl.where(valid, plain(m, e), 0.0)
+        m, e = SLOPES(ascended_points(X, w, reach, DEPTH, MODEL), y, task.k, task.loss)
+        slope = tl.where(valid, plain(m, e), 0.0)
+        total += pull_points(X, w, reach, slope, DEPTH, MODEL)
+    return total * (task.factor / (task.hi - task.lo)), tl.zeros_like(w)
 
 
 @triton.jit
 def objective(task, w, BLOCK: tl.constexpr, DEPTH: tl.constexpr, MODEL: tl.constexpr,
-              LOSS: tl.constexpr):  # fmt: skip
+              VALUES: tl.constexpr):  # fmt: skip
     """L(w)."""
     beta = predictor(w, DEPTH, MODEL)
-    total = task.weight_all * 0.0
+    total = tl.full([], 0.0, tl.float64)
     for start in range(0, task.n, BLOCK):
         X, y, valid = tile(task, start, task.n, BLOCK, w.shape[1])
-        total += values(predict(X, beta, MODEL), y, valid, task.k, task.shape, LOSS)
-    return task.weight_all * total
+        logs = VALUES(predict(X, beta, MODEL), y, task.k, task.loss)
+        total += tl.sum(tl.where(valid, tl.exp(logs), 0.0), 0)
+    return weight_of(task, task.n) * total

@@ -1,14 +1,12 @@
 """Models: all are linear in a predictor beta (P, D), which the parameters w (ROWS, D) make.
 
-P is one, or the number of classes. What depends on w goes through three functions: the predictor,
-the pullback of its gradient to w, and the gradient of one tile with a point for each example.
+P is one, or the number of classes. What depends on w goes through the predictor, the pullback of
+its gradient to w, and the gradient of one tile with a point for each example.
 `limitpoint.problems.models` is the definition.
 """
 
 import triton
 import triton.language as tl
-
-from limitpoint.engines.gpu.kernels.losses import slopes
 
 
 @triton.jit
@@ -74,37 +72,39 @@ def pull(X, slope, MODEL: tl.constexpr):
 
 
 @triton.jit
-def ascended(X, w, z, reach, y, valid, k, shape, DEPTH: tl.constexpr, MODEL: tl.constexpr,
-             LOSS: tl.constexpr):  # fmt: skip
-    """Gradient (ROWS, D) of a tile, each example at its own point, and its log-scale.
+def ascended_points(X, w, reach, DEPTH: tl.constexpr, MODEL: tl.constexpr):
+    """Predictions of a tile, example i at the point w + reach_i df(x_i)/dw."""
+    if MODEL == "difference":
+        moved = 2.0 * reach[:, None] * X
+        plus = row(w, 0) * (1.0 + moved)
+        minus = row(w, 1) * (1.0 - moved)
+        return tl.sum(X * (plus * plus - minus * minus), 1)
+    elif MODEL == "product":
+        return tl.sum(X * _others_ascended(X, w, reach, -1, DEPTH), 1)
+    else:
+        return tl.sum(X * w, 1) + reach * tl.sum(X * X, 1)
 
-    The point of example i is w + reach_i df(x_i)/dw, where its prediction was z_i.
-    """
+
+@triton.jit
+def pull_points(X, w, reach, slope, DEPTH: tl.constexpr, MODEL: tl.constexpr):
+    """sum_i slope_i df(x_i)/dw (ROWS, D), example i at that point."""
     r = tl.arange(0, w.shape[0])[:, None]
     if MODEL == "difference":
         moved = 2.0 * reach[:, None] * X
         plus = row(w, 0) * (1.0 + moved)
         minus = row(w, 1) * (1.0 - moved)
-        there = tl.sum(X * (plus * plus - minus * minus), 1)
-        s, top = slopes(there, y, valid, k, shape, LOSS)
-        up = tl.sum(s[:, None] * X * (2.0 * plus), 0)[None, :]
-        down = tl.sum(s[:, None] * X * (-2.0 * minus), 0)[None, :]
-        g = tl.where(r == 0, up, tl.where(r == 1, down, 0.0))
+        up = tl.sum(slope[:, None] * X * (2.0 * plus), 0)[None, :]
+        down = tl.sum(slope[:, None] * X * (-2.0 * minus), 0)[None, :]
+        return tl.where(r == 0, up, tl.where(r == 1, down, 0.0))
     elif MODEL == "product":
-        there = tl.sum(X * _others_ascended(X, w, reach, -1, DEPTH), 1)
-        s, top = slopes(there, y, valid, k, shape, LOSS)
         g = tl.zeros_like(w)
         for layer in tl.static_range(DEPTH):
-            own = tl.sum(s[:, None] * X * _others_ascended(X, w, reach, layer, DEPTH), 0)[None, :]
+            others = _others_ascended(X, w, reach, layer, DEPTH)
+            own = tl.sum(slope[:, None] * X * others, 0)[None, :]
             g = tl.where(r == layer, own, g)
+        return g
     else:
-        length = tl.sum(X * X, 1)
-        if MODEL == "multiclass":
-            length = length[:, None]
-        there = z + reach * length
-        s, top = slopes(there, y, valid, k, shape, LOSS)
-        g = pull(X, s, MODEL)
-    return g, top
+        return tl.sum(slope[:, None] * X, 0)[None, :]
 
 
 @triton.jit

@@ -1,0 +1,139 @@
+"""The types of arguments: what a text on the command line has to be, said without torch."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from limitpoint.errors import UsageError, meant
+from limitpoint.judgement.registry import papers
+from limitpoint.judgement.roles import check_role
+
+
+def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A type of argparse that passes on what a `UsageError` says."""
+
+    def told(text: str) -> Any:
+        try:
+            return read(text)
+        except UsageError as exc:
+            raise argparse.ArgumentTypeError(str(exc)) from None
+
+    return told
+
+
+@typed
+def paper(text: str) -> str:
+    """The name of a paper that has claims."""
+    if text not in papers():
+        known = f"{meant(text, papers())}; one of {', '.join(papers())}"
+        raise UsageError(f"unknown paper {text!r}{known}")
+    return text
+
+
+@typed
+def spec(text: str) -> str:
+    """ROLE=MODULE:ATTR..., as far as its role goes."""
+    role, equals, _ = text.partition("=")
+    if not equals or ":" in role:
+        raise UsageError(f"{text!r} names no role: write ROLE={text}, as gd={text}")
+    check_role(role.strip())
+    return text
+
+
+@typed
+def optimizer(text: str) -> str:
+    """MODULE:ATTR..., without a role."""
+    if "=" in text.partition(":")[0]:
+        raise UsageError(f"{text!r}: an optimizer has no role here; write MODULE:ATTR[,key=value]")
+    return text
+
+
+@typed
+def positive(text: str) -> float:
+    """A number > 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not number > 0:
+        raise UsageError(f"{text!r} is no number > 0")
+    return number
+
+
+@typed
+def above_one(text: str) -> float:
+    """A number > 1."""
+    if not positive(text) > 1:
+        raise UsageError(f"{text}: must be > 1")
+    return float(text)
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A whole number that is no less than that."""
+
+    @typed
+    def whole(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise UsageError(f"{text!r}: must be a whole number >= {least}")
+        return int(text)
+
+    return whole
+
+
+@typed
+def figure(text: str) -> Path:
+    """A file that a figure can be drawn into."""
+    if Path(text).suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"{text}: the name must end in .png, .svg or .pdf")
+    return Path(text)
+
+
+@typed
+def figure_name(text: str) -> str:
+    """How the name of a figure begins: the names are read off the files, none of which is run."""
+    folder = Path(__file__).parents[1] / "views" / "figures"
+    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
+    names = [name for found in texts for name in re.findall(r'^@figure\(\s*"([^"]+)"', found, re.M)]
+    if not any(name.startswith(text) for name in names):
+        raise UsageError(
+            f"no figure is called {text!r}{meant(text, names)} (limitpoint figures --list)"
+        )
+    return text
+
+
+@typed
+def file(text: str) -> Path:
+    """A file that can be read."""
+    try:
+        with Path(text).open("rb"):
+            return Path(text)
+    except OSError as exc:
+        raise UsageError(f"{text}: cannot be read ({exc.strerror})") from None
+
+
+@typed
+def folder(text: str) -> Path:
+    """A folder that is there."""
+    if not Path(text).is_dir():
+        raise UsageError(f"{text}: no such folder")
+    return Path(text)
+
+
+@typed
+def in_folder(text: str) -> Path:
+    """A file in a folder that is there."""
+    if not Path(text).parent.is_dir():
+        raise UsageError(f"{text}: no folder {Path(text).parent}")
+    return Path(text)
+
+
+@typed
+def dashboard(text: str) -> Path:
+    """A folder that asv published into."""
+    if not (Path(text) / "index.html").exists():
+        raise UsageError(f"{text}: no index.html in it (asv publish makes one)")
+    return Path(text)

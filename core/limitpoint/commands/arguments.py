@@ -1,0 +1,209 @@
+"""What each command takes. Light: what is wrong with a command line is said without torch."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from limitpoint.commands._types import (
+    above_one,
+    at_least,
+    dashboard,
+    figure,
+    figure_name,
+    file,
+    folder,
+    in_folder,
+    optimizer,
+    paper,
+    positive,
+    spec,
+    typed,
+)
+from limitpoint.identification import SHORTEST, STEPS, TIMEOUT
+from limitpoint.judgement.keywords import Keywords
+from limitpoint.judgement.roles import ROLES
+from limitpoint.judgement.seeds import parse_seeds
+from limitpoint.subjects import USUAL
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as the command line describes it.
+
+    Args:
+        help: one line.
+        describe: adds its arguments to a parser.
+        epilog: what follows them.
+    """
+
+    help: str
+    describe: Callable[[ArgumentParser], None]
+    epilog: str = ""
+
+
+# --------------------------------------------------------------------------------- shared arguments
+
+
+def _keyword(parser: ArgumentParser) -> None:
+    parser.add_argument("-k", dest="keyword", default=Keywords(""), type=typed(Keywords),
+                        metavar="EXPRESSION", help="only claims whose id, test or file it names, "
+                        "as in pytest: 'adam and not rates'")  # fmt: skip
+
+
+def _selection(parser: ArgumentParser) -> None:
+    parser.add_argument("--paper", action="append", default=[], type=paper,
+                        help="only this paper (repeatable)")  # fmt: skip
+    _keyword(parser)
+
+
+def _seed(parser: ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=42, help="seed of the data (default 42)")
+
+
+def _json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _limits(parser: ArgumentParser, timeout: float | None, run: str) -> None:
+    memory = USUAL.memory
+    parser.add_argument("--timeout", type=positive, default=timeout, metavar="SECONDS",
+                        help=f"what {run} may take (default {timeout:g})")  # fmt: skip
+    parser.add_argument("--memory", type=positive, default=memory, metavar="GIGABYTES",
+                        help=f"what {run} may add to the process (default {memory:g})")  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------ the commands
+
+
+def _list(parser: ArgumentParser) -> None:
+    _selection(parser)
+    _json(parser)
+
+
+def _check(parser: ArgumentParser) -> None:
+    parser.add_argument("subject", nargs="+", type=spec,
+                        metavar="ROLE=MODULE:ATTR[,key=value...]",
+                        help="MODULE may be the path of a file: ./mine.py")  # fmt: skip
+    _keyword(parser)
+    parser.add_argument("--seeds", default=[42], type=typed(parse_seeds), metavar="SPEC",
+                        help="42, 0-19 or 1,5,7-9 (default 42)")  # fmt: skip
+    parser.add_argument("--horizon", default="quick", choices=("quick", "full"))
+    _limits(parser, USUAL.timeout, "a run")
+    parser.add_argument("--ledger", type=Path, default=None, help="write the JSON ledger here")
+    _json(parser)
+
+
+def _identify(parser: ArgumentParser) -> None:
+    parser.add_argument("optimizers", nargs="+", type=optimizer,
+                        metavar="MODULE:ATTR[,key=value...]",
+                        help="MODULE may be the path of a file: ./mine.py")  # fmt: skip
+    parser.add_argument("--steps", type=at_least(SHORTEST), default=STEPS, metavar="N",
+                        help=f"the horizon of each schedule (default {STEPS})")  # fmt: skip
+    parser.add_argument("--figure", type=figure, default=None, metavar="FILE",
+                        help="draw the trends of one optimizer (.png, .svg, .pdf)")  # fmt: skip
+    _limits(parser, TIMEOUT, "the run on one schedule")
+    _json(parser)
+
+
+def _mutants(parser: ArgumentParser) -> None:
+    _selection(parser)
+    parser.add_argument("--all", action="store_true",
+                        help="every rival of a role against every claim about it")  # fmt: skip
+    _seed(parser)
+    parser.add_argument("--jobs", type=at_least(1), default=None, metavar="N",
+                        help="processes (default: one a core)")  # fmt: skip
+    parser.add_argument("--reasons", action="store_true",
+                        help="list the duels, each with what was measured")  # fmt: skip
+    parser.add_argument("--figure", type=figure, default=None, metavar="FILE",
+                        help="draw the heat map (.png, .svg, .pdf)")  # fmt: skip
+    parser.add_argument("--json", nargs="?", const="-", default=None, metavar="FILE",
+                        help="keep the matrix in a file, or print it as JSON")  # fmt: skip
+    parser.add_argument("--show", type=file, default=None, metavar="FILE",
+                        help="run nothing: show the matrix that --json kept")  # fmt: skip
+
+
+def _errata(parser: ArgumentParser) -> None:
+    _selection(parser)
+    _seed(parser)
+    _json(parser)
+
+
+def _report(parser: ArgumentParser) -> None:
+    beside = "beside the ledger, if it is there"
+    parser.add_argument("ledger", type=file, help="a ledger written by pytest --ledger")
+    parser.add_argument("--out", type=Path, default=None, help="default: index.html beside it")
+    parser.add_argument("--mutants", type=file, default=None, metavar="FILE",
+                        help="the kill matrix that `limitpoint mutants --json FILE` kept "
+                        f"(default: mutants.json {beside})")  # fmt: skip
+    parser.add_argument("--figures", type=folder, default=None, metavar="DIR",
+                        help="the folder of `limitpoint figures` "
+                        f"(default: figures {beside})")  # fmt: skip
+    parser.add_argument("--asv", type=dashboard, default=None, metavar="DIR",
+                        help="the folder of asv's dashboard, to link to "
+                        f"(default: ../asv {beside})")  # fmt: skip
+
+
+def _gate(parser: ArgumentParser) -> None:
+    parser.add_argument("ledger", type=file, help="a ledger written by pytest --ledger")
+    parser.add_argument("--baseline", type=file, default=None,
+                        help="the ledger to hold it against")  # fmt: skip
+    parser.add_argument("--slack-factor", type=above_one, default=2.0, metavar="F",
+                        help="a least slack may shrink by this factor (default 2)")  # fmt: skip
+    parser.add_argument("--at-least", type=int, default=1, metavar="N",
+                        help="fail if fewer claims ran (default 1)")  # fmt: skip
+    parser.add_argument("--write-expected", type=Path, default=None, metavar="FILE",
+                        help="list the claims that failed, for --expected-failures")  # fmt: skip
+    parser.add_argument("--write-baseline", type=Path, default=None, metavar="FILE",
+                        help="keep what later ledgers are held against, no timings")  # fmt: skip
+    _json(parser)
+
+
+def _figures(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="*", type=figure_name,
+                        help="names, or how they begin (default: all)")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("reports/latest/figures"),
+                        help="folder (default reports/latest/figures)")  # fmt: skip
+    parser.add_argument("--format", default="png", choices=("png", "svg", "pdf"))
+    parser.add_argument("--list", action="store_true", help="list them instead of drawing")
+
+
+def _margins(parser: ArgumentParser) -> None:
+    parser.add_argument("--steps", type=at_least(1), default=10_000, metavar="N",
+                        help="of each run (default 10000)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=42, help="of the clusters (default 42)")
+    _json(parser)
+
+
+def _table1(parser: ArgumentParser) -> None:
+    parser.add_argument("--cifar10", type=Path, metavar="PATH",
+                        help="your copy of CIFAR-10: the folder or the tar.gz of its binary or "
+                        "Python version (default: random images with a 1/f spectrum)")  # fmt: skip
+    parser.add_argument("--per-class", type=at_least(1), default=100, metavar="N",
+                        help="images of each class (default 100, the report's)")  # fmt: skip
+    parser.add_argument("--steps", type=at_least(1), default=None, metavar="N",
+                        help="of each run (default: the report's)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=42,
+                        help="of the sample, the start and the noise (default 42)")  # fmt: skip
+    parser.add_argument("--csv", type=in_folder, metavar="FILE",
+                        help="write both tables there, too")  # fmt: skip
+    _json(parser)
+
+
+_ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
+    f"  {role:9} {rule}" for role, rule in ROLES.items()
+)
+COMMANDS = {
+    "list": Command("list the claims", _list),
+    "check": Command("run the claims of a role against an optimizer", _check, _ROLES),
+    "identify": Command("tell which geometry an optimizer maximises the margin in", _identify),
+    "mutants": Command("print the kill matrix: claims against wrong optimizers", _mutants),
+    "errata": Command("print the errata of the papers, each with its counterexample", _errata),
+    "report": Command("write the report page of a ledger, one HTML file without scripts", _report),
+    "gate": Command("compare a ledger with a baseline", _gate),
+    "figures": Command("draw the figures of the papers", _figures),
+    "margins": Command("print which margin each optimizer maximises, by norm", _margins),
+    "table1": Command("measure Table 1 of the USAM report beside the printed one", _table1),
+}

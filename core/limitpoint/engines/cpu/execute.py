@@ -1,0 +1,232 @@
+"""Running a plan: slices of the run, problems split over threads, records back as tensors."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from limitpoint.engines.cpu import build
+from limitpoint.engines.cpu.pack import (
+    Floats,
+    Integers,
+    examples,
+    indexed,
+    pad,
+    padded,
+    room,
+    values,
+)
+from limitpoint.engines.cpu.plan import Plan
+from limitpoint.engines.cpu.registry import KERNELS
+from limitpoint.engines.cpu.source import loss_source, rule_source
+from limitpoint.engines.trace import leaves
+
+#: Seconds after which a run comes back to Python: for progress, interrupts, and to stop on a NaN.
+SLICE = 0.2
+FIRST_SLICE = 256
+Watcher = Callable[[int, int], None]
+OnRecord = Callable[[Tensor, int], None]
+
+
+def threads() -> int:
+    """How many threads share the problems: LIMITPOINT_THREADS, or the processors there are."""
+    chosen = os.environ.get("LIMITPOINT_THREADS", "")
+    if chosen.isdecimal() and int(chosen) > 0:
+        return int(chosen)
+    count = getattr(os, "process_cpu_count", os.cpu_count)()
+    return count or 1
+
+
+class Run:
+    """The arrays of one run, and the calls that advance it."""
+
+    def __init__(self, found: Plan, grid: Integers) -> None:
+        self.plan, self.grid = found, grid
+        problem, count, rows = found.problem, found.count, found.rows
+        width = padded(found.d)
+        ascends = found.model.ascends and not found.loss.scaled
+        self.source = rule_source(found.traced, rows, found.d, ascends=ascends)
+        self.loss = loss_source(found.loss)
+        self.X = examples(problem.X, found.batch, transposed=found.model.transposed)
+        self.y = indexed(problem.y, found.batch, 1)
+        self.w = pad(found.start.reshape(count, rows, found.d).numpy())
+        self.memory, self.memory_exponent = self._memory(width)
+        self.widths = np.array([self._numbers(name) for name in found.integrals], dtype=np.int64)
+        self.sums = np.zeros((count, 1 + int(self.widths.sum())))
+        self.kept = np.empty((len(grid), *self.w.shape))
+        self.kept_sums = np.empty((len(grid), *self.sums.shape))
+        places = self.source.room.places(found.seen, rows, found.d)
+        # An integrand works there too, with a number an example.
+        self.room = max(places, -(-problem.n // (rows * width)), 1)
+        self.now_of = np.array(self.source.now, dtype=np.int64).reshape(-1, 2)
+        self.stream = found.stream()
+        self.call = build.trajectory()
+        self.units = self._units()
+        self.integrands, self.integrand_settings = self._integrand_units()
+
+    def _memory(self, width: int) -> tuple[Floats, Floats]:
+        """What the rule keeps, as it is before the first step; mantissas and exponents."""
+        found = self.plan
+        kept = leaves(found.state)
+        shape = (found.count, max(len(found.traced.kinds), 1), found.rows, width)
+        mantissa, exponent = room(*shape), room(*shape)
+        for k, leaf in enumerate(kept):
+            m, e = values(leaf, found.start)  # type: ignore[arg-type]
+            mantissa[:, k, :, : found.d] = m.reshape(found.count, found.rows, found.d)
+            exponent[:, k, :, : found.d] = e.reshape(found.count, found.rows, found.d)
+        return mantissa, exponent
+
+    def _numbers(self, name: str) -> int:
+        """How many numbers a problem an integrand gives."""
+        return max(self.plan.totals[name].numel() // self.plan.count, 1)
+
+    def _units(self) -> Integers:
+        """Addresses, in the order of a task's, and the rule's."""
+        model, loss = self.plan.model, self.loss
+        gradients = f"{KERNELS}._gradients"
+
+        def of_model(kind: str, name: str, *, there: bool = True) -> int:
+            return build.address(kind, model.module, f"{model.name}_{name}") if there else 0
+
+        def of_loss(kind: str, *, there: bool = True) -> int:
+            return build.written(kind, loss.text, kind) if there else 0
+
+        ascend = "ascend(" in self.source.text.partition("def body")[2]
+        found = [
+            of_model("predict", "predict"),
+            of_model("pullback", "pullback"),
+            of_model("again", "again", there=loss.apart),
+            of_model("predict", "ascended", there=ascend),
+            of_model("pullback", "descended", there=ascend),
+            of_loss("slopes"),
+            of_loss("apart", there=loss.apart),
+            of_loss("values", there=self.widths.size > 0),
+            build.address("gradient", gradients, "gradient"),
+            build.address("gradients", gradients, "gradients"),
+            build.address("ascend", gradients, "ascend") if ascend else 0,
+            build.written("rule", self.source.text, "body"),
+        ]
+        return np.array(found, dtype=np.int64)
+
+    def _integrand_units(self) -> tuple[Integers, Floats]:
+        found = self.plan.integrands
+        addresses = [build.address("integrand", u.module, u.name) for u, _ in found]
+        numbers = [u.settings(f) for u, f in found]
+        settings = np.zeros((len(found), max([len(n) for n in numbers], default=0) + 1))
+        for row, own in zip(settings, numbers, strict=True):
+            row[: len(own)] = own
+        return np.array(addresses, dtype=np.int64), settings
+
+    def advance(self, pool: ThreadPoolExecutor | None, parts: int, begin: int, end: int) -> None:
+        """Take all problems from step `begin` to step `end`."""
+        found = self.plan
+        given = (
+            found.draws(self.stream, end - begin),
+            found.numbers(found.rule.step_size, begin, end),
+            found.tables(begin, end),
+        )
+        edges = np.linspace(0, found.count, parts + 1).astype(int).tolist()
+        bounds = list(pairwise(edges))
+        if pool is None:
+            for lo, hi in bounds:
+                self._part(given, begin, end, lo, hi)
+            return
+        for future in [pool.submit(self._part, given, begin, end, lo, hi) for lo, hi in bounds]:
+            future.result()
+
+    def _part(
+        self, given: tuple[Integers, Floats, Floats], begin: int, end: int, lo: int, hi: int
+    ) -> None:
+        found, loss = self.plan, self.plan.problem.loss
+        n, classes, (draws, steps, tables) = found.problem.n, found.classes, given
+        on_all = found.stochastic is not None and found.stochastic.ascent_on_all
+        counts = np.array([n, found.d, loss.mean, on_all], dtype=np.int64)
+        z = room(self.loss.rows[0] + self.loss.rows[1] * classes, padded(n))
+        work = room(self.room, *self.w.shape[1:])
+        inputs = room(2, max(self.X.data.shape[-1], self.w.shape[-1]))
+        self.call(
+            self.X.data, self.X.of, self.y.data, self.y.of, counts, loss.factor,
+            found.loss_settings, self.units, steps, tables, self.now_of, found.settings,
+            self.integrands, self.integrand_settings, self.widths,
+            self.w, self.memory, self.memory_exponent, self.sums,
+            z, inputs, np.zeros((n, classes)),
+            work, room(*work.shape), np.zeros(len(self.now_of)),
+            np.zeros(self.sums.shape[1]), draws,
+            self.grid, self.kept, self.kept_sums,
+            int(np.searchsorted(self.grid, begin, side="left" if begin == 0 else "right")),
+            begin, end, lo, hi,
+        )  # fmt: skip
+
+    def iterates(self, records: slice) -> Tensor:
+        """Recorded iterates, shape (records, *batch, *parameter)."""
+        kept = self.kept[records][..., : self.plan.d]
+        return torch.from_numpy(kept.reshape(len(kept), *self.plan.start.shape))
+
+    def integrals(self) -> dict[str, Tensor]:
+        """Recorded integrals, as the torch engine shapes them."""
+        sums = torch.from_numpy(self.kept_sums).reshape(len(self.grid), *self.plan.batch, -1)
+        found, column = {"step_size": self.plan.step_sizes(sums[..., 0])}, 1
+        for name in self.plan.integrals:
+            width = self._numbers(name)
+            own = sums[..., column : column + width]
+            found[name] = own.reshape(len(self.grid), *self.plan.totals[name]).clone()
+            column += width
+        return found
+
+
+def slices(last: int) -> Iterator[tuple[int, int]]:
+    """Consecutive pieces of a run that each take about `SLICE` seconds."""
+    begin, size = 0, FIRST_SLICE
+    while begin < last or begin == 0:
+        end = min(begin + size, last)
+        started = time.perf_counter()
+        yield begin, end
+        spent = time.perf_counter() - started
+        size = max(1, int(size * min(max(SLICE / max(spent, 1e-9), 0.25), 16.0)))
+        if end == last:
+            return
+        begin = end
+
+
+def stepped(found: Plan, t: int) -> Tensor:
+    """The iterate after step t alone, from the plan's start and state."""
+    run = Run(found, np.array([t + 1]))
+    run.advance(None, 1, t, t + 1)
+    return run.iterates(slice(0, 1))[0]
+
+
+def execute(
+    found: Plan, grid: NDArray[np.int64], on_record: OnRecord, watch: Watcher | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Run a plan; recorded iterates and integrals.
+
+    Args:
+        found: the plan.
+        grid: recorded steps, ascending.
+        on_record: called with each recorded iterate and its step; may raise.
+        watch: called with (step, last step) at each recorded step.
+    """
+    run, last, seen = Run(found, grid), int(grid[-1]), 0
+    workers = min(threads(), found.count)
+    pool = ThreadPoolExecutor(workers) if workers > 1 else None
+    try:
+        for begin, end in slices(last):
+            run.advance(pool, workers, begin, end)
+            upto = int(np.searchsorted(grid, end, side="right"))
+            for index, w in enumerate(run.iterates(slice(seen, upto)), start=seen):
+                on_record(w, int(grid[index]))
+                if watch is not None:
+                    watch(int(grid[index]), last)
+            seen = upto
+    finally:
+        if pool is not None:
+            pool.shutdown()
+    return run.iterates(slice(0, len(grid))), run.integrals()

@@ -1,0 +1,16 @@
+from ._courses import COURSES as COURSES
+from ._courses import Course as Course
+from ._deciding import Answer as Answer
+from ._deciding import Verdict as Verdict
+from ._deciding import conclude as conclude
+from ._deciding import judge as judge
+from ._figure import draw as draw
+from ._following import NORMS as NORMS
+from ._following import Curves as Curves
+from ._horizon import SHORTEST as SHORTEST
+from ._horizon import STEPS as STEPS
+from ._horizon import TIMEOUT as TIMEOUT
+from ._identify import Identification as Identification
+from ._identify import identify as identify
+from ._identify import identify_subject as identify_subject
+from ._sparkline import sparkline as sparkline

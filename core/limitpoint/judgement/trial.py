@@ -1,0 +1,159 @@
+"""A trial: what a claim's body works with."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+from torch import Tensor
+
+from limitpoint.engines.checkpoints import Checkpoint
+from limitpoint.engines.flow import flow
+from limitpoint.engines.run import run
+from limitpoint.engines.trajectory import Trajectory
+from limitpoint.errors import NotApplicable, UsageError
+from limitpoint.judgement import evidence as relations
+from limitpoint.judgement.claim import Claim
+from limitpoint.judgement.comparison import FORMULA, Evidence
+from limitpoint.judgement.contestant import Contestant, house
+from limitpoint.judgement.setting import Setting
+from limitpoint.optimizers import Rule
+from limitpoint.optimizers.schedules import Schedule, as_schedule
+from limitpoint.problems.problem import Oracle
+
+
+class Trial:
+    """What a claim's body works with: who plays the roles, how far to go, where evidence goes.
+
+    Args:
+        claim: whose body it is.
+        contestants: who plays a role instead of limitpoint's own rule, by role.
+        setting: how it is run.
+    """
+
+    def __init__(
+        self, claim: Claim, contestants: Mapping[str, Contestant], setting: Setting
+    ) -> None:
+        self.claim, self.contestants, self.setting = claim, contestants, setting
+        self.evidence: list[Evidence] = []
+        self.ran: dict[str, str] = {}
+        self.side = ""
+        self._runs = itertools.count()
+        self.seeds_read: set[int] = set()  # shared by the views of `printed` and `corrected`
+
+    @property
+    def printed(self) -> Trial:
+        """This trial, for what an erratum measures under the printed statement."""
+        return self._under("printed")
+
+    @property
+    def corrected(self) -> Trial:
+        """This trial, for what an erratum measures under the corrected statement."""
+        return self._under("corrected")
+
+    def _under(self, side: str) -> Trial:
+        same = copy.copy(self)  # one list of evidence for both
+        same.side = side
+        return same
+
+    @property
+    def seed(self) -> int:
+        """Seed of the data."""
+        self.seeds_read.add(self.setting.seed)
+        return self.setting.seed
+
+    def steps(self, quick: int, full: int) -> int:
+        """The horizon in steps."""
+        return full if self.setting.horizon == "full" else quick
+
+    def optimizer(
+        self, role: str, step_size: Schedule | Tensor | float = 1.0, **settings: Any
+    ) -> Rule:
+        """Who plays a role: the contestant if there is one, else limitpoint's own rule.
+
+        Args:
+            role: one of the claim's roles.
+            step_size: the schedule of the theorem.
+            settings: the theorem's other settings, by the names of limitpoint's own rule. What a
+                contestant runs with in the end, it says in `Rule.settings`.
+
+        Raises:
+            UsageError: the role is not one that the claim declares.
+        """
+        if role not in self.claim.roles:
+            raise UsageError(f"{self.claim.id} does not declare the role {role!r}")
+        contestant = self.contestants.get(role) or house(role)
+        return contestant.rule(as_schedule(step_size), **settings)
+
+    def run(self, oracle: Oracle, rule: Rule, steps: int, **options: Any) -> Trajectory:
+        """`limitpoint.run` under the setting's engine and device."""
+        here = self.setting
+        return run(
+            oracle, rule, steps,
+            engine=here.engine, device=here.device, watch=here.watch, report=self._note,
+            checkpoint=self._checkpoint(), **options,
+        )  # fmt: skip
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """The file of the next run: a body makes the same runs in the same order each time."""
+        number, folder = next(self._runs), self.setting.checkpoints
+        if folder is None or self.contestants:
+            return None  # somebody else's optimizer has a state of any kind
+        name = f"{self.claim.id.replace('/', '-')}-seed{self.setting.seed}-run{number}.pt"
+        return Checkpoint(folder / name)
+
+    def _note(self, engine: str, reason: str) -> None:
+        """Keep which engine ran, and the first reason why it was not a compiled one."""
+        self.ran.setdefault(engine, reason)
+
+    def flow(
+        self, oracle: Oracle, rule: Rule, times: Iterable[float], **options: Any
+    ) -> Trajectory:
+        """`limitpoint.flow`."""
+        return flow(oracle, rule, list(times), **options)
+
+    def require(self, hypothesis: str, holds: bool | Tensor) -> None:
+        """Stop with the verdict not-applicable, naming the hypothesis, unless it holds."""
+        if not bool(holds):
+            raise NotApplicable(f"hypothesis not met: {hypothesis}")
+
+    def _add(self, relation: Callable[..., Evidence], *args: Any, **options: Any) -> Evidence:
+        found = msgspec.structs.replace(relation(*args, **options), under=self.side)
+        if found.about not in ("", FORMULA, *self.claim.roles):
+            raise UsageError(f"{self.claim.id} does not declare the role {found.about!r}")
+        self.evidence.append(found)
+        return found
+
+    @property
+    def identity(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.identity`."""
+        return partial(self._add, relations.identity)
+
+    @property
+    def close(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.close`."""
+        return partial(self._add, relations.close)
+
+    @property
+    def at_most(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.at_most`."""
+        return partial(self._add, relations.at_most)
+
+    @property
+    def at_least(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.at_least`."""
+        return partial(self._add, relations.at_least)
+
+    @property
+    def ordering(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.ordering`."""
+        return partial(self._add, relations.ordering)
+
+    @property
+    def rate(self) -> Callable[..., Evidence]:
+        """See `limitpoint.evidence.rate`."""
+        return partial(self._add, relations.rate)

@@ -1,0 +1,15 @@
+from .document import Ledger as Ledger
+from .files import read_document as read_document
+from .files import write_document as write_document
+from .files import write_text as write_text
+from .keeper import Keeper as Keeper
+from .keys import Key as Key
+from .keys import key_of as key_of
+from .provenance import STAND_INS as STAND_INS
+from .provenance import Environment as Environment
+from .provenance import Suite as Suite
+from .provenance import commit as commit
+from .provenance import environment as environment
+from .provenance import source_digest as source_digest
+from .provenance import source_digests as source_digests
+from .provenance import suite as suite

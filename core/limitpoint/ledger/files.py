@@ -1,0 +1,86 @@
+"""Files that are whole whatever happens, and documents that are what they should be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from limitpoint.errors import UsageError
+
+Document = TypeVar("Document", bound=msgspec.Struct)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A file in the folder of another, for as long as it takes to write it.
+
+    Raises:
+        UsageError: there is no writing there.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: cannot be written (it is a folder; give a file name)")
+    part = path.with_name(path.name + f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+    except FileExistsError:
+        raise UsageError(f"{path}: cannot be written (its folder is a file)") from None
+    except OSError as exc:
+        raise UsageError(f"{path}: cannot be written ({exc.strerror})") from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Raise UsageError unless a file can be written there; one that is there stays as it is."""
+    with _beside(path) as part:
+        part.touch()
+
+
+def write_text(text: str, path: Path) -> None:
+    """Replace a file in one step: an interruption leaves a whole text, old or new.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    with _beside(path) as part:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+
+
+def write_document(document: object, path: Path) -> None:
+    """Replace a file with a JSON document; see `write_text`."""
+    text = msgspec.json.format(msgspec.json.encode(document), indent=1)
+    write_text(text.decode() + "\n", path)
+
+
+def read_document(path: Path, kind: str, schema: int, form: type[Document]) -> Document:
+    """The document that `write_document` wrote.
+
+    Args:
+        path: of the file.
+        kind: what it is called in a message, such as "ledger".
+        schema: the number that its field "schema" has.
+        form: its type.
+
+    Raises:
+        UsageError: no such file, no JSON, another schema, or anything else than the type says.
+    """
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except OSError as exc:
+        raise UsageError(f"{kind} {path}: cannot be read ({exc.strerror})") from None
+    except (ValueError, msgspec.DecodeError) as exc:
+        raise UsageError(f"{kind} {path}: not a JSON document ({exc})") from None
+    if not isinstance(found, dict) or found.get("schema") != schema:
+        raise UsageError(f"{kind} {path}: not a limitpoint {kind} of schema {schema}")
+    try:
+        return msgspec.convert(found, form)
+    except msgspec.ValidationError as exc:
+        raise UsageError(f"{kind} {path}: {exc}") from None

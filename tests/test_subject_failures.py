@@ -1,0 +1,297 @@
+"""Whatever a torch-like optimizer does is a verdict."""
+
+import resource
+import threading
+import time
+from contextlib import nullcontext
+
+import pytest
+import torch
+from subject_zoo import Quiet, final, logistic_problem
+
+from limitpoint.errors import Inconclusive, SubjectFailed
+from limitpoint.problems.losses import Exponential, Logistic
+from limitpoint.problems.models import Linear
+from limitpoint.problems.problem import Problem
+from limitpoint.subjects import Limits, Subject, _meter, parse_subject, time_limit
+
+
+class Raises(Quiet):
+    def __init__(self, params, lr=0.1):
+        raise RuntimeError("no such device\nand more")
+
+
+class RaisesLater(Quiet):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.t = 0
+
+    def step(self):
+        self.t += 1
+        if self.t > 3:
+            raise KeyError("exp_avg")
+        self.descend()
+
+
+class Exits(Quiet):
+    def step(self):
+        raise SystemExit
+
+
+class NaN(Quiet):
+    def step(self):
+        self.parameter.data *= float("nan")
+
+
+class Infinite(Quiet):
+    def step(self):
+        self.parameter.data += float("inf")
+
+
+class SinglePrecision(Quiet):
+    def step(self):
+        self.parameter.data = self.parameter.data.float() - 0.1
+
+
+class Halved(Quiet):
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.parameter.data = self.parameter.data.half()
+
+
+class Reshaped(Quiet):
+    def step(self):
+        self.parameter.data = self.parameter.data.reshape(1, -1)
+
+
+class Demanding(Quiet):
+    def __init__(self, params, lr, curvature):
+        super().__init__(params, lr)
+
+
+class Sleepy(Quiet):
+    def step(self):
+        time.sleep(0.06)
+        self.descend()
+
+
+class Endless(Quiet):
+    def step(self):
+        while True:
+            try:
+                time.sleep(0.001)
+            except Exception:
+                continue
+
+
+class Stubborn(Quiet):
+    """Lets nothing through once, not even what interrupts it: the limit has to ring again."""
+
+    def step(self):
+        for _ in range(2):
+            try:
+                while True:
+                    time.sleep(0.001)
+            except:  # noqa: E722
+                pass
+
+
+class Greedy(Quiet):
+    def step(self):
+        self.kept = [*getattr(self, "kept", ()), torch.ones(5_000_000)]  # 20 MB
+        self.descend()
+
+
+class GreedyInOneStep(Quiet):
+    def step(self):
+        kept = []
+        while True:
+            kept.append(torch.ones(5_000_000))
+
+
+class Huge(Quiet):
+    def step(self):
+        torch.zeros(10**13)
+
+
+class GreedyFromTheStart(Quiet):
+    def __init__(self, params, lr=0.1):
+        self.kept = []
+        while True:
+            self.kept.append(bytearray(10**7))
+
+
+class SetsTheDefault(Quiet):
+    def step(self):
+        torch.set_default_dtype(torch.float16)
+        self.descend()
+
+
+class Wordy(Quiet):
+    def step(self):
+        raise ValueError("word " * 1000)
+
+
+class EndlessFromTheStart(Quiet):
+    def __init__(self, params, lr=0.1):
+        while True:
+            time.sleep(0.001)
+
+
+FAILURES = {
+    Raises: "raised RuntimeError in its constructor: no such device",
+    RaisesLater: "raised KeyError at step 3: 'exp_avg'",
+    Exits: "raised SystemExit at step 0",
+    NaN: "its iterate became NaN at step 0",
+    Infinite: "its iterate became infinite at step 0",
+    SinglePrecision: "changed its parameter's dtype from float64 to float32 at step 0",
+    Halved: "changed its parameter's dtype from float64 to float16 in its constructor",
+    Reshaped: "changed its parameter's shape from (3,) to (1, 3) at step 0",
+    Quiet: "did not move in its first 10 steps",
+    Demanding: "Demanding needs the argument 'curvature': give it as curvature=...",
+    dict: "made a dict, which has no step(): not an optimizer",
+}
+LATE = {
+    Endless: "exceeded its time limit of 0.15 s at step 0",
+    EndlessFromTheStart: "exceeded its time limit of 0.15 s in its constructor",
+}
+
+
+TOO_MUCH = {
+    Greedy: r"used more than 0.1 GB of memory at step \d",
+    GreedyInOneStep: "used more than 0.1 GB of memory at step 0",
+    Huge: "used more than 0.1 GB of memory at step 0",
+    GreedyFromTheStart: "used more than 0.1 GB of memory in its constructor",
+}
+
+
+class TestFailures:
+    @pytest.mark.parametrize("faulty", FAILURES, ids=lambda f: f.__name__)
+    def test_is_a_verdict(self, faulty):
+        constructor = (lambda params: {}) if faulty is dict else faulty
+        rule = Subject.from_object("gd", constructor).rule(0.5)
+        with pytest.raises(SubjectFailed) as failure:
+            final(rule, logistic_problem(), 20)
+        assert str(failure.value).removeprefix(f"{__name__}:") == FAILURES[faulty]
+
+    @pytest.mark.parametrize("slow", LATE, ids=lambda f: f.__name__)
+    def test_time_limit(self, slow):
+        rule = Subject.from_object("gd", slow, Limits(timeout=0.15)).rule(0.5)
+        with pytest.raises(SubjectFailed) as failure:
+            final(rule, logistic_problem(), 20)
+        assert str(failure.value) == LATE[slow]
+
+    @pytest.mark.parametrize("greedy", TOO_MUCH, ids=lambda f: f.__name__)
+    def test_memory_limit(self, greedy):
+        rule = Subject.from_object("gd", greedy, Limits(memory=0.1)).rule(0.5)
+        with pytest.raises(SubjectFailed, match=TOO_MUCH[greedy]):
+            final(rule, logistic_problem(), 20)
+
+    def test_memory_that_there_is_not(self):
+        rule = Subject.from_object("gd", Huge).rule(0.5)
+        with pytest.raises(SubjectFailed, match="ran out of memory at step 0"):
+            final(rule, logistic_problem(), 20)
+
+    def test_the_peak_of_the_resident_memory_counts_where_allocations_cannot_fail(
+        self, monkeypatch
+    ):
+        sizes = iter([1e9, 1.05e9, 1.2e9, 1.2e9])
+        monkeypatch.setattr(_meter, "_mapped", lambda: 0)
+        monkeypatch.setattr(_meter, "_peak", lambda: next(sizes))
+        meter = _meter.Meter(Limits(memory=0.1))
+        with meter.watch("at step 0"):
+            pass
+        with pytest.raises(SubjectFailed, match="at step 1"), meter.watch("at step 1"):
+            pass
+
+    def test_the_limit_on_memory_is_lifted_afterwards(self):
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        with pytest.raises(SubjectFailed):
+            final(
+                Subject.from_object("gd", Huge, Limits(memory=0.1)).rule(0.5),
+                logistic_problem(),
+                20,
+            )
+        assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+    def test_a_bare_except_is_interrupted_again(self):
+        rule = Subject.from_object("gd", Stubborn, Limits(timeout=0.15)).rule(0.5)
+        with pytest.raises(SubjectFailed, match=r"exceeded its time limit of 0\.15 s at step 0"):
+            final(rule, logistic_problem(), 20)
+
+    def test_the_default_dtype_is_restored(self):
+        final(Subject.from_object("gd", SetsTheDefault).rule(0.5), logistic_problem(), 3)
+        assert torch.get_default_dtype() == torch.float32
+
+    def test_a_long_message_is_cut(self):
+        with pytest.raises(SubjectFailed) as failure:
+            final(Subject.from_object("gd", Wordy).rule(0.5), logistic_problem(), 3)
+        assert len(str(failure.value)) < 300
+
+    def test_a_run_of_many_steps_that_takes_long_is_inconclusive(self):
+        rule = Subject.from_object("gd", Sleepy, Limits(timeout=0.15)).rule(0.5)
+        with pytest.raises(Inconclusive, match=r"time ran out at step 2: 0\.15 s are too few"):
+            final(rule, logistic_problem(), 20)
+
+    def test_at_a_minimum_nobody_has_to_move(self):
+        problem = logistic_problem()
+        start = torch.tensor([60.0, 0.1, 0.1]).double()
+        far = Problem("far", Linear(), Logistic(), problem.X, problem.y, start)
+        assert torch.equal(final(Subject.from_object("gd", Quiet).rule(0.5), far, 12), far.start)
+
+    def test_gradient_below_float64_is_nobodys_failure(self):
+        problem = logistic_problem()
+        far = Problem(
+            "far", Linear(), Exponential(), problem.X, problem.y, 4000 * problem.X[0] * problem.y[0]
+        )
+        with pytest.raises(Inconclusive, match="at step 0: the gradient is below float64's range"):
+            final(parse_subject("gd=torch.optim:SGD").rule(0.5), far)
+        with pytest.raises(Inconclusive, match="at step 0: the gradient is above float64's range"):
+            final(parse_subject("gd=torch.optim:SGD").rule(0.5, log_loss_scale=1e5), far)
+
+    def test_a_rules_constructor(self):
+        subject = parse_subject("adam=limitpoint.optimizers:Adam,beta1=2")
+        with pytest.raises(
+            SubjectFailed, match="raised ValueError in its constructor: invalid beta1"
+        ):
+            subject.rule(0.1)
+
+
+def spin(seconds, inner=None):
+    with inner or nullcontext():
+        pass
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        pass
+
+
+class TestTimeLimit:
+    def test_interrupts_and_restores(self):
+        with pytest.raises(SubjectFailed, match="too late"), time_limit(0.05, "too late"):
+            spin(5.0)
+        with time_limit(0.05, "never"):
+            pass
+        time.sleep(0.07)
+
+    def test_an_outer_limit_goes_on(self):
+        with pytest.raises(SubjectFailed, match="outer"), time_limit(0.1, "outer"):
+            spin(5.0, inner=time_limit(5.0, "inner"))
+
+    def test_no_limit_and_no_time(self):
+        with time_limit(None, "never"):
+            pass
+        with pytest.raises(SubjectFailed, match="already"), time_limit(-1.0, "already"):
+            pass
+
+    def test_other_threads_run_unguarded(self):
+        ended = []
+
+        def work():
+            with time_limit(0.01, "never"):
+                time.sleep(0.05)
+            ended.append(True)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert ended
