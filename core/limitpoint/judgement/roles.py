@@ -22,6 +22,7 @@ ROLES = {
     "1-sam": "m-sam with m = 1",
     "sam-l2": "w - eta grad L(w + rho g / ||g||_2)",
     "sam-linf": "w - eta grad L(w + rho sign(g))",
+    "deep-sam": "momentum over m-SAM's gradient of minibatches, as deep networks are trained",
 }
 
 

@@ -15,6 +15,7 @@ from limitpoint.optimizers.steepest_descent import (
     SteepestDescent,
 )
 from limitpoint.optimizers.stochastic import OneExample, Stochastic
+from limitpoint.optimizers.training import DeepNSAM, DeepRandom, DeepSAM, DeepSGD, Switch
 
 __all__ = [
     "GD",
@@ -25,6 +26,10 @@ __all__ = [
     "USAM",
     "Adam",
     "CoordinateDescent",
+    "DeepNSAM",
+    "DeepRandom",
+    "DeepSAM",
+    "DeepSGD",
     "LinfSAM",
     "Memoryless",
     "Minibatch",
@@ -39,4 +44,5 @@ __all__ = [
     "SpectralDescent",
     "SteepestDescent",
     "Stochastic",
+    "Switch",
 ]
