@@ -1,5 +1,8 @@
 """Update rules, one a file, written as the papers write them, over a gradient oracle."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from limitpoint.optimizers.adam import Adam, Moments
 from limitpoint.optimizers.gd import GD
 from limitpoint.optimizers.minibatch import Minibatch
@@ -46,3 +49,6 @@ __all__ = [
     "Stochastic",
     "Switch",
 ]
+
+for _file in iter_modules(__path__):  # a rule registers its role where it stands
+    import_module(f"{__name__}.{_file.name}")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.numerics import ratio, tensor
+from limitpoint.optimizers.roles import role
 from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.problem import Oracle
@@ -51,6 +52,7 @@ class DeepSGD(Rule):
         return w - self.step_size.at(t) * velocity, velocity
 
 
+@role("deep-sam", "momentum over m-SAM's gradient of minibatches, as deep networks are trained")
 @dataclass(frozen=True, eq=False)
 class DeepSAM(DeepSGD):
     """m-SAM: each m examples of the minibatch have their own perturbation (understanding_sam (4)).

@@ -187,7 +187,7 @@ def parse_subject(spec: str, limits: Limits = UNLIMITED) -> Subject:
         raise UsageError(f"{spec!r} names no role: write {FORM}")
     role = role.strip()
     if role not in ROLES:
-        known = f"{meant(role, ROLES)}; roles: {', '.join(ROLES)}"
+        known = f"{meant(role, ROLES)}; roles: {', '.join(sorted(ROLES))}"
         raise UsageError(f"{spec!r}: unknown role {role!r}{known}")
     return replace(Subject.from_target(role, text, limits), spec=spec)
 
