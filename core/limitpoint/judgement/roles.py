@@ -30,5 +30,6 @@ def check_role(role: str) -> str:
         UsageError: there is no such role.
     """
     if role not in ROLES:
-        raise UsageError(f"unknown role {role!r}{meant(role, ROLES)}; roles: {', '.join(sorted(ROLES))}")
+        known = ", ".join(sorted(ROLES))
+        raise UsageError(f"unknown role {role!r}{meant(role, ROLES)}; roles: {known}")
     return role
