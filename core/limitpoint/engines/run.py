@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.engines import definition
+from limitpoint.engines.checkpoints import Checkpoint
 from limitpoint.engines.devices import Move, check_device
 from limitpoint.engines.trajectory import Trajectory, apart, log_grid
 from limitpoint.errors import UsageError
@@ -37,6 +39,7 @@ def run(
     device: str = "cpu",
     watch: Watcher | None = None,
     report: Report | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trajectory:
     """Run a rule for a number of steps.
 
@@ -44,15 +47,16 @@ def run(
         oracle: the problem.
         rule: the update rule.
         steps: how many steps, >= 0.
-        start: w_0, shape (*batch, *parameter), float64; a `Problem` knows its own.
+        start: w_0, shape (*batch, *parameter), float64; a problem knows its own.
         record: which steps to keep, within 0..steps; a log-spaced grid with both ends by default.
         integrals: functions of the iterate, summed with weight eta_t before each step.
         engine: "torch" runs the definition of the rule; "fused" its compiled form (CPU threads, or
             one Triton program a problem); "auto" the compiled form where there is one.
         device: "cpu" or "cuda": where the steps are taken. What is recorded comes back to where the
             start was.
-        watch: called with (step, steps) at each recorded step, for progress.
+        watch: called with (step, steps) at each recorded step, and when a state is saved.
         report: called once with the engine that ran and why it was not a compiled one, else "".
+        checkpoint: where a long run of the torch engine keeps its state, and goes on from it.
 
     Raises:
         UsageError: an engine or device that is not there, a problem without a start, or a run that
@@ -60,10 +64,9 @@ def run(
         SubjectFailed: an iterate is not finite; says at which recorded step.
     """
     check_engine(engine, device)
+    start = getattr(oracle, "start", None) if start is None else start
     if start is None:
-        if not isinstance(oracle, Problem):
-            raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
-        start = oracle.start
+        raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
     grid = log_grid(steps) if record is None else np.unique(np.fromiter(record, dtype=np.int64))
     if grid.size == 0 or grid[0] < 0 or grid[-1] > steps:
         raise UsageError(f"recorded steps must lie in 0..{steps}")
@@ -72,7 +75,7 @@ def run(
         found = _compiled(work.on("cpu"), grid, engine, device, watch)
         why = found if isinstance(found, str) else ""
         if isinstance(found, str):
-            found = _defined(work.on("cpu" if rule.is_foreign else device), grid, watch)
+            found = _defined(work.on("cpu" if rule.is_foreign else device), grid, watch, checkpoint)
         if report is not None:
             report("torch" if why else "fused", why)
         return found.to(start.device)
@@ -96,13 +99,14 @@ class _Work(NamedTuple):
         return _Work(move(self.oracle), move(self.rule), move(self.start), integrands)
 
 
-def _defined(work: _Work, grid: np.ndarray, watch: Watcher | None) -> Trajectory:
+def _defined(
+    work: _Work, grid: np.ndarray, watch: Watcher | None, checkpoint: Checkpoint | None
+) -> Trajectory:
     """The run by its definition."""
     last = int(grid[-1])
     beat = None if watch is None else lambda t: watch(t, last)
-    return apart(
-        work.rule, lambda: definition.trajectory(*work, grid, watch), work.oracle, work.start, beat
-    )
+    defined = partial(definition.trajectory, *work, grid, watch, checkpoint)
+    return apart(work.rule, defined, work.oracle, work.start, beat)
 
 
 def play(rule: Rule, gradients: Tensor) -> Trajectory:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limitpoint.engines.gradients import compiled
+from limitpoint.engines.gradients import Gradients
 from limitpoint.errors import Inconclusive
 from limitpoint.numerics import Scaled, exp
 from limitpoint.problems.problem import Oracle, Problem
@@ -21,11 +21,28 @@ FAR = 3000
 
 
 class PlainOracle:
-    """Values and gradients, as they are handed over, of the elements of one batch at step t."""
+    """Values and gradients, as they are handed over, of the elements of one batch at step t.
 
-    def __init__(self, oracle: Oracle, w: Tensor, log_loss_scale: float, t: int) -> None:
+    Args:
+        oracle: the problem.
+        w: the iterate.
+        log_loss_scale: what is handed over is exp(log_loss_scale) times the true one.
+        t: the step.
+        kernels: the problem's compiled gradients, or None.
+    """
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        w: Tensor,
+        log_loss_scale: float,
+        t: int,
+        kernels: Gradients | None = None,
+    ) -> None:
         self.oracle, self.w, self.t = oracle, w.detach().contiguous(), t
         self.log_loss_scale = log_loss_scale
+        # A claim that asks for no zero in the first gradient has looked at the defined one.
+        self.kernels = kernels if t else None
         self._at_w: Tensor | None = None
 
     def row(self, k: int) -> Tensor:
@@ -61,12 +78,10 @@ class PlainOracle:
 
     def _handed(self, w: Tensor) -> Tensor:
         """The batch's gradients as plain tensors, shape (elements, *parameter)."""
-        # A claim that asks for no zero in the first gradient has looked at the defined one.
-        found = compiled(self.oracle, w.shape) if self.t else None
-        if found is None:
+        if self.kernels is None:
             mantissa, handed = self._defined(w)
         else:
-            m, exponent = found.at(w)
+            m, exponent = self.kernels.at(w)
             mantissa, handed = torch.from_numpy(m), torch.from_numpy(self._scaled(m, exponent))
         gradients = rows(handed, self.oracle.ndim)
         plain = gradients.numpy().reshape(len(gradients), -1)

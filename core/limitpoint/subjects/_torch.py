@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.engines.gradients import compiled
+from limitpoint.engines.gradients import Gradients, compiled
 from limitpoint.errors import NotApplicable
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.rule import Arrays
@@ -49,6 +49,8 @@ class TorchOptimizer(Rule):
     limits: Limits = UNLIMITED
     target: str = ""
     notes: list[str] = field(default_factory=list)
+    #: The problem of the run, and its compiled gradients.
+    _kernels: tuple[Oracle | None, Gradients | None] = field(default=(None, None), init=False)
 
     @property
     def name(self) -> str:
@@ -80,7 +82,7 @@ class TorchOptimizer(Rule):
     ) -> Arrays:
         """See `Rule.apart`."""
         _warm_up()
-        compiled(oracle, start.shape)  # for all processes to come
+        object.__setattr__(self, "_kernels", (oracle, compiled(oracle, start.shape)))
         return apart(work, self.limits, notes=self.notes, watch=watch)
 
     def init(self, oracle: Oracle, w: Tensor) -> State:
@@ -117,7 +119,9 @@ class TorchOptimizer(Rule):
                 the iterate left the numbers.
         """
         PULSE.tell(t)
-        around = PlainOracle(oracle, w, self.log_loss_scale, t)
+        known, kernels = self._kernels
+        seen = oracle.batch(t)
+        around = PlainOracle(seen, w, self.log_loss_scale, t, kernels if seen is known else None)
         etas = entries(self.step_size.at(t), w, oracle.ndim)
         iterates = [self._advance(state, k, around, eta) for k, eta in enumerate(etas)]
         if t == 0:
