@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -67,6 +67,12 @@ class Rule(ABC):
     def keeps_state(self) -> bool:
         """Whether a step depends on the steps before it."""
         return not isinstance(self, Memoryless)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is to be said of how it was run."""
+        inner = getattr(self, "rule", None)
+        return inner.notes if isinstance(inner, Rule) else ()
 
     @property
     def is_foreign(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import Parameter
@@ -40,7 +40,7 @@ class TorchOptimizer(Rule):
         log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones.
         limits: what it may take in one run.
         target: what the ledger calls it.
-        notes: what is to be said of how it was run; filled in by the run.
+        said: what is to be said of how it is run; extended by the run.
     """
 
     constructor: Callable[..., Any] = torch.optim.SGD
@@ -48,7 +48,7 @@ class TorchOptimizer(Rule):
     log_loss_scale: float = 0.0
     limits: Limits = UNLIMITED
     target: str = ""
-    notes: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     #: The problem of the run, and its compiled gradients.
     _kernels: tuple[Oracle | None, Gradients | None] = field(default=(None, None), init=False)
 
@@ -69,6 +69,15 @@ class TorchOptimizer(Rule):
         return "float64"
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What it was handed, and what is not as usual in how it is called."""
+        given = {k: v for k, v in self.kwargs.items() if k != "lr" and not isinstance(v, Tensor)}
+        shown = ", ".join(
+            f"{k}={v.__name__ if isinstance(v, type) else v}" for k, v in given.items()
+        )
+        return [f"handed over: {shown}", *self.said] if shown else self.said
+
+    @property
     def is_foreign(self) -> bool:
         """It is."""
         return True
@@ -83,7 +92,7 @@ class TorchOptimizer(Rule):
         """See `Rule.apart`."""
         _warm_up()
         object.__setattr__(self, "_kernels", (oracle, compiled(oracle, start.shape)))
-        return apart(work, self.limits, notes=self.notes, watch=watch)
+        return apart(work, self.limits, notes=self.said, watch=watch)
 
     def init(self, oracle: Oracle, w: Tensor) -> State:
         """One optimizer for each batch element of w (*batch, *parameter), float64.
@@ -149,7 +158,7 @@ class TorchOptimizer(Rule):
         one = state.instances[0]
         said = [f"given {one.manner}"] if str(one.manner) else []
         said += ["the iterate that its eval() shows is judged"] if one.has_modes else []
-        self.notes[:] = said
+        self.said.extend(each for each in said if each not in self.said)
 
     def _arguments(self, k: int, oracle: Oracle, w: Tensor) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ that it has started.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import random
 import select
@@ -38,6 +39,8 @@ PATIENCE = 10
 TICK = 0.05
 HEADER = struct.Struct("<Q")
 PIECE = 1 << 20
+#: Where a subject's tracebacks go.
+LOG = logging.getLogger("limitpoint.subjects")
 RAISED: Mapping[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (OutOfMemory, TooLate, SubjectFailed, NotRun, Inconclusive, NotApplicable)
@@ -109,6 +112,8 @@ def apart(
 
 
 def _opened(reply: Reply) -> Arrays:
+    if reply.trace:
+        LOG.info("%s", reply.trace.rstrip())
     if reply.outcome in RAISED:
         raise RAISED[reply.outcome](reply.text) from _Trace.of(reply.trace)
     if reply.outcome == "UsageError":
