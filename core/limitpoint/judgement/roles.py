@@ -8,6 +8,7 @@ from limitpoint.errors import UsageError, meant
 ROLES = {
     "gd": "w - eta g, g = grad L(w)",
     "momentum": "b = mu b + g; w - eta b",
+    "nesterov": "b = mu b + g; w - eta (g + mu b)",
     "ngd": "w - eta g / ||g||_2",
     "signgd": "w - eta sign(g)",
     "cd": "the largest entry of g alone, a step of length eta",
@@ -16,6 +17,9 @@ ROLES = {
     "muon": "the same of an average of gradients, with the exact factor",
     "adam": "w - eta m / (sqrt(v) + epsilon)",
     "adamw": "Adam with w (1 - eta lambda) before the step",
+    "amsgrad": "Adam over the largest v so far",
+    "adagrad": "w - eta g / sqrt(the sum of g^2)",
+    "lion": "w (1 - eta lambda) - eta sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g",
     "usam": "w - eta grad L(w + rho g)",
     "n-sam": "usam on the whole batch, or one minibatch each for ascent and descent",
     "m-sam": "usam for each batch of m examples by itself, averaged",

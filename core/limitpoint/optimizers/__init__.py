@@ -1,10 +1,14 @@
 """Update rules, one a file, written as the papers write them, over a gradient oracle."""
 
+from limitpoint.optimizers.adagrad import Adagrad
 from limitpoint.optimizers.adam import Adam, Moments
+from limitpoint.optimizers.amsgrad import AMSGrad
 from limitpoint.optimizers.gd import GD
+from limitpoint.optimizers.lion import Lion
 from limitpoint.optimizers.minibatch import Minibatch
 from limitpoint.optimizers.momentum import Momentum
 from limitpoint.optimizers.muon import Muon
+from limitpoint.optimizers.nesterov import Nesterov
 from limitpoint.optimizers.rule import Memoryless, Rule
 from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
 from limitpoint.optimizers.steepest_descent import (
@@ -23,14 +27,18 @@ __all__ = [
     "NGD",
     "NSAM",
     "USAM",
+    "AMSGrad",
+    "Adagrad",
     "Adam",
     "CoordinateDescent",
     "LinfSAM",
+    "Lion",
     "Memoryless",
     "Minibatch",
     "Moments",
     "Momentum",
     "Muon",
+    "Nesterov",
     "OneExample",
     "OneSAM",
     "Rule",

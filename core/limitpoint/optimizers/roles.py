@@ -14,6 +14,7 @@ ROLES: Mapping[str, Factory] = MappingProxyType(
     {
         "gd": optimizers.GD,
         "momentum": optimizers.Momentum,
+        "nesterov": optimizers.Nesterov,
         "ngd": optimizers.NGD,
         "signgd": optimizers.SignGD,
         "cd": optimizers.CoordinateDescent,
@@ -22,6 +23,9 @@ ROLES: Mapping[str, Factory] = MappingProxyType(
         "muon": optimizers.Muon,
         "adam": optimizers.Adam,
         "adamw": optimizers.Adam,
+        "amsgrad": optimizers.AMSGrad,
+        "adagrad": optimizers.Adagrad,
+        "lion": optimizers.Lion,
         "usam": optimizers.USAM,
         "n-sam": optimizers.NSAM,
         "m-sam": optimizers.MSAM,
