@@ -25,8 +25,8 @@ HIDDEN, STEPS = 40, 60
 def test_gd_catapult(trial: Trial) -> None:
     """Both recursions at every step, from eta lambda of 1, 2.5 and 3.5, and where lambda ends.
 
-    Tolerance: f is a sum of 40 products, each step rounds it by less than 1e-14 of |u| |v| / sqrt(n),
-    which is at most sqrt(n) lambda / 2.
+    Tolerance: f is a sum of 40 products, and each step rounds it by less than 1e-14 of |u| |v| /
+    sqrt(n), which is at most sqrt(n) lambda / 2.
     """
     noise = torch.Generator().manual_seed(trial.seed)
     start = torch.randn(2, HIDDEN, generator=noise, dtype=torch.float64)

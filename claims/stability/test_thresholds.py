@@ -83,9 +83,7 @@ def test_gd_edge(trial: Trial) -> None:
 def test_momentum_edge(trial: Trial) -> None:
     """Both sides of 2 + 2 mu; damped momentum, which divides g by ten, is stable up to 38."""
     mu = trial.optimizer("momentum", 1.0, momentum=0.9).settings.get("momentum", 0.9)
-    errors_obey(
-        trial, "momentum", 2 + 2 * mu, lambda x: (1 + mu - x, -mu + 0 * x), mu, momentum=mu
-    )
+    errors_obey(trial, "momentum", 2 + 2 * mu, lambda x: (1 + mu - x, -mu + 0 * x), mu, momentum=mu)
 
 
 @claim(

@@ -12,7 +12,7 @@ from limitpoint.problems.problem import Oracle
 
 @dataclass(frozen=True, eq=False)
 class Nesterov(Momentum):
-    """b <- mu b + g; w <- w - eta (g + mu b), g = grad L(w) (Sutskever et al. 2013, as torch has it).
+    """b <- mu b + g; w <- w - eta (g + mu b), g = grad L(w) (Sutskever et al. 2013, as in torch).
 
     With a constant step w is Nesterov's extrapolated point y_t = x_t + mu (x_t - x_{t-1}), and
     x_{t+1} = y_t - eta grad L(y_t) (Nesterov 1983).

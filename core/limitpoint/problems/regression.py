@@ -51,7 +51,7 @@ def one_equation() -> Problem:
 
 
 def axis_regression(eigenvalues: Sequence[float]) -> Problem:
-    """Least squares with a diagonal Hessian: L(w) = (1/2) sum_j lambda_j w_j^2, from w = (1, ..., 1).
+    """Least squares with a diagonal Hessian: L(w) = (1/2) sum_j lambda_j w_j^2; w starts at ones.
 
     Args:
         eigenvalues: lambda > 0, shape (d,).

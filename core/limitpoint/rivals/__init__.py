@@ -15,6 +15,8 @@ from limitpoint.rivals import (  # registration
     perturbations,
     right_rules,
     sharpness,
+    signs,
+    sums,
 )
 from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, rival
 
@@ -33,4 +35,6 @@ __all__ = [
     "right_rules",
     "rival",
     "sharpness",
+    "signs",
+    "sums",
 ]

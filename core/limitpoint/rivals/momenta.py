@@ -29,7 +29,7 @@ class _StepInside(optimizers.Momentum):
     def init(self, oracle: Oracle, w: Tensor) -> Any:
         return torch.zeros_like(w)
 
-    def step(self, oracle: Oracle, w: Tensor, state: Tensor, t: int) -> tuple[Tensor, Any]:
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         velocity = self.momentum * state - self.step_size.at(t) * tensor(oracle.grad(w))
         return w + velocity, velocity
 

@@ -50,9 +50,9 @@ class HardMargin:
         sum_n alpha_n x_n x_n^T. As H w_hat = w_hat, this resonates: delta = c w_hat log t / t; the
         eigenvalues across w_hat are larger on `problems.support_simplex`. c is the sum of 1/2 (the
         step is finite), sum alpha^2 / eta (the logistic loss is not exponential), rho / eta (a
-        perturbation that vanishes with the gradient lowers the margin), the mean age of the gradients
-        in a step (momentum's are old, and the gradient falls like 1/t) and m exp(-w~.x_n) / eta
-        of each example off the support, of margin m >= 2. An example of margin m at the start is
+        perturbation that vanishes with the gradient lowers the margin), the mean age of a step's
+        gradients (momentum's are old, and the gradient falls like 1/t) and m exp(-w~.x_n) / eta of
+        each example off the support, of margin m >= 2. An example of margin m at the start is
         felt after e^m / eta steps (w = log(eta t + e^w(0)) in one dimension). All are added as
         positive numbers, and doubled for what does not resonate [derived].
 
