@@ -67,7 +67,7 @@ def test_gd_smoothed_margin(trial: Trial) -> None:
         data, model=models.DiagonalDifference(), loss=losses.Exponential(), start=start
     )
     gd = trial.optimizer("gd", 0.01)
-    run = trial.run(problem, gd, 10_000, record=range(10_001))
+    run = trial.run(problem, gd, 3000, record=range(3001))
     log_loss = problem.log_value(run.w)
     size = (run.w**2).sum((-2, -1))
     below = log_loss < 0

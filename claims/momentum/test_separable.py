@@ -22,7 +22,7 @@ def residual_is_that_of_the_longer_step(trial: Trial, role: str, order: int) -> 
     rule = trial.optimizer(role, 0.2 / top, momentum=0.9)
     mu, eta = rule.settings.get("momentum", 0.9), float(rule.step_size.at(0))
     worth, age = eta / (1 - mu), mu**order / (1 - mu)
-    t = torch.tensor([10_000, 30_000])
+    t = torch.tensor([3000, 10_000])
     run = trial.run(problem, rule, int(t[-1]), record=t.tolist())
     residual = run.w - svm.w_hat * (worth * t).log().unsqueeze(-1)
     margins = (residual - svm.residual) @ svm.support.mT

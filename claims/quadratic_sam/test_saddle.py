@@ -66,8 +66,8 @@ def test_usam_saddle_escape(trial: Trial) -> None:
         basis="contradiction",
         sure="likely",
         because="The report's own (3), with its inner bracket, gives the factor, and its Section 2 "
-        "says that SAM may have trouble at saddles. With gradient noise, which it does not treat, a "
-        "perturbation may aid.",
+        "says that SAM may have trouble at saddles. With gradient noise, which it does not treat, "
+        "a perturbation may aid.",
     ),
 )
 def test_usam_erratum_saddle_escape(trial: Trial) -> None:
