@@ -6,10 +6,12 @@ from typing import Any
 from torch import Tensor
 
 from limitpoint.numerics import Scaled, ratio, scaled, sqrt, square, zeros_like
+from limitpoint.optimizers.roles import role
 from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.problems.problem import Oracle
 
 
+@role("adagrad", "w - eta g / sqrt(the sum of g^2)")
 @dataclass(frozen=True, eq=False)
 class Adagrad(Rule):
     """s <- s + g^2; w <- w - eta g / (sqrt(s) + epsilon) (Duchi, Hazan and Singer 2011, diagonal).

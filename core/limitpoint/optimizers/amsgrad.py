@@ -7,6 +7,7 @@ from torch import Tensor
 
 from limitpoint.numerics import Scaled, maximum, zeros_like
 from limitpoint.optimizers.adam import Adam, Moments
+from limitpoint.optimizers.roles import role
 from limitpoint.problems.problem import Oracle
 
 
@@ -18,6 +19,7 @@ class PeakMoments(NamedTuple):
     peak: Scaled
 
 
+@role("amsgrad", "Adam over the largest v so far")
 @dataclass(frozen=True, eq=False)
 class AMSGrad(Adam):
     """m, v as Adam's; p <- max(p, v); w <- w - eta m / sqrt(p) (Reddi, Kale and Kumar 2018)."""

@@ -6,10 +6,12 @@ from typing import Any
 from torch import Tensor
 
 from limitpoint.numerics import Scaled, scaled, sign, zeros_like
+from limitpoint.optimizers.roles import role
 from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.problems.problem import Oracle
 
 
+@role("lion", "w (1 - eta lambda) - eta sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g")
 @dataclass(frozen=True, eq=False)
 class Lion(Rule):
     """w <- (1 - eta lambda) w - eta sign(b1 m + (1 - b1) g); m <- b2 m + (1 - b2) g.

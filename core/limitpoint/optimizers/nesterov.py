@@ -7,9 +7,11 @@ from torch import Tensor
 
 from limitpoint.numerics import Scaled, scaled, tensor
 from limitpoint.optimizers.momentum import Momentum
+from limitpoint.optimizers.roles import role
 from limitpoint.problems.problem import Oracle
 
 
+@role("nesterov", "b = mu b + g; w - eta (g + mu b)")
 @dataclass(frozen=True, eq=False)
 class Nesterov(Momentum):
     """b <- mu b + g; w <- w - eta (g + mu b), g = grad L(w) (Sutskever et al. 2013, as in torch).
