@@ -146,3 +146,33 @@ def test_the_record_has_what_was_handed_over():
         "handed over: weight_decay=0.0, betas=(0.8, 0.9), eps=0.0",
     )
     assert evaluate(claim, [], Setting()).notes == ()
+
+
+class Coarse(torch.optim.Optimizer):
+    """SGD that keeps its step in float32."""
+
+    def __init__(self, params, lr=0.1, factor=1.0):
+        super().__init__(params, {"lr": lr})
+        self.factor = factor
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                self.state[p]["step"] = (self.factor * group["lr"] * p.grad).float()
+                p.sub_(self.state[p]["step"].double())
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "inconclusive"), (1.01, "refuted")])
+def test_a_coarse_state_is_no_refutation(factor, verdict):
+    def body(trial):
+        problem = logistic_problem()
+        moved = trial.run(problem, trial.optimizer("gd", 0.5), 20).final
+        own = run(problem, optimizers.GD(0.5), 20).final
+        trial.close("moved", moved, own, 1e-12, "rounding")
+
+    claim = Claim("own/gd", "none", "none", (), "limit", ("gd",), (), body, seeded=False)
+    subject = Subject.from_object("gd", Coarse, factor=factor)
+    record = evaluate(claim, [subject], Setting())
+    assert record.verdict == verdict
+    assert "what it keeps between steps is less precise than float64" in record.notes
