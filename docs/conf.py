@@ -47,15 +47,15 @@ copybutton_exclude = ".linenos, .gp, .go"
 html_theme = "pydata_sphinx_theme"
 html_title = "limitpoint"
 html_static_path = ["_static"]
-html_css_files = ["extension.css"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "limitpoint"},
     "navbar_end": ["theme-switcher"],
     "navbar_align": "left",
-    "header_links_before_dropdown": 7,
-    "secondary_sidebar_items": ["page-toc"],
+    "header_links_before_dropdown": 5,
+    "secondary_sidebar_items": {"**": ["page-toc"], "claims/*/*": [], "index": []},
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_prev_next": True,
