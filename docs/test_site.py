@@ -51,9 +51,9 @@ def broken(page):
         if parts.scheme or parts.netloc:
             continue
         there = (page.parent / unquote(parts.path)).resolve() if parts.path else page
-        if not there.is_file():
-            yield target
-        elif there.suffix == ".html" and unquote(parts.fragment) not in links(there).anchors:
+        if not there.is_file() or (
+            there.suffix == ".html" and unquote(parts.fragment) not in links(there).anchors
+        ):
             yield target
 
 
