@@ -55,7 +55,7 @@ html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "navbar_align": "left",
     "header_links_before_dropdown": 5,
-    "secondary_sidebar_items": {"**": ["page-toc"], "claims/*/*": [], "index": []},
+    "secondary_sidebar_items": {page: ["page-toc"] for page in ("*", "how/*", "api/*", "claims/*")},
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_prev_next": True,
