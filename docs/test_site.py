@@ -180,7 +180,7 @@ def test_the_console_stays_empty(browser):
 
 
 def test_search_finds_a_claim(browser):
-    visit(browser, "search.html?q=closest interpolator")
+    visit(browser, "search.html?q=gd-min-distance")
     browser.implicitly_wait(20)
     assert browser.find_elements("css selector", "#search-results a[href*='gd-min-distance']")
     browser.implicitly_wait(0)

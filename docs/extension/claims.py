@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.erratum import BASES, SURENESS
 from limitpoint.judgement.registry import papers
 from limitpoint.rivals import RIVALS
+from limitpoint.views.figures import FIGURES
 from limitpoint.views.report import TITLES, number
 
 ROOT = Path(__file__).resolve().parents[2]
 LATEST, BASELINE = ROOT / "reports/latest/ledger.json", ROOT / "reports/baseline.json"
+DRAWN = ROOT / "reports/latest/figures"
 
 
 def markdown(text: str) -> str:
@@ -63,6 +66,16 @@ def ledger() -> tuple[Ledger, Path]:
     """The ledger that the pages show: $LEDGER, else that of ./ci/claims, else the baseline."""
     path = Path(os.environ.get("LEDGER") or (LATEST if LATEST.exists() else BASELINE))
     return Ledger.read(path), path
+
+
+def drawings(app: Sphinx) -> dict[str, str]:
+    """The figures that `limitpoint figures` drew, copied into the sources, by name."""
+    folder = Path(app.srcdir) / "figures"
+    shutil.rmtree(folder, ignore_errors=True)
+    if not DRAWN.exists():
+        return {}
+    shutil.copytree(DRAWN, folder)
+    return {name: f"figures/{name}.png" for name in FIGURES if (folder / f"{name}.png").exists()}
 
 
 class Pages:
@@ -129,6 +142,7 @@ def write_pages(app: Sphinx) -> None:
     pages.write("claims/rivals.md", "rivals.md.jinja", killers=killers, **common)
     errata = [c for claims in by_paper.values() for c in claims if c.erratum]
     pages.write("claims/errata.md", "errata.md.jinja", errata=errata, **common)
+    pages.write("figures.md", "figures.md.jinja", figures=FIGURES.values(), drawn=drawings(app))
     pages.sweep(["claims"])
 
 
