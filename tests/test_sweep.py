@@ -168,7 +168,7 @@ def test_the_command_goes_on_where_it_stopped(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["minor-frst"], "no map is called 'minor-frst'; did you mean 'minor-first'?"),
+        (["minor-frst"], "no map is called 'minor-frst'; did you mean minor-first?"),
         (["minor-first", "--axis", "rh=1"], "has no axis 'rh'"),
         (["minor-first", "--axis", "rho"], "write NAME=LOW:HIGH:COUNT"),
         (["minor-first", "--axis", "rho=0:1:4:log"], "write NAME=LOW:HIGH:COUNT"),

@@ -11,10 +11,13 @@ from limitpoint.rivals import (  # registration
     deep,
     descent,
     diagonal,
+    momenta,
     one_example,
     perturbations,
     right_rules,
     sharpness,
+    signs,
+    sums,
 )
 from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, rival
 
@@ -27,10 +30,13 @@ __all__ = [
     "deep",
     "descent",
     "diagonal",
+    "momenta",
     "mutation",
     "one_example",
     "perturbations",
     "right_rules",
     "rival",
     "sharpness",
+    "signs",
+    "sums",
 ]
