@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "reports" / "site"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 PHONE, DESK = (390, 844), (1280, 900)
 PAGES = (
     "index.html", "start.html", "judge.html", "maps.html", "how/index.html", "how/scaled.html",
@@ -91,9 +92,10 @@ def test_two_clicks_lead_from_the_first_page_to_every_claim():
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """A headless Chromium; skips where there is none."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    chromium = next((found for name in NAMES if (found := shutil.which(name))), None)
+    driver = shutil.which("chromedriver")
     if not chromium or not driver:
-        pytest.skip("chromium and chromedriver are not on PATH")
+        pytest.skip(f"chromedriver and one of {', '.join(NAMES)} are not on PATH")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
