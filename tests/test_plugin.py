@@ -82,12 +82,10 @@ def test_a_claim_answers_to_its_id_and_to_its_optimizer(project, keyword):
     ("subject", "reason"),
     [
         ("own:Uphill,lr=0.01", "loss: measured"),
-        ("own:Explodes,lr=0.01", "raised RuntimeError at step 0: out of cheese"),
         ("own:NotANumber,lr=0.01", "NaN"),
         ("own:Greedy,lr=0.01", "used more than 0.2 GB of memory at step"),
         ("own:Endless,lr=0.01", "exceeded its time limit of 2 s at step 0"),
         ("own:EndlessRule", "exceeded its time limit of 2 s at step 0"),
-        ("own:Marked,lr=0.01", "raised ValueError at step 0: [/red] and [bold]"),
     ],
 )
 def test_a_bad_subject_is_a_verdict(project, subject, reason):
@@ -99,6 +97,21 @@ def test_a_bad_subject_is_a_verdict(project, subject, reason):
     assert reason in record["reason"]
     assert record["subject"] == f"gd={subject}"
     assert f"--subject gd={subject}" in record["reproduce"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "reason"),
+    [
+        ("own:Explodes,lr=0.01", "it raised RuntimeError at step 0: out of cheese (own.py:11)"),
+        ("own:Marked,lr=0.01", "it raised ValueError at step 0: [/red] and [bold] (own.py:"),
+    ],
+)
+def test_what_could_not_be_run_is_inconclusive(project, subject, reason):
+    result, ledger = ledger_of(project, "--subject", f"gd={subject}")
+    assert result.ret == 1
+    (record,) = ledger["claims"]
+    assert record["verdict"] == "inconclusive"
+    assert f"could not be run: {reason}" in record["reason"]
 
 
 def test_what_a_subject_prints_does_not_bury_the_summary(project):

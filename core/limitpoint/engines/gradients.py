@@ -87,6 +87,8 @@ def compiled(oracle: Oracle, shape: torch.Size) -> Gradients | None:
     from limitpoint.engines import cpu
 
     try:
-        return Gradients(oracle, oracle.start.new_zeros(shape))
+        found = Gradients(oracle, oracle.start.new_zeros(shape))
+        found.at(oracle.start.new_zeros(shape))  # loaded by its first call
+        return found
     except cpu.NotCovered:
         return None

@@ -81,6 +81,11 @@ def processor_seconds(pid: int) -> float | None:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if fields else None
 
 
+def is_runnable(pid: int) -> bool:
+    """Whether a process would compute if it were given a processor."""
+    return _stat(pid)[:1] == ["R"]
+
+
 def has_ended(pid: int) -> bool:
     """Whether a child has ended; it stays to be waited for."""
     flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
