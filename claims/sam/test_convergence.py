@@ -264,8 +264,8 @@ def test_n_sam_false_fixed_points(trial: Trial) -> None:
         where="Theorem 9 (App. C.1)",
         basis="proof",
         sure="likely",
-        because="The proof sums over t = 0, ..., T - 1, and so do Theorems 2, 6 and 12. Our copy "
-        "could have lost the -1 above the sum, though it has it in all those places.",
+        because="The proof sums over t = 0, ..., T - 1, and so do Theorems 2, 6 and 12.",
+        copy="It could have lost the -1 above the sum, though it has it in all those places.",
     ),
     roles=("n-sam",),
     rivals=("n-sam-step-tripled", "rho-doubled"),
@@ -399,8 +399,9 @@ def shares_on_ridges(trial: Trial, x: Tensor) -> tuple[Tensor, Tensor]:
         basis="proof",
         sure="likely",
         because="The proof gives |w_T - w_*|^2 <= (...)^T 2 rho V_0, and 2 rho V_0 <= (rho beta + "
-        "1) |w_0 - w_*|^2; 2 rho + 1 changes with the unit of w. If our copy lost a beta, the "
-        "original has 2 rho beta + 1, which is true and less sharp.",
+        "1) |w_0 - w_*|^2; 2 rho + 1 changes with the unit of w.",
+        copy="If it lost a beta, the original has 2 rho beta + 1, as in the theorem's first bound, "
+        "which is true and less sharp.",
     ),
     roles=("n-sam",),
     rivals=("rho-zero",),

@@ -184,9 +184,10 @@ def check_attained(
         basis="proof",
         sure="certain",
         because="The proof multiplies Lemma 7 by 1 - gamma beta - gamma rho beta^2 / 2, which has "
-        "to be >= 0, and uses convexity twice. The sentence after the lemma, that rho has to be "
-        "below 2 / beta, suggests that no plus was lost in our copy; and (A3) in place of "
-        "convexity is wrong with either sign.",
+        "to be >= 0, and uses convexity twice; and (A3) in place of convexity is wrong with either "
+        "sign.",
+        copy="It has a minus; the sentence after the lemma, that rho has to be below 2 / beta, "
+        "belongs to a minus too, so that none was lost.",
     ),
     roles=("n-sam",),
     rivals=("rho-zero", "rho-negative"),

@@ -495,8 +495,8 @@ def lower_mean(samples: Tensor) -> Tensor:
         basis="contradiction",
         sure="certain",
         because="It is said to be the result of Theorem 2, which has 4 beta / sqrt T, and to "
-        "follow from Theorem 15, whose 4 / (T gamma) is 4 beta / sqrt T. No lost symbol explains "
-        "it: beta would have had to move below the bar.",
+        "follow from Theorem 15, whose 4 / (T gamma) is 4 beta / sqrt T.",
+        copy="No lost symbol explains it: beta would have had to move below the bar.",
     ),
     roles=("n-sam",),
     rivals=("step-tenfold",),
@@ -543,8 +543,9 @@ def test_n_sam_erratum_theorem_12(trial: Trial) -> None:
         sure="certain",
         because='"This theorem gives the first part of Theorem 12": with the T its noise would '
         "grow like sqrt T there, without it the two agree to the letter. Averaging Lemma 14 over "
-        "T steps gives no T. The printed bound is true and says less; a symbol too many is no "
-        "loss of our copy.",
+        "T steps gives no T.",
+        copy="A symbol too many is no loss of a conversion.",
+        fault="weak",
     ),
     roles=("n-sam",),
     rivals=("step-tenfold",),

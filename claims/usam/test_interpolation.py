@@ -104,6 +104,9 @@ def test_usam_same_limit_as_gd(trial: Trial) -> None:
 def test_usam_exact_dynamics(trial: Trial) -> None:
     """The error shrinks by the exact factor on one side of the stability edge, and grows beyond it.
 
+    Our copy of (3) lacks the bracket: it reads as GD with step eta - rho, which the prose around it
+    and Table 1's eta = rho exclude. Section 3.2 has the gradient at the perturbed point.
+
     Tolerance: each step rounds at 2^-53 of the largest entry; 40 steps and the factors' products
     stay within 1e-12. Near the edge the factor is 1 -+ 0.02 a step: 400 steps shrink the top error
     by e^8 on one side, where a rounding of 1e-15 becomes 1e-11 of it, and raise it by e^8 on the

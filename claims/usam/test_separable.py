@@ -143,20 +143,22 @@ def test_usam_max_margin(trial: Trial) -> None:
 @claim(
     "usam/erratum-min-not-sum",
     source="usam_report, (4)",
-    statement=r"GD's limit direction maximises $\min_n y_n\langle w, x_n\rangle$ over the unit "
-    r"ball, not $\sum_n y_n\langle w, x_n\rangle$ as (4) prints: the maximiser of the sum may "
-    "misclassify an example.",
-    hypotheses=("linearly separable, sum of the losses",),
+    statement=r"For losses with an exponential tail GD's limit direction maximises "
+    r"$\min_n y_n\langle w, x_n\rangle$ over the unit ball, not $\sum_n y_n\langle w, x_n\rangle$ "
+    "as (4) prints: the maximiser of the sum may misclassify an example.",
+    hypotheses=("linearly separable, sum of losses with an exponential tail",),
     kind="erratum",
     erratum=Erratum(
         printed="the limit direction maximises sum_n y_n <w, x_n> over |w|_2 <= 1",
-        corrected="it maximises min_n y_n <w, x_n> over |w|_2 <= 1",
+        corrected="for losses with an exponential tail it maximises min_n y_n <w, x_n> over "
+        "|w|_2 <= 1",
         where="(4) in Section 3.2",
         basis="contradiction",
         sure="likely",
         because="The report calls (4) the maximum margin separator, the hard margin support "
-        "vector machine, which maximises the minimum. Our copy would have had to read a minimum "
-        "as a sum.",
+        "vector machine, which maximises the minimum. That all strictly monotone losses lead "
+        "there is another matter: see usam/erratum-monotone-losses.",
+        copy="It would have had to read a minimum as a sum.",
     ),
     roles=("gd",),
     rivals=("signgd", "adam", "ngd"),

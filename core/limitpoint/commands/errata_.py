@@ -15,12 +15,10 @@ from rich.text import Text
 from limitpoint.commands._screen import console, print_json
 from limitpoint.commands._selection import selected
 from limitpoint.errors import UsageError
-from limitpoint.judgement.claim import Claim
-from limitpoint.judgement.comparison import Evidence
-from limitpoint.judgement.erratum import BASES, SURENESS, Erratum
-from limitpoint.judgement.evaluate import evaluate
-from limitpoint.judgement.record import Record
-from limitpoint.judgement.setting import Setting
+from limitpoint.judgement.claim import Claim, Outcome, Setting
+from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS, Erratum
+from limitpoint.judgement.evidence import Evidence
+from limitpoint.views.terminal import COLOURS
 
 SIDE_COLOURS = {"printed": "red", "corrected": "green"}
 SURE_COLOURS = dict(zip(SURENESS, ("green", "yellow", "magenta"), strict=True))
@@ -64,6 +62,7 @@ def _entry(record: Record) -> RenderableType:
         rows.add_row(side, Text(getattr(erratum, side), style=colour))
         rows.add_row("", _measured([e for e in record.evidence if e.under == side]))
     rows.add_row("sure", _sureness(erratum))
+    rows.add_row("our copy", erratum.copy)
     return Padding(Group(heading, Padding(rows, (0, 0, 0, 2))), (0, 0, 1, 0))
 
 
@@ -78,12 +77,14 @@ def _measured(evidence: list[Evidence]) -> Text:
 
 
 def _sureness(erratum: Erratum) -> Text:
+    fault = "" if erratum.fault == "false" else f"{erratum.fault}; "
     return Text.assemble(
-        (erratum.sure, SURE_COLOURS[erratum.sure]),
+        fault, (erratum.sure, SURE_COLOURS[erratum.sure]),
         f"; rests on {BASES[erratum.basis]}. {erratum.because}",
-    )
+    )  # fmt: skip
 
 
 def _legend() -> Text:
-    meaning = "; ".join(f"{name}: {text}" for name, text in SURENESS.items())
+    words = {name: text for name, text in FAULTS.items() if name != "false"} | SURENESS
+    meaning = "; ".join(f"{name}: {text}" for name, text in words.items())
     return Text(f"{meaning}. In italics what was measured, the first of it; --json has all.", "dim")

@@ -15,9 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert_to_element
 from markupsafe import Markup
 
-from limitpoint.judgement.erratum import BASES, SURENESS
-from limitpoint.ledger.document import Ledger
-from limitpoint.ledger.files import write_text
+from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
+from limitpoint.ledger import Ledger
 from limitpoint.rivals.matrix import Matrix
 from limitpoint.views.report._claims import SEVERITY, by_paper, claim_rows
 from limitpoint.views.report._figures import Picture, of_papers, read_figures
@@ -69,8 +68,8 @@ def _pages() -> Environment:
     )
     pages.filters |= {"mathematics": mathematics, "number": number}
     pages.globals |= {
-        "severity": SEVERITY,
-        "bases": BASES, "sureness": SURENESS,
+        "marks": MARKS, "symbols": SYMBOLS, "severity": SEVERITY,
+        "bases": BASES, "sureness": SURENESS, "faults": FAULTS,
     }  # fmt: skip
     return pages
 
