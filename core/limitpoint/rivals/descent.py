@@ -12,7 +12,15 @@ from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import rival
 
 
-@rival("sign-feedback", "what the sign rounds off is fed back (EF-SignSGD)")
+class _ClippedGD(optimizers.GD):
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        g = tensor(oracle.grad(w))
+        return g * (10 / tensor(oracle.norm(g, 2)).clamp_min(1e-300)).clamp(max=1.0)
+
+
+plain("gd-clipped", "the gradient is clipped at norm 10", "gd", _ClippedGD)
+
+
 class _FeedBack(optimizers.SteepestDescent):
     """p = eta g + e; the step is the sign of p, as long as p; e is what the step left of p."""
 
