@@ -12,5 +12,6 @@ MODULES = (
     "separable",
     "sharpness",
     "steepest",
+    "stochastic",
 )
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=MODULES)
