@@ -12,12 +12,20 @@ App. B instead of being asked of the optimizers, so that they judge them.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from limitpoint.engines.trajectory import Trajectory
+from limitpoint.problems.models import DiagonalDifference
 from limitpoint.problems.problem import Problem
+
+if TYPE_CHECKING:
+    from limitpoint.judgement.claim import Trial
+    from limitpoint.optimizers import Rule
 
 
 class Field(NamedTuple):
@@ -97,6 +105,51 @@ def leading_integrands(problem: Problem, w: Tensor) -> tuple[Tensor, Tensor]:
     """
     r = residual(problem, w)
     return _mean_rows(r, problem.X) ** 2, _mean_rows(r**2, problem.X**2)
+
+
+def n_sam_orders(problem: Problem, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """n-SAM's `shrink` by powers of rho, rho to rho^3, each of shape (*batch, d): no more follow.
+
+    With a = (1/n) X^T r they are a times (1/n) X^T of the parts of r_sam = r + 2 rho X [a *
+    (w_+^2 + w_-^2)] + rho^2 X [a^2 * beta] (understanding_sam, B.1, its slips corrected).
+    """
+    r, X = residual(problem, w), problem.X
+    a, size = _mean_rows(r, X), (w**2).sum(-2)
+    parts = (2 * a * size, a**2 * DiagonalDifference.predictor(w))
+    second, third = (_mean_rows((X @ part.unsqueeze(-1)).squeeze(-1), X) for part in parts)
+    return a * a, a * second, a * third
+
+
+def one_sam_orders(problem: Problem, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """1-SAM's `shrink` by powers of rho, rho to rho^3, each of shape (*batch, d): no more follow.
+
+    They are (1/n) sum_i x_i^2 r_i times the parts of r_sam,i = r_i (1 + 2 rho <w_+^2 + w_-^2,
+    x_i^2> + rho^2 r_i <beta, x_i^3>) (understanding_sam (16), where 4 rho stands for rho).
+    """
+    r, X, square = residual(problem, w), problem.X, problem.X**2
+    size, beta = (w**2).sum(-2), DiagonalDifference.predictor(w)
+    second = 2 * (square @ size.unsqueeze(-1)).squeeze(-1)
+    third = r * (X**3 @ beta.unsqueeze(-1)).squeeze(-1)
+    first, second, third = (
+        _mean_rows(r**2 * part, square) for part in (torch.ones_like(r), second, third)
+    )
+    return first, second, third
+
+
+def flow_to_rest(
+    trial: Trial, problem: Problem, rule: Rule, integrals: Mapping[str, Callable[[Tensor], Tensor]]
+) -> Trajectory:
+    """A flow at 60 times until gradient flow's residual would be at rounding.
+
+    Args:
+        trial: the claim's.
+        problem: as in `relaxation_time`.
+        rule: memoryless.
+        integrals: as in `limitpoint.flow`.
+    """
+    end = 35 * relaxation_time(problem)
+    times = np.concatenate([[0], np.geomspace(1e-4 * end, end, 60)])
+    return trial.flow(problem, rule, times, integrals=integrals)
 
 
 def flow_predictor(alpha: Tensor, pulled: Tensor) -> Tensor:
