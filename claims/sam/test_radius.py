@@ -78,7 +78,7 @@ def test_m_sam_radius_schedule(trial: Trial) -> None:
     batches = finite_sum.random_batches(
         trial.seed, terms.n, steps=total, calls=1, runs=runs, size=1
     )
-    rule = stochastic.minibatch(trial, "m-sam", gamma, radii.initial, batches, radii=radii)
+    rule = stochastic.minibatch(trial, "m-sam", gamma, radii.at(0), batches, radii=radii)
     start = torch.zeros(*runs, 3, dtype=torch.float64)
     run = trial.run(terms, rule, total, start=start)
 

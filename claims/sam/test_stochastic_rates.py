@@ -7,13 +7,13 @@ from torch import Tensor
 from limitpoint import (
     PolyakLojasiewiczStep,
     RootRadius,
-    StepSize,
     Trial,
     claim,
     confidence,
     finite_sum,
     problems,
 )
+from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.finite_sum import FiniteSum
 from limitpoint.theory import stochastic
 from limitpoint.theory.stochastic import BATCH, RUNS
@@ -99,7 +99,7 @@ EIGENVALUES = torch.tensor([1.0, 1.5, 2.0], dtype=torch.float64)
 
 def pl_runs(
     trial: Trial, role: str, ripple: float, total: int, runs: int
-) -> tuple[FiniteSum, StepSize, StepSize, Tensor, Tensor]:
+) -> tuple[FiniteSum, Schedule, Schedule, Tensor, Tensor]:
     """A PL mean with mu = 1 under Theorem 2's schedules, and those: T and w_T of every run."""
     terms = problems.noisy_terms(problems.quadratic(EIGENVALUES), trial.seed, 3, 3.0, ripple)
     beta = stochastic.smoothness(role, terms)
@@ -108,7 +108,7 @@ def pl_runs(
     batches = finite_sum.random_batches(
         trial.seed, terms.n, steps=total, calls=stochastic.calls(role), runs=(runs,), size=BATCH
     )
-    rule = stochastic.minibatch(trial, role, gamma, radii.initial, batches, radii=radii)
+    rule = stochastic.minibatch(trial, role, gamma, radii.at(0), batches, radii=radii)
     start = torch.full((runs, 3), 2.0, dtype=torch.float64)
     run = trial.run(terms, rule, total, start=start)
     return terms, gamma, radii, torch.as_tensor(run.times[1:]), run.w[1:]

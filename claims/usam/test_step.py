@@ -77,7 +77,7 @@ def test_gd_step(trial: Trial) -> None:
     """
     for name, problem, eta in settings(trial.seed):
         gd = trial.optimizer("gd", eta)
-        own = gd.step_size.initial
+        own = gd.step_size.at(0)
         problem = paced(problem, eta / own)
         run = trial.run(problem, gd, STEPS, record=range(STEPS + 1))
         step_is(trial, name, run, own, gradient(problem, run.w[:-1]))
@@ -110,7 +110,7 @@ def test_usam_step(trial: Trial) -> None:
     long as the iterates are far from the end, where all gradients vanish. Tolerance as for GD.
     """
     for name, problem, eta in settings(trial.seed):
-        own = trial.optimizer("usam", eta).step_size.initial
+        own = trial.optimizer("usam", eta).step_size.at(0)
         problem = paced(problem, eta / own)
         usam = trial.optimizer("usam", eta, rho=500 * own)
         rho = own_setting(usam, "rho", 500 * own)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.numerics.scaled import tensor
+from limitpoint.numerics import tensor
 from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import mutation, plain
 from limitpoint.rivals.any_rule import Mutant

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from limitpoint import problems
 from limitpoint.optimizers import Minibatch
-from limitpoint.optimizers.schedules import StepSize
+from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems import finite_sum
 from limitpoint.problems.finite_sum import FiniteSum
 
@@ -46,7 +46,7 @@ def sums(role: str, seed: int) -> Iterator[tuple[str, FiniteSum]]:
 def minibatch(
     trial: Trial,
     role: str,
-    step_size: StepSize | Tensor,
+    step_size: Schedule | Tensor,
     rho: float | Tensor,
     batches: Tensor,
     **options: Any,
