@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.numerics import tensor
+from limitpoint.numerics import scaled, tensor
 from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import mutation, plain
 from limitpoint.rivals.any_rule import Mutant
@@ -30,9 +30,24 @@ class _AcceleratedLate(Mutant):
 mutation(
     "accelerated-late",
     "half of the last displacement is added from step 200 on",
-    "gd usam",
+    "gd usam adam signgd nsd muon",
     _AcceleratedLate.around,
 )
+
+
+class _MomentumLate(optimizers.SteepestDescent):
+    """The sign of an average of gradients, whose weight on the past grows from step 200 on."""
+
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        return scaled(torch.zeros_like(w))
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        beta = 0.9 * min(max((t - 200) / 1800, 0.0), 1.0)
+        m = beta * state + (1 - beta) * scaled(oracle.grad(w))
+        return w - self.step_size.at(t) * m.sign(), m
+
+
+plain("momentum-late", "momentum that sets in after 200 steps", "signgd", _MomentumLate)
 
 
 class _Switched(optimizers.USAM):
@@ -43,3 +58,24 @@ class _Switched(optimizers.USAM):
 
 
 plain("usam-switched", "the perturbation is dropped after 500 steps", "usam", _Switched)
+
+
+class _Floored(Mutant):
+    """From step 1000 on every step has the size of that one."""
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        return super().step(oracle, w, state, min(t, 1000))
+
+
+class _Reset(Mutant):
+    """The state is made anew every 1500 steps."""
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        if t and t % 1500 == 0:
+            state = self.rule.init(oracle, w)
+        return super().step(oracle, w, state, t)
+
+
+mutation("step-floor", "the step size stops falling after 1000 steps", "adam signgd",
+         _Floored.around)  # fmt: skip
+mutation("state-reset", "the moments are zeroed every 1500 steps", "adam adamw", _Reset.around)

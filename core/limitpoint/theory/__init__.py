@@ -9,6 +9,7 @@ MODULES = (
     "descent",
     "diagonal",
     "moments",
+    "points",
     "separable",
     "sharpness",
     "steepest",
