@@ -31,8 +31,8 @@ from bench.counting import COSTS
 from bench.table import WIDTH
 from bench.workloads import WORKLOADS
 from limitpoint import run
-from limitpoint.engines.cpu._pack import room
 from limitpoint.engines.cpu.kernels import _tiles
+from limitpoint.engines.cpu.pack import room
 
 ROUNDS = 9
 #: Seconds of processor time of one measurement.
