@@ -10,7 +10,6 @@ from limitpoint import Claim, Erratum, UsageError, all_claims, evaluate
 from limitpoint.cli import main
 from limitpoint.commands import errata_
 from limitpoint.judgement.erratum import BASES, FAULTS, SIDES, SURENESS
-from limitpoint.ledger import make_record
 
 ERRATA = [claim for claim in all_claims().values() if claim.kind == "erratum"]
 TEXTS = {
@@ -88,8 +87,7 @@ def test_an_erratum_measures_under_both_statements(side):
 
 
 def test_the_ledger_carries_the_erratum():
-    claim = toy(both_sides)
-    record = make_record(claim, Setting(), claim.evaluate(Setting()))
+    record = msgspec.to_builtins(evaluate(toy(both_sides)))
     assert record["erratum"] == TEXTS | {"fault": "false"}
     assert [evidence["under"] for evidence in record["evidence"]] == [*SIDES, ""]
 

@@ -7,7 +7,6 @@ import torch
 
 from limitpoint import Problem, StepSize, Trajectory, Trial, claim, limits, measures, problems
 from limitpoint.optimizers import Rule
-from limitpoint.subjects import TorchOptimizer, own_setting
 from limitpoint.theory import moments, steepest
 
 # Adam of (3a)-(3c). With beta2 = .99 and more the loss may not fall faster than beta2^(t/2), and
@@ -23,8 +22,8 @@ def adam_of_the_theorem(
     adam = trial.optimizer(
         "adam", StepSize(initial, decay), epsilon=0.0, weight_decay=0.0, **settings
     )
-    trial.require("no epsilon", float(own_setting(adam, "eps", 0.0)) == 0)
-    beta1, beta2 = own_setting(adam, "betas", BETAS)
+    trial.require("no epsilon", adam.settings.get("epsilon", 0.0) == 0)
+    beta1, beta2 = (adam.settings.get(name, value) for name, value in settings.items())
     trial.require("beta1 <= beta2", beta1 <= beta2)
     return adam, (beta1, beta2)
 

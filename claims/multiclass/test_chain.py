@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from limitpoint import Problem, StepSize, Trajectory, Trial, claim, measures, problems
-from limitpoint.subjects import own_setting
 from limitpoint.theory import moments, steepest
 
 BETAS = (0.9, 0.95)
@@ -18,11 +17,10 @@ def adam_run(trial: Trial, problem: Problem) -> tuple[Trajectory, Tensor, tuple[
     Bias correction is a factor on each step size, which the first step tells of.
     """
     steps = trial.steps(1500, 5000)
-    adam = trial.optimizer(
-        "adam", StepSize(0.4, 0.5), beta1=BETAS[0], beta2=BETAS[1], epsilon=0.0, weight_decay=0.0
-    )
-    trial.require("no epsilon", float(own_setting(adam, "eps", 0.0)) == 0)
-    beta1, beta2 = own_setting(adam, "betas", BETAS)
+    settings = dict(zip(("beta1", "beta2"), BETAS, strict=True))
+    adam = trial.optimizer("adam", StepSize(0.4, 0.5), epsilon=0.0, weight_decay=0.0, **settings)
+    trial.require("no epsilon", adam.settings.get("epsilon", 0.0) == 0)
+    beta1, beta2 = (adam.settings.get(name, value) for name, value in settings.items())
     trial.require("beta1 <= beta2", beta1 <= beta2)
     run = steepest.paced(trial, problem, adam, 0.4, steps, record=range(steps + 1))
     eta = run.integrals["step_size"].diff().flatten()

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from limitpoint import Inconclusive, Problem, StepSize, Trajectory, Trial, claim, problems
-from limitpoint.subjects import own_setting
 from limitpoint.theory import moments
 
 
@@ -82,8 +81,10 @@ def test_adamw_box(trial: Trial) -> None:
         settings = {"beta1": betas[0], "beta2": betas[1], "epsilon": 0.0}
         decay = 0.1 * initial / own
         adamw = trial.optimizer("adamw", StepSize(initial, 0.5), weight_decay=decay, **settings)
-        held, betas = own_setting(adamw, "weight_decay", decay), own_setting(adamw, "betas", betas)
-        trial.require("no epsilon", float(own_setting(adamw, "eps", 0.0)) == 0)
+        own_settings = adamw.settings
+        held = own_settings.get("weight_decay", decay)
+        betas = own_settings.get("beta1", betas[0]), own_settings.get("beta2", betas[1])
+        trial.require("no epsilon", own_settings.get("epsilon", 0.0) == 0)
         trial.require("beta1 <= beta2", betas[0] <= betas[1])
         trial.require("eta_t * lambda <= 1", held * own <= 1)
         scaled, name = replace(problem, X=problem.X * initial / own), f"betas {betas}"

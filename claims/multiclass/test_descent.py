@@ -106,9 +106,11 @@ def test_nsd_signgd_spectral_ngd_descent(trial: Trial) -> None:
         rule = trial.optimizer(role, schedule, **own)
         run = trial.run(problem, rule, steps, start=start, record=range(steps + 1))
         story = steepest.replay(problem, run, norm)
+        rounding, judged = "2^-53 |W| / eta", {"about": role, "along": ("step", "run")}
         where = f"{role}, norm {norm:.3g}" if own else f"{role}, k = {problem.classes}"
         along = story.progress / story.step_size
-        trial.close(f"progress over eta |grad|_*, {where}", along, 1.0, 1e-10, "2^-53 |W| / eta")
+        title = f"progress over eta |grad|_*, {where}"
+        trial.close(title, along, 1.0, 1e-10, rounding, **judged)
         size = measures.matrix_norm(run.w.diff(dim=0), norm, 2) / story.step_size
         title = f"length of a step over eta, {where}"
         trial.close(title, size, 1.0, 1e-10, rounding, **judged)

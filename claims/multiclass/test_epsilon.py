@@ -7,7 +7,6 @@ from torch import Tensor
 
 from limitpoint import Inconclusive, StepSize, Trial, claim, measures, problems, stack
 from limitpoint.engines.trajectory import log_grid
-from limitpoint.subjects import own_setting
 from limitpoint.theory import moments, steepest
 
 BETAS = (0.9, 0.95)
@@ -55,13 +54,13 @@ def test_adam_epsilon_hand_over(trial: Trial) -> None:
     beta2^(t+1)) times as large. Tolerance of the step 1e-9: an iterate rounds at 2^-53 |W|, a
     gradient at that of its logits.
     """
-    schedule = {"beta1": BETAS[0], "beta2": BETAS[1], "weight_decay": 0.0}
-    adam = trial.optimizer("adam", StepSize(1.0, 0.5), epsilon=EPSILONS, **schedule)
-    fixed, betas = (
-        torch.as_tensor(own_setting(adam, "eps", EPSILONS)),
-        own_setting(adam, "betas", BETAS),
+    settings = dict(zip(("beta1", "beta2"), BETAS, strict=True))
+    adam = trial.optimizer(
+        "adam", StepSize(1.0, 0.5), epsilon=EPSILONS, weight_decay=0.0, **settings
     )
-    trial.require("epsilon > 0, and the claim's to set", fixed.shape == EPSILONS.shape)
+    theirs = torch.as_tensor(adam.settings.get("epsilon", 0.0))
+    betas = [adam.settings.get(name, value) for name, value in settings.items()]
+    trial.require("epsilon > 0, and the claim's to set", theirs.shape == EPSILONS.shape)
     trial.require("beta1 <= beta2", betas[0] <= betas[1])
     problem, steps = problems.clusters(trial.seed), trial.steps(4000, 20_000)
     batch = stack([problem] * len(EPSILONS))

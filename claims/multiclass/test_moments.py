@@ -15,8 +15,8 @@ PLAIN = {"epsilon": 0.0, "weight_decay": 0.0}
 
 def betas_of(trial: Trial, adam: Rule, beta1: float, beta2: float) -> tuple[float, float]:
     """The claim's betas, or those that the user fixed; an epsilon of the user's own will not do."""
-    trial.require("no epsilon", float(own_setting(adam, "eps", 0.0)) == 0)
-    beta1, beta2 = own_setting(adam, "betas", (beta1, beta2))
+    trial.require("no epsilon", adam.settings.get("epsilon", 0.0) == 0)
+    beta1, beta2 = adam.settings.get("beta1", beta1), adam.settings.get("beta2", beta2)
     trial.require("beta1 <= beta2", beta1 <= beta2)
     return beta1, beta2
 

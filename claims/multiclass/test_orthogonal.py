@@ -4,7 +4,6 @@ import torch
 
 from limitpoint import Problem, StepSize, Trial, claim, limits, measures, problems
 from limitpoint.numerics import tensor
-from limitpoint.subjects import own_setting
 from limitpoint.theory import moments, steepest
 
 #: Clusters with W 4 x 20 and 12 x 8.
@@ -106,7 +105,7 @@ def judge_step(trial: Trial, problem: Problem) -> None:
     gamma, steps, beta1 = gamma_of(problem), trial.steps(600, 2000), 0.9
     schedule = StepSize(1 / float(measures.reach(problem, "spectral")), 0.5)
     rule, k = trial.optimizer("muon", schedule, beta1=beta1), problem.classes
-    own = own_setting(rule, "momentum", beta1)
+    own = rule.settings.get("momentum", rule.settings.get("beta1", beta1))
     trial.require("the momentum is the claim's to set", own == beta1)
     run = trial.run(problem, rule, steps, record=range(steps + 1))
     eta, moves = run.integrals["step_size"].diff(), run.w.diff(dim=0)

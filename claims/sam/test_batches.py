@@ -9,7 +9,6 @@ from torch import Tensor
 from limitpoint import Problem, Trial, claim, losses
 from limitpoint.numerics import tensor
 from limitpoint.problems.models import DiagonalDifference, Linear
-from limitpoint.subjects import own_setting
 
 N, STEPS = 12, 600
 
@@ -58,7 +57,7 @@ def test_m_sam_step(trial: Trial) -> None:
     for problem in unequal_examples(trial.seed):
         for m in (1, 2, 3, 4, 12):
             rule = trial.optimizer("m-sam", 0.02, rho=0.2, batch_size=m)
-            gamma, rho = rule.step_size.at(0), own_setting(rule, "rho", 0.2)
+            gamma, rho = rule.step_size.at(0), rule.settings.get("rho", 0.2)
             # A larger step of a user's own on a loss that is as much smaller.
             paced = replace(problem, loss=replace(problem.loss, factor=0.02 / gamma))
             run = trial.run(paced, rule, STEPS, record=range(STEPS + 1))

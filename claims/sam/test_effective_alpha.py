@@ -30,7 +30,8 @@ def check_effective_alpha(
             return torch.stack([field(problem, w, rho).pull, *orders(problem, w)])
 
         rule, name = trial.optimizer(role, rho=rho), f"rho = {rho}"
-        path = diagonal.flow_to_rest(trial, problem, rule, {"all": integrand})
+        times = diagonal.times_to_rest(problem)
+        path = trial.flow(problem, rule, times, integrals={"all": integrand})
         pull, first, second, third = path.integrals["all"].unbind(1)
         exponent = rho * first + rho**2 * second + rho**3 * third
         alpha = problem.start[0] * torch.exp(-exponent)

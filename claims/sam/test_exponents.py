@@ -25,7 +25,8 @@ def to_rest(
     trial: Trial, problem: Problem, rule: Rule, field: Callable[[Tensor], Field]
 ) -> Trajectory:
     """The flow to its end, with the exponent E in its integrals."""
-    return diagonal.flow_to_rest(trial, problem, rule, {"shrink": lambda w: field(w).shrink})
+    times = diagonal.times_to_rest(problem)
+    return trial.flow(problem, rule, times, integrals={"shrink": lambda w: field(w).shrink})
 
 
 def printed_exponent_fails(

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from limitpoint import Problem, Trajectory, Trial, claim, losses, problems
-from limitpoint.subjects import own_setting
 
 STEPS = 1500
 BECAUSE = "2^-52 of |w| over eta, and a dozen roundings of the gradient"
@@ -113,7 +112,7 @@ def test_usam_step(trial: Trial) -> None:
         own = trial.optimizer("usam", eta).step_size.at(0)
         problem = paced(problem, eta / own)
         usam = trial.optimizer("usam", eta, rho=500 * own)
-        rho = own_setting(usam, "rho", 500 * own)
+        rho = usam.settings.get("rho", 500 * own)
         trial.require("rho * beta <= 1", rho <= 1000 * own)
         run = trial.run(problem, usam, STEPS, record=range(STEPS + 1))
         before = run.w[:-1]

@@ -15,10 +15,12 @@ from rich.text import Text
 from limitpoint.commands._screen import console, print_json
 from limitpoint.commands._selection import selected
 from limitpoint.errors import UsageError
-from limitpoint.judgement.claim import Claim, Outcome, Setting
+from limitpoint.judgement.claim import Claim
+from limitpoint.judgement.comparison import Evidence
 from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS, Erratum
-from limitpoint.judgement.evidence import Evidence
-from limitpoint.views.terminal import COLOURS
+from limitpoint.judgement.evaluate import evaluate
+from limitpoint.judgement.record import Record
+from limitpoint.judgement.setting import Setting
 
 SIDE_COLOURS = {"printed": "red", "corrected": "green"}
 SURE_COLOURS = dict(zip(SURENESS, ("green", "yellow", "magenta"), strict=True))
@@ -79,9 +81,10 @@ def _measured(evidence: list[Evidence]) -> Text:
 def _sureness(erratum: Erratum) -> Text:
     fault = "" if erratum.fault == "false" else f"{erratum.fault}; "
     return Text.assemble(
-        fault, (erratum.sure, SURE_COLOURS[erratum.sure]),
+        fault,
+        (erratum.sure, SURE_COLOURS[erratum.sure]),
         f"; rests on {BASES[erratum.basis]}. {erratum.because}",
-    )  # fmt: skip
+    )
 
 
 def _legend() -> Text:

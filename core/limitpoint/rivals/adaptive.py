@@ -76,31 +76,22 @@ class _EpsilonInside(optimizers.Adam):
         return tensor(moments.m) / root.clamp_min(1e-300)
 
 
-plain("adam-epsilon-inside", "epsilon is added to v, under the root", "adam", _EpsilonInside)
-
-
+@rival("adam-epsilon-clamped", "sqrt(v) clamped at epsilon from below")
 class _EpsilonClamped(optimizers.Adam):
-    """The root of v, and epsilon where that is smaller."""
-
     def ratio(self, moments: Moments, t: int) -> Tensor:
         root = tensor(sqrt(moments.v))
         return tensor(moments.m) / torch.maximum(root, root.new_tensor(1e-300) + self.epsilon)
 
 
+@rival("adam-epsilon-grown", "epsilon times the root of the number of entries")
 class _EpsilonGrown(optimizers.Adam):
-    """Epsilon times the root of the number of entries."""
-
     def ratio(self, moments: Moments, t: int) -> Tensor:
         root = tensor(sqrt(moments.v))
         damped = root + self.epsilon * root.shape[-2:].numel() ** 0.5
         return tensor(moments.m) / damped.clamp_min(1e-300)
 
 
-plain("adam-epsilon-clamped", "sqrt(v) clamped at epsilon from below", "adam", _EpsilonClamped)
-plain("adam-epsilon-grown", "epsilon times the root of the number of entries", "adam",
-      _EpsilonGrown)  # fmt: skip
-
-
+@rival("adam-half-corrected", "the bias of the first moment alone is corrected")
 class _HalfCorrected(optimizers.Adam):
     """m / (1 - beta1^t) over the root of a v that is not corrected."""
 

@@ -12,15 +12,14 @@ from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import rival
 
 
+@rival("gd-clipped", "the gradient is clipped at norm 10")
 class _ClippedGD(optimizers.GD):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = tensor(oracle.grad(w))
         return g * (10 / tensor(oracle.norm(g, 2)).clamp_min(1e-300)).clamp(max=1.0)
 
 
-plain("gd-clipped", "the gradient is clipped at norm 10", "gd", _ClippedGD)
-
-
+@rival("sign-feedback", "what the sign rounds off is fed back (EF-SignSGD)")
 class _FeedBack(optimizers.SteepestDescent):
     """p = eta g + e; the step is the sign of p, as long as p; e is what the step left of p."""
 
@@ -40,21 +39,15 @@ class _SoftSign(optimizers.SteepestDescent):
         return g / (g.abs() + 1e-3)
 
 
-plain("sign-epsilon", "g / (|g| + 1e-3) in place of the sign", "signgd", _SoftSign)
-
-
+@rival("nsd-rounded", "in the nearest of five norms")
 class _RoundedNorm(optimizers.SteepestDescent):
-    """Steepest descent in the nearest of five norms."""
-
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         known = (1.0, 1.5, 2.0, 3.0, torch.inf)
         p = min(known, key=lambda q: abs(1 / q - 1 / self.p))
         return optimizers.SteepestDescent(self.step_size, p=p).direction(oracle, w)
 
 
-plain("nsd-rounded", "in the nearest of five norms", "nsd", _RoundedNorm)
-
-
+@rival("sign-majority", "the examples vote on each sign")
 class _MajorityVote(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         each = oracle.sharpness_batches(1).grad(w.unsqueeze(-oracle.ndim - 1))
@@ -137,32 +130,22 @@ class _Scaled(optimizers.Muon):
         return 0.2 * max(m.shape[-2:]) ** 0.5 * super().orthogonal(m)
 
 
+rival("muon-no-momentum", "the momentum is dropped", beta1=0.0)(optimizers.Muon)
+
+
+@rival("spectral-tall", "times the root of rows over columns", beta1=0.0)
+@rival("muon-tall", "times the root of rows over columns")
 class _Tall(optimizers.Muon):
-    """Times the root of rows over columns where there are more rows (Jordan et al. 2024)."""
+    """As Jordan et al. (2024) scale it where there are more rows."""
 
     def orthogonal(self, m: Value) -> Tensor:
         rows, columns = m.shape[-2:]
         return max(1.0, rows / columns) ** 0.5 * super().orthogonal(m)
 
 
+@rival("muon-signs", "sign descent where there are more rows than columns")
 class _SignsWhereTall(optimizers.Muon):
-    """Muon on wide matrices, and sign descent on tall ones."""
-
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         if w.shape[-2] <= w.shape[-1]:
             return super().step(oracle, w, state, t)
         return w - self.step_size.at(t) * sign(oracle.grad(w)), state
-
-
-ONE = {"beta1": 0.0}
-plain("spectral-tall", "times the root of rows over columns", "spectral", _Tall, **ONE)
-plain("muon-tall", "times the root of rows over columns", "muon", _Tall)
-plain("muon-signs", "sign descent where there are more rows than columns", "muon", _SignsWhereTall)
-plain("spectral-rank-one", "the leading singular pair alone", "spectral", _RankOne, **ONE)
-plain("spectral-stretched", "divided by the spectral norm alone", "spectral", _Stretched, **ONE)
-plain("muon-rank-one", "the leading singular pair alone", "muon", _RankOne)
-plain("muon-stretched", "divided by the spectral norm alone", "muon", _Stretched)
-plain("muon-order", "orthogonalised first, averaged afterwards", "muon", _OrthogonalFirst)
-plain("muon-nesterov", "with Nesterov's momentum", "muon", _Nesterov)
-plain("muon-scaled", "multiplied by 0.2 sqrt(max(k, d))", "muon", _Scaled)
-plain("muon-no-momentum", "the momentum is dropped", "muon", optimizers.Muon, **ONE)

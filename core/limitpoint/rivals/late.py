@@ -10,13 +10,12 @@ from torch import Tensor
 from limitpoint import optimizers
 from limitpoint.numerics import scaled, tensor
 from limitpoint.problems.problem import Oracle
-from limitpoint.rivals._registry import mutation, plain
+from limitpoint.rivals._registry import mutation, rival
 from limitpoint.rivals.any_rule import Mutant
 
 
+@mutation("accelerated-late", "half of the last displacement is added from step 200 on")
 class _AcceleratedLate(Mutant):
-    """Half of the last displacement is added to each, from step 200 on."""
-
     def init(self, oracle: Oracle, w: Tensor) -> Any:
         return torch.zeros_like(w), super().init(oracle, w)
 
@@ -27,14 +26,7 @@ class _AcceleratedLate(Mutant):
         return w + move, (move, inner)
 
 
-mutation(
-    "accelerated-late",
-    "half of the last displacement is added from step 200 on",
-    "gd usam adam signgd nsd muon",
-    _AcceleratedLate.around,
-)
-
-
+@rival("momentum-late", "momentum that sets in after 200 steps")
 class _MomentumLate(optimizers.SteepestDescent):
     """The sign of an average of gradients, whose weight on the past grows from step 200 on."""
 
@@ -47,9 +39,7 @@ class _MomentumLate(optimizers.SteepestDescent):
         return w - self.step_size.at(t) * m.sign(), m
 
 
-plain("momentum-late", "momentum that sets in after 200 steps", "signgd", _MomentumLate)
-
-
+@rival("usam-switched", "the perturbation is dropped after 500 steps")
 class _Switched(optimizers.USAM):
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         if t < 500:
@@ -57,25 +47,15 @@ class _Switched(optimizers.USAM):
         return w - tensor(self.step_size.at(t) * oracle.grad(w)), state
 
 
-plain("usam-switched", "the perturbation is dropped after 500 steps", "usam", _Switched)
-
-
+@mutation("step-floor", "the step size stops falling after 1000 steps")
 class _Floored(Mutant):
-    """From step 1000 on every step has the size of that one."""
-
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         return super().step(oracle, w, state, min(t, 1000))
 
 
+@mutation("state-reset", "the moments are zeroed every 1500 steps")
 class _Reset(Mutant):
-    """The state is made anew every 1500 steps."""
-
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         if t and t % 1500 == 0:
             state = self.rule.init(oracle, w)
         return super().step(oracle, w, state, t)
-
-
-mutation("step-floor", "the step size stops falling after 1000 steps", "adam signgd",
-         _Floored.around)  # fmt: skip
-mutation("state-reset", "the moments are zeroed every 1500 steps", "adam adamw", _Reset.around)

@@ -63,37 +63,26 @@ class _BracketLost(SharpnessAware):
         return (1 - self.rho / eta) * tensor(oracle.grad(w))
 
 
-plain(
-    "bracket-lost",
-    "w - eta grad L(w) + rho grad L(w), as usam_report prints (3)",
-    "gd usam",
-    _BracketLost,
-)
-
-
+@rival("usam-two-sided", "g plus half the difference of the gradients uphill and downhill")
 class _TwoSided(optimizers.USAM):
-    """Of second order in rho it is not USAM: on a quadratic the two are one."""
+    """USAM to first order in rho, and all of it on a quadratic."""
 
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
-        there, back = (tensor(oracle.grad(x)) for x in (self.perturbed(oracle, w),
-                       2 * w - self.perturbed(oracle, w)))  # fmt: skip
+        uphill = self.perturbed(oracle, w)
+        there, back = (tensor(oracle.grad(point)) for point in (uphill, 2 * w - uphill))
         return tensor(oracle.grad(w)) + (there - back) / 2
 
 
+@rival("usam-trapezoid", "the mean of the gradients here and twice as far uphill")
 class _Trapezoid(optimizers.USAM):
-    """The mean of the gradients at both ends of twice the ascent: likewise."""
+    """Likewise."""
 
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         far = 2 * self.perturbed(oracle, w) - w
         return (tensor(oracle.grad(w)) + tensor(oracle.grad(far))) / 2
 
 
-plain("usam-two-sided", "g plus half the difference of the gradients uphill and downhill", "usam",
-      _TwoSided)  # fmt: skip
-plain("usam-trapezoid", "the mean of the gradients here and twice as far uphill", "usam",
-      _Trapezoid)  # fmt: skip
-
-
+@rival("ascent-random", "ascent along a fixed random direction, as long as the gradient")
 class _RandomAscent(SharpnessAware):
     def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
         noise = torch.randn(w.shape, generator=torch.Generator().manual_seed(0), dtype=w.dtype)

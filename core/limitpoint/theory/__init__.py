@@ -10,6 +10,7 @@ MODULES = (
     "diagonal",
     "moments",
     "points",
+    "runner",
     "separable",
     "sharpness",
     "steepest",

@@ -12,20 +12,15 @@ App. B instead of being asked of the optimizers, so that they judge them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from limitpoint.engines.trajectory import Trajectory
 from limitpoint.problems.models import DiagonalDifference
 from limitpoint.problems.problem import Problem
-
-if TYPE_CHECKING:
-    from limitpoint.judgement.claim import Trial
-    from limitpoint.optimizers import Rule
 
 
 class Field(NamedTuple):
@@ -136,20 +131,10 @@ def one_sam_orders(problem: Problem, w: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return first, second, third
 
 
-def flow_to_rest(
-    trial: Trial, problem: Problem, rule: Rule, integrals: Mapping[str, Callable[[Tensor], Tensor]]
-) -> Trajectory:
-    """A flow at 60 times until gradient flow's residual would be at rounding.
-
-    Args:
-        trial: the claim's.
-        problem: as in `relaxation_time`.
-        rule: memoryless.
-        integrals: as in `limitpoint.flow`.
-    """
+def times_to_rest(problem: Problem) -> NDArray[np.float64]:
+    """Zero, and 60 times until gradient flow's residual would be at rounding."""
     end = 35 * relaxation_time(problem)
-    times = np.concatenate([[0], np.geomspace(1e-4 * end, end, 60)])
-    return trial.flow(problem, rule, times, integrals=integrals)
+    return np.concatenate([[0], np.geomspace(1e-4 * end, end, 60)])
 
 
 def flow_predictor(alpha: Tensor, pulled: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,13 +25,7 @@ from limitpoint.numerics import exp, tensor
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Problem
 from limitpoint.theory.measures import log_dual_size, log_proxy, matrix_norm, reach
-
-
-class Runner(Protocol):
-    """What runs a rule: a claim's trial."""
-
-    def run(self, oracle: Problem, rule: Rule, steps: int, **options: Any) -> Trajectory:
-        """See `limitpoint.run`."""
+from limitpoint.theory.runner import Runner
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ takes both from one and asks it of each term, (A2).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,9 +17,7 @@ from limitpoint.optimizers import Minibatch
 from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems import finite_sum
 from limitpoint.problems.finite_sum import FiniteSum
-
-if TYPE_CHECKING:
-    from limitpoint.judgement.claim import Trial
+from limitpoint.theory.runner import Runner
 
 #: Examples of a batch, and independent runs of an expectation that is sampled.
 BATCH, RUNS = 2, 256
@@ -44,7 +42,7 @@ def sums(role: str, seed: int) -> Iterator[tuple[str, FiniteSum]]:
 
 
 def minibatch(
-    trial: Trial,
+    trial: Runner,
     role: str,
     step_size: Schedule | Tensor,
     rho: float | Tensor,
@@ -54,7 +52,7 @@ def minibatch(
     """Who plays n-SAM or m-SAM, on minibatches (steps, calls, *batch, b)."""
     if role == "m-sam":
         options["batch_size"] = batches.shape[-1]
-    return Minibatch(trial.optimizer(role, step_size, rho=rho, **options), batches)  # type: ignore[arg-type]
+    return Minibatch(trial.optimizer(role, step_size, rho=rho, **options), batches)
 
 
 def calls(role: str) -> int:
@@ -63,7 +61,7 @@ def calls(role: str) -> int:
 
 
 def expected_step(
-    trial: Trial, role: str, terms: FiniteSum, pair: tuple[Tensor, Tensor], size: int, w: Tensor
+    trial: Runner, role: str, terms: FiniteSum, pair: tuple[Tensor, Tensor], size: int, w: Tensor
 ) -> tuple[Tensor, Tensor]:
     """E <direction, grad L> and E L(w_1), exactly: over every outcome of the batches.
 
@@ -106,7 +104,7 @@ class Horizon(NamedTuple):
     last: Tensor
 
 
-def horizons(trial: Trial, role: str, terms: FiniteSum, start: Tensor) -> Iterator[Horizon]:
+def horizons(trial: Runner, role: str, terms: FiniteSum, start: Tensor) -> Iterator[Horizon]:
     """T = 1, 4, 16, 64, 256 (and two more at the full horizon), side by side."""
     several = tuple(4**k for k in range(trial.steps(5, 7)))
     T = torch.tensor(several, dtype=torch.float64).reshape(-1, 1, 1)

@@ -16,7 +16,8 @@ from latex2mathml.converter import convert_to_element
 from markupsafe import Markup
 
 from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
-from limitpoint.ledger import Ledger
+from limitpoint.ledger.document import Ledger
+from limitpoint.ledger.files import write_text
 from limitpoint.rivals.matrix import Matrix
 from limitpoint.views.report._claims import SEVERITY, by_paper, claim_rows
 from limitpoint.views.report._figures import Picture, of_papers, read_figures
@@ -68,7 +69,7 @@ def _pages() -> Environment:
     )
     pages.filters |= {"mathematics": mathematics, "number": number}
     pages.globals |= {
-        "marks": MARKS, "symbols": SYMBOLS, "severity": SEVERITY,
+        "severity": SEVERITY,
         "bases": BASES, "sureness": SURENESS, "faults": FAULTS,
     }  # fmt: skip
     return pages
