@@ -29,7 +29,8 @@ def whole(tmp_path_factory):
             canvas.savefig(folder / name)
     erratum = {
         "printed": "a < b", "corrected": "b < a", "where": "Theorem 1", "basis": "proof",
-        "sure": "certain", "because": "Its proof says so.",
+        "sure": "certain", "because": "Its proof says so.", "copy": "The line is legible.",
+        "fault": "weak",
     }  # fmt: skip
     records = [
         record(),
@@ -97,7 +98,14 @@ def test_what_failed_comes_first(whole):
 def test_an_erratum_has_both_statements_and_how_sure_it_is(whole):
     text, _ = whole
     section = text[text.index('<h2 id="errata">') :]
-    for part in ("a &lt; b", "b &lt; a", "Theorem 1", "certain", "Its proof says so."):
+    for part in (
+        "a &lt; b",
+        "b &lt; a",
+        "Theorem 1",
+        "certain",
+        "Its proof says so.",
+        "The line is legible.",
+    ):
         assert part in section
 
 
