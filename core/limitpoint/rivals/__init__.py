@@ -8,6 +8,7 @@ thing wrong.
 from limitpoint.rivals import (  # registration
     adaptive,
     any_rule,
+    deep,
     descent,
     diagonal,
     late,
@@ -24,6 +25,7 @@ __all__ = [
     "adaptive",
     "any_rule",
     "build",
+    "deep",
     "descent",
     "diagonal",
     "late",
