@@ -19,10 +19,7 @@ def adam_of_the_theorem(
 ) -> tuple[Rule, tuple[float, float]]:
     """Who plays Adam, and its betas: the claim's, or those that the user fixed."""
     settings = dict(zip(("beta1", "beta2"), BETAS, strict=True))
-    adam = trial.optimizer(
-        "adam", StepSize(initial, decay), epsilon=0.0, weight_decay=0.0, **settings
-    )
-    trial.require("no epsilon", adam.settings.get("epsilon", 0.0) == 0)
+    adam = trial.optimizer("adam", StepSize(initial, decay), free=settings, epsilon=0.0, **settings)
     beta1, beta2 = (adam.settings.get(name, value) for name, value in settings.items())
     trial.require("beta1 <= beta2", beta1 <= beta2)
     return adam, (beta1, beta2)
@@ -60,7 +57,8 @@ def step_is_adams(
     correction = moments.correction_seen(moved[0].abs().max(), *betas, len(eta))
     expected = correction.reshape(-1, 1, 1) * expected
     because = "2^-53 |W| / eta_t, and of the logits in the gradient"
-    trial.close(f"{name}: (W_t - W_t+1) / eta_t", moved, expected, 1e-9, because)
+    title = f"{name}: (W_t - W_t+1) / eta_t"
+    trial.close(title, moved, expected, 1e-9, because, along=("step", "class", "entry"))
 
 
 def promised(

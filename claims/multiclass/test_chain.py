@@ -18,8 +18,7 @@ def adam_run(trial: Trial, problem: Problem) -> tuple[Trajectory, Tensor, tuple[
     """
     steps = trial.steps(1500, 5000)
     settings = dict(zip(("beta1", "beta2"), BETAS, strict=True))
-    adam = trial.optimizer("adam", StepSize(0.4, 0.5), epsilon=0.0, weight_decay=0.0, **settings)
-    trial.require("no epsilon", adam.settings.get("epsilon", 0.0) == 0)
+    adam = trial.optimizer("adam", StepSize(0.4, 0.5), free=settings, epsilon=0.0, **settings)
     beta1, beta2 = (adam.settings.get(name, value) for name, value in settings.items())
     trial.require("beta1 <= beta2", beta1 <= beta2)
     run = steepest.paced(trial, problem, adam, 0.4, steps, record=range(steps + 1))

@@ -18,7 +18,8 @@ def step_is_adamws(
     expected = moments.ratios(problem, run.w[:-1], *betas)
     correction = moments.correction_seen(moved[0].abs().max(), *betas, len(eta))
     expected = correction.reshape(-1, 1, 1, 1) * expected
-    trial.close(f"{name}: the step", moved, expected, 1e-9, "2^-53 |W| / eta_t")
+    places, because = ("step", "start", "class", "entry"), "2^-53 |W| / eta_t"
+    trial.close(f"{name}: the step", moved, expected, 1e-9, because, along=places)
 
 
 def kkt_gap(problem: Problem, w: Tensor, held: float) -> Tensor:
@@ -77,14 +78,14 @@ def test_adamw_box(trial: Trial) -> None:
     noise = torch.Generator().manual_seed(trial.seed)
     outside = torch.randn(problem.start.shape, generator=noise, dtype=torch.float64)
     for betas in ((0.9, 0.9), (0.9, 0.95)):
-        own = trial.optimizer("adamw", StepSize(initial, 0.5)).step_size.at(0)
-        settings = {"beta1": betas[0], "beta2": betas[1], "epsilon": 0.0}
+        first = trial.optimizer("adamw", StepSize(initial, 0.5), free=("weight_decay",))
+        own = first.step_size.at(0)
         decay = 0.1 * initial / own
-        adamw = trial.optimizer("adamw", StepSize(initial, 0.5), weight_decay=decay, **settings)
-        own_settings = adamw.settings
-        held = own_settings.get("weight_decay", decay)
-        betas = own_settings.get("beta1", betas[0]), own_settings.get("beta2", betas[1])
-        trial.require("no epsilon", own_settings.get("epsilon", 0.0) == 0)
+        settings = {"weight_decay": decay, "beta1": betas[0], "beta2": betas[1]}
+        adamw = trial.optimizer(
+            "adamw", StepSize(initial, 0.5), free=settings, epsilon=0.0, **settings
+        )
+        held, *betas = (adamw.settings.get(name, value) for name, value in settings.items())
         trial.require("beta1 <= beta2", betas[0] <= betas[1])
         trial.require("eta_t * lambda <= 1", held * own <= 1)
         scaled, name = replace(problem, X=problem.X * initial / own), f"betas {betas}"

@@ -1,6 +1,7 @@
 """Adam's moments: their ratio, and how closely they follow the gradient."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -10,12 +11,11 @@ from limitpoint.theory import moments
 
 # beta1 <= beta2; for the second pair the bound is one.
 BETAS = ((0.9, 0.95), (0.9, 0.9), (0.9, 0.999), (0.1, 0.999))
-PLAIN = {"epsilon": 0.0, "weight_decay": 0.0}
+PLAIN: dict[str, Any] = {"epsilon": 0.0, "free": ("beta1", "beta2")}
 
 
 def betas_of(trial: Trial, adam: Rule, beta1: float, beta2: float) -> tuple[float, float]:
-    """The claim's betas, or those that the user fixed; an epsilon of the user's own will not do."""
-    trial.require("no epsilon", adam.settings.get("epsilon", 0.0) == 0)
+    """The claim's betas, or those that the user fixed."""
     beta1, beta2 = adam.settings.get("beta1", beta1), adam.settings.get("beta2", beta2)
     trial.require("beta1 <= beta2", beta1 <= beta2)
     return beta1, beta2

@@ -40,7 +40,7 @@ def own_margin(
     story = steepest.replay(problem, run, norm)
     title = f"{problem.name}: progress over eta |grad|_*, norm {norm}"
     along = story.progress / story.step_size
-    trial.close(title, along, 1.0, 1e-9, "2^-53 |W| / eta")
+    trial.close(title, along, 1.0, 1e-9, "2^-53 |W| / eta", along=("step",))
     bound = torch.maximum(story.margin_floor(best), story.margin_bound(best))
     margin = measures.margin(problem, run.w[1:])
     where = f"{problem.name}: margin at every step in norm {norm}"

@@ -46,7 +46,7 @@ def test_muon_max_margin(trial: Trial) -> None:
         problem = problems.clusters(trial.seed, *kind)
         gamma, steps = gamma_of(problem), trial.steps(2000, 10_000)
         initial, name = 1 / float(measures.reach(problem, "spectral")), f"k = {problem.classes}"
-        muon = trial.optimizer("muon", StepSize(initial, 0.5), beta1=0.9)
+        muon = trial.optimizer("muon", StepSize(initial, 0.5), free=("beta1",), beta1=0.9)
         run = steepest.paced(trial, problem, muon, initial, steps, record=range(steps + 1))
         size, S = measures.matrix_norm(run.w, "spectral", 2), run.integrals["step_size"].flatten()
         trial.at_most(f"{name}: |W_t| over S_t", size[1:] / S[1:], 1.0, 1e-9, "rounding of sums")
@@ -102,11 +102,11 @@ def test_muon_step(trial: Trial) -> None:
 
 def judge_step(trial: Trial, problem: Problem) -> None:
     """The step against the rebuilt momentum, and Lemma 6."""
-    gamma, steps, beta1 = gamma_of(problem), trial.steps(600, 2000), 0.9
+    gamma, steps = gamma_of(problem), trial.steps(600, 2000)
     schedule = StepSize(1 / float(measures.reach(problem, "spectral")), 0.5)
-    rule, k = trial.optimizer("muon", schedule, beta1=beta1), problem.classes
-    own = rule.settings.get("momentum", rule.settings.get("beta1", beta1))
-    trial.require("the momentum is the claim's to set", own == beta1)
+    rule, k = trial.optimizer("muon", schedule, free=("beta1",), beta1=0.9), problem.classes
+    trial.require("without Nesterov's momentum", not rule.settings.get("nesterov", False))
+    beta1 = rule.settings.get("momentum", rule.settings.get("beta1", 0.9))
     run = trial.run(problem, rule, steps, record=range(steps + 1))
     eta, moves = run.integrals["step_size"].diff(), run.w.diff(dim=0)
     gradients = tensor(problem.grad(run.w[:-1]))
@@ -114,9 +114,11 @@ def judge_step(trial: Trial, problem: Problem) -> None:
 
     size = measures.matrix_norm(momentum, "nuclear", 2)
     along = -(momentum * moves).sum((-2, -1)) / (eta * size)
-    trial.close(f"k = {k}: <M, step> over eta |M|_*", along, 1.0, 1e-9, "2^-53 |W| / eta")
+    because, title = "2^-53 |W| / eta", f"k = {k}: <M, step> over eta |M|_*"
+    trial.close(title, along, 1.0, 1e-9, because, along=("step",))
     length = measures.matrix_norm(moves, "spectral", 2) / eta
-    trial.close(f"k = {k}: length of a step over eta", length, 1.0, 1e-9, "2^-53 |W| / eta")
+    title = f"k = {k}: length of a step over eta"
+    trial.close(title, length, 1.0, 1e-9, because, along=("step",))
     proxy = torch.exp(measures.log_proxy(problem, run.w[:-1]))
     late = measures.matrix_norm(momentum - gradients, "nuclear", 2)
     rise = (gradients * moves).sum((-2, -1)) / (eta * proxy)

@@ -83,9 +83,11 @@ def test_signgd_bound(trial: Trial) -> None:
     story = steepest.replay(problem, run, math.inf)
     eta, loss = story.step_size, story.log_loss
     along = story.progress / eta
-    trial.close("<grad, step> over eta |grad|_1", along, 1.0, 1e-9, "2^-53 |W| / eta")
+    because, places = "2^-53 |W| / eta", ("step", "run")
+    trial.close("<grad, step> over eta |grad|_1", along, 1.0, 1e-9, because, along=places)
     longest = run.w.diff(dim=0).abs().amax((-2, -1)) / eta
-    trial.close("largest entry of a step over eta", longest, 1.0, 1e-9, "2^-53 |W| / eta")
+    title = "largest entry of a step over eta"
+    trial.close(title, longest, 1.0, 1e-9, because, along=places)
 
     t_1, t_2 = onsets(story, gamma)
     t = torch.arange(steps + 1).unsqueeze(-1)
@@ -167,7 +169,8 @@ def test_signgd_classes(trial: Trial) -> None:
         run = steepest.paced(trial, problem, rule, 0.4, steps, record=range(steps + 1))
         story = steepest.replay(problem, run, math.inf)
         along = story.progress / story.step_size
-        trial.close(f"k = {k}: progress over eta |grad|_1", along, 1.0, 1e-9, "2^-53 |W| / eta")
+        title, because = f"k = {k}: progress over eta |grad|_1", "2^-53 |W| / eta"
+        trial.close(title, along, 1.0, 1e-9, because, along=("step",))
         _, t_2 = onsets(story, gamma)
         known = torch.arange(steps + 1) >= t_2
         bound = theorem_5_3(story, gamma, t_2)[known]
@@ -225,9 +228,11 @@ def test_ngd_fast(trial: Trial) -> None:
         steepness = story.log_dual - story.log_loss
         where = f"{problem.name}, constant step"
         along = story.progress / story.step_size
-        trial.close(f"progress over eta |grad|, {where}", along, 1.0, 1e-10, "2^-53 |W| / eta")
+        title, because = f"progress over eta |grad|, {where}", "2^-53 |W| / eta"
+        trial.close(title, along, 1.0, 1e-10, because, along=("step",))
         length = measures.matrix_norm(run.w.diff(dim=0), 2.0, 2) / story.step_size
-        trial.close(f"length of a step over eta, {where}", length, 1.0, 1e-10, "2^-53 |W| / eta")
+        title = f"length of a step over eta, {where}"
+        trial.close(title, length, 1.0, 1e-10, because, along=("step",))
         rise = steepness.diff()
         trial.at_most(f"growth of log(|grad L| / L), {where}", rise, 0.0, 1e-10, "rounding")
 

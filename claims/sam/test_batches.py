@@ -56,7 +56,7 @@ def test_m_sam_step(trial: Trial) -> None:
     """
     for problem in unequal_examples(trial.seed):
         for m in (1, 2, 3, 4, 12):
-            rule = trial.optimizer("m-sam", 0.02, rho=0.2, batch_size=m)
+            rule = trial.optimizer("m-sam", 0.02, free=("rho",), rho=0.2, batch_size=m)
             gamma, rho = rule.step_size.at(0), rule.settings.get("rho", 0.2)
             # A larger step of a user's own on a loss that is as much smaller.
             paced = replace(problem, loss=replace(problem.loss, factor=0.02 / gamma))
@@ -64,7 +64,9 @@ def test_m_sam_step(trial: Trial) -> None:
             expected = m_sam_direction(paced, run.w[:-1], m, rho)
             moved, title = -run.w.diff(dim=0) / gamma, f"{problem.name}, m = {m}: step over gamma"
             rounding = 2**-50 * run.w.abs().max() / gamma + 1e-13 * expected.abs().max()
-            trial.close(title, moved, expected, rounding, "2^-52 of |w| over gamma")
+            places = ("step", "entry") if problem.ndim == 1 else ("step", "layer", "entry")
+            because = "2^-52 of |w| over gamma"
+            trial.close(title, moved, expected, rounding, because, along=places)
 
 
 @claim(

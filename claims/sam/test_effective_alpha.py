@@ -191,7 +191,8 @@ def test_one_sam_alpha_shrinks(trial: Trial) -> None:
     beyond = problems.overshooting_regression()
     far = flow(beyond, OneSAM(rho=4.0), [0.0, 0.004], rtol=1e-6)
     grown = measures.effective_alpha(far.final).max()
-    trial.ordering("an alpha at the start, then far above the bound", 0.5, grown, "it can grow")
+    title = "an alpha at the start, then far above the bound"
+    trial.ordering(title, 0.5, grown, "it can grow", about="a formula")
     size = torch.linalg.vector_norm(problem.model.predictor(path.w), dim=-1).max()
     trial.require("|beta(t)| <= B along the flow", size <= bound)
 
@@ -244,11 +245,13 @@ def test_one_sam_n_sam_gd_discrete_effective_alpha(trial: Trial) -> None:
         expected = diagonal.discrete_alpha(0.1, found, step)
         measured = measures.effective_alpha(path.w[1:]) / expected
         trial.identity(
-            f"{role}: sqrt(w_+ w_-) / product", measured, torch.ones(()), 1e-12, "rounding"
-        )
+            f"{role}: sqrt(w_+ w_-) / product", measured, torch.ones(()), 1e-12, "rounding",
+            about=role, along=("step", "coordinate"),
+        )  # fmt: skip
         pull, shrink = step * found.pull, step * found.shrink
         missed = -torch.log(measures.effective_alpha(path.final) / 0.1) - shrink.sum(0)
         least = ((pull**2 + shrink**2) / 2).sum(0)
         kept = (shrink >= 0).all(0)
         title = f"{role}: what the flow's formula misses of -log alpha"
-        trial.at_least(title, missed[kept], least[kept], 1e-12, "rounding of 2000 factors")
+        because = "rounding of 2000 factors"
+        trial.at_least(title, missed[kept], least[kept], 1e-12, because, about=role)

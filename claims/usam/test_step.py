@@ -55,7 +55,8 @@ def step_is(trial: Trial, name: str, run: Trajectory, eta: float, expected: Tens
     """(w_t - w_{t+1}) / eta is as expected at every t."""
     moved = -run.w.diff(dim=0) / eta
     rounding = 2**-52 * run.w.abs().max() / eta + 1e-14 * expected.abs().max()
-    trial.close(f"{name}: step over eta", moved, expected, 8 * rounding, BECAUSE)
+    title = f"{name}: step over eta"
+    trial.close(title, moved, expected, 8 * rounding, BECAUSE, along=("step", "entry"))
 
 
 @claim(
@@ -111,7 +112,7 @@ def test_usam_step(trial: Trial) -> None:
     for name, problem, eta in settings(trial.seed):
         own = trial.optimizer("usam", eta).step_size.at(0)
         problem = paced(problem, eta / own)
-        usam = trial.optimizer("usam", eta, rho=500 * own)
+        usam = trial.optimizer("usam", eta, free=("rho",), rho=500 * own)
         rho = usam.settings.get("rho", 500 * own)
         trial.require("rho * beta <= 1", rho <= 1000 * own)
         run = trial.run(problem, usam, STEPS, record=range(STEPS + 1))

@@ -21,6 +21,9 @@ from limitpoint.subjects._signature import Accepted, field_names, makes_rule
 from limitpoint.subjects._spec import FORM, load, parse_options, split
 from limitpoint.subjects._torch import TorchOptimizer
 
+#: Roles whose rule asks for the gradients of parts of the data.
+PER_EXAMPLE = ("m-sam", "1-sam")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -105,7 +108,7 @@ class Subject:
         schedule = self._schedule(as_schedule(step_size))
         if self._is_rule:
             return guarded(self._own_rule(schedule, settings), self.limits)
-        if settings.get("m") is not None:
+        if settings.get("m") is not None or self.role in PER_EXAMPLE:
             raise NotApplicable(
                 "hypothesis not met: gradients of groups of m examples (a torch optimizer sees "
                 "that of its minibatch)"
