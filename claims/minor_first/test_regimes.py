@@ -178,7 +178,7 @@ def test_sam_l2_erratum_figure_4_flow(trial: Trial) -> None:
         problem = problems.one_example(FIGURE_4, alpha)
         c = amplification.drive(problem, problem.start, 0.1)
         title = f"rho = .1, layers from {where}: c(0)"
-        trial.printed.at_least(title, c, mu[-2] + mu[-1], 0.0, "closed form")
+        trial.printed.at_least(title, c, mu[-2] + mu[-1], 0.0, "closed form", about="a formula")
     for what in ("largest", "fastest"):
         for side, rho, first, leaders in ((trial.printed, 0.1, 5, 1), (trial.corrected, 1.0, 1, 5)):
             found, name = index[what, rho], f"rho = {rho}, {what} coordinate"

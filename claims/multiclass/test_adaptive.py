@@ -66,7 +66,8 @@ def promised(
 ) -> None:
     """The last margin is what the run's progress promises at least, and that is a good share."""
     margin, promise = measures.margin(problem, run.final), steepest.promise(problem, run, math.inf)
-    trial.at_least(f"{name}: margin", margin, promise, 1e-9, "rounding of sums")
+    because = "rounding of sums"
+    trial.at_least(f"{name}: margin", margin, promise, 1e-9, because, about="a formula")
     ratio = promise / (run.final.abs().max() * optimum)
     title = f"{name}: {share:g}, then the margin promised over |W|_max and the optimum"
     trial.ordering(title, share, ratio, "what the statement says")
@@ -162,7 +163,9 @@ def test_adam_rates(trial: Trial) -> None:
         times = torch.tensor([steps // 100, steps // 10, steps])
         run = steepest.paced(trial, problem, adam, initial, steps, record=times.tolist())
         gap = optimum - measures.normalised_margin(problem, run.w, math.inf)
-        trial.at_least(f"a = {a:.2g}: gap", gap, 0.0, 1e-9, "the certified optimum")
+        trial.at_least(
+            f"a = {a:.2g}: gap", gap, 0.0, 1e-9, "the certified optimum", about="a formula"
+        )
         eta = initial * torch.arange(1, steps + 1, dtype=torch.float64) ** -a
         S, powers = eta.cumsum(0), (eta**1.5).cumsum(0)
         share = gap * S[times - 1] / (S[99] + powers[times - 1])
@@ -207,7 +210,7 @@ def test_adam_classes_do_not_matter(trial: Trial) -> None:
         run = steepest.paced(trial, problem, adam, initial, steps, record=range(steps + 1))
         promised(trial, f"k = {k}", problem, run, 1.0, 1 / 3)
         gap = 1 - measures.normalised_margin(problem, run.final, math.inf)
-        trial.at_least(f"k = {k}: gap", gap, 0.0, 1e-9, "the certified optimum")
+        trial.at_least(f"k = {k}: gap", gap, 0.0, 1e-9, "the certified optimum", about="a formula")
         product[k] = (gap * run.integrals["step_size"][-1]).clamp_min(1e-12)
     exponent = torch.log(product[25] / product[5]) / math.log(5)
     trial.at_most("exponent of gap * S in k", exponent, 0.5, 0.0, "half of a factor k's")

@@ -47,7 +47,8 @@ def own_margin(
     trial.at_least(where, margin / best, bound[1:] / best, 1e-9, "rounding of the sums")
     measured = measures.normalised_margin(problem, run.w[1:], norm)
     where = f"{problem.name}: margin over optimum in norm {norm}"
-    trial.at_most(f"{where}, every step", measured / best, 1.0, 1e-6, "certified gap")
+    because, about = "certified gap", "a formula"
+    trial.at_most(f"{where}, every step", measured / best, 1.0, 1e-6, because, about=about)
     promised = bound[-1] / run.integrals["step_size"][-1].reshape(-1) / best
     trial.at_least(f"{where}, at the end", measured[-1] / best, promised, 1e-9, "|W| <= sum eta")
     title = f"{problem.name}: {share:g}, then what the bound promises in norm {norm} at the end"

@@ -52,7 +52,8 @@ def test_muon_max_margin(trial: Trial) -> None:
         trial.at_most(f"{name}: |W_t| over S_t", size[1:] / S[1:], 1.0, 1e-9, "rounding of sums")
         margin = measures.margin(problem, run.final)
         promise = steepest.promise(problem, run, "spectral")
-        trial.at_least(f"{name}: margin", margin, promise, 1e-9, "rounding of sums")
+        because = "rounding of sums"
+        trial.at_least(f"{name}: margin", margin, promise, 1e-9, because, about="a formula")
         title = f"{name}: half, then the margin promised over gamma S"
         trial.ordering(title, 0.5, promise / (gamma * S[-1]), "as stated")
 

@@ -134,7 +134,8 @@ def test_signgd_rates(trial: Trial) -> None:
         trial, problem, rule, 0.4, steps, start=start, record=[100, *times.tolist()]
     )
     margin = measures.normalised_margin(problem, run.w[-3:], math.inf)
-    trial.at_most("margin over max-norm", margin, gamma, 1e-9, "the certified optimum")
+    because, about = "the certified optimum", "a formula"
+    trial.at_most("margin over max-norm", margin, gamma, 1e-9, because, about=about)
     gap, S = gamma - margin, run.integrals["step_size"].flatten(1)
     t = torch.arange(1, steps + 1, dtype=torch.float64).unsqueeze(-1)
     squares = ((0.4 * t ** -torch.tensor(DECAYS)) ** 2).cumsum(0)[times - 1]

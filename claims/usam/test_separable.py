@@ -198,6 +198,7 @@ def test_gd_erratum_min_not_sum(trial: Trial) -> None:
         -3 / 89**0.5,
         1e-15,
         because,
+        about="a formula",
     )
     least = measures.margin(problem, reached)
     trial.corrected.ordering("least margin: 0, then GD's", 0.0, least, because)

@@ -110,7 +110,7 @@ def test_usam_and_gd_erratum_table_1(trial: Trial) -> None:
     """
     rows = printed().xs("0", level="start")
     differ = (rows["norm"] != rows["distance"]).sum()
-    trial.printed.close("rows with two numbers", differ, 5, 0, "counted")
+    trial.printed.close("rows with two numbers", differ, 5, 0, "counted", about="a formula")
     task = spectral_images(trial.seed, 2).task(2, 40, seed=trial.seed)
     rows = table_1({"binary": task}, seed=trial.seed, runner=trial.run).xs("0", level="start")
     trial.corrected.close("norm, to the distance", rows["norm"], rows["distance"], 0, "w - 0 is w")
