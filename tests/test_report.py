@@ -53,7 +53,7 @@ def kills():
         for name, verdict, slack in (("cd", "refuted", -5.0), ("adam", "supported", 0.5))
     ]
     rivals = {name: Fault(f"{name} is wrong", ("gd",)) for name in ("cd", "adam", "ngd")}
-    return Matrix({"usam/one": "gd"}, rivals, 42, [], 2, duels, Suite("0", "abc"))
+    return Matrix({"usam/one": ("gd",)}, rivals, 42, [], 2, duels, Suite("0", "abc"))
 
 
 def test_the_page_needs_nothing_else(whole):

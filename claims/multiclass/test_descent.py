@@ -77,6 +77,15 @@ def margin_bounds(
         "step-doubled",
         "accelerated",
         "unnormalised",
+        "signgd:ngd",
+        "signgd:sign-epsilon",
+        "signgd:step-doubled",
+        "signgd:momentum-late",
+        "spectral:spectral-tall",
+        "spectral:newton-schulz",
+        "ngd:signgd",
+        "ngd:ngd-rows",
+        "ngd:ngd-epsilon",
     ),
 )
 def test_nsd_signgd_spectral_ngd_descent(trial: Trial) -> None:

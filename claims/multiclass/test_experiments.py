@@ -17,7 +17,16 @@ EPSILONS = (0.0, 1e-10, 1e-8)
     hypotheses=("separable data", "eta_t = eta_0 (t + 1)^-1/2"),
     kind="ordering",
     roles=("adam", "signgd", "ngd"),
-    rivals=("ngd", "gd", "adam-epsilon", "adam-root-lost"),
+    rivals=(
+        "ngd",
+        "gd",
+        "adam-epsilon",
+        "adam-root-lost",
+        "signgd:ngd",
+        "signgd:gd",
+        "ngd:signgd",
+        "ngd:cd",
+    ),
 )
 def test_adam_signgd_ngd_experiment(trial: Trial) -> None:
     """Figure 1: margins and correlations with the two certified separators, strictly ordered.

@@ -105,7 +105,14 @@ def test_one_sam_effective_alpha(trial: Trial) -> None:
     ),
     kind="inequality",
     roles=("1-sam", "n-sam"),
-    rivals=("n-sam", "gd", "1-sam-rho-negative", "batches-swapped"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "1-sam-rho-negative",
+        "batches-swapped",
+        "n-sam:1-sam",
+        "n-sam:ascent",
+    ),
 )
 def test_one_sam_shrinks_more_than_n_sam(trial: Trial) -> None:
     r"""What 1-SAM takes off log alpha is at least rho I_1SAM, and that at least rho I_nSAM.
@@ -220,6 +227,12 @@ def test_one_sam_alpha_shrinks(trial: Trial) -> None:
         "averaged",
         "1-sam-normalised",
         "1-sam-descends-on-all",
+        "n-sam:1-sam",
+        "n-sam:gd",
+        "n-sam:rho-doubled",
+        "gd:momentum",
+        "gd:step-doubled",
+        "gd:n-sam",
     ),
 )
 def test_one_sam_n_sam_gd_discrete_effective_alpha(trial: Trial) -> None:

@@ -101,7 +101,12 @@ def test_n_sam_erratum_theorem_4(trial: Trial) -> None:
         copy="All three places agree, so that nothing was lost.",
     ),
     roles=("1-sam", "n-sam"),
-    rivals=("n-sam", "gd"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "n-sam:gd",
+        "n-sam:rho-doubled",
+    ),
 )
 def test_one_sam_and_n_sam_erratum_theorem_5(trial: Trial) -> None:
     r"""The limit of 1-SAM is no minimiser at the printed scale, under either reading of the ascent.

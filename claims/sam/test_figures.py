@@ -45,7 +45,14 @@ def loss_on_test(trial: Trial, u: float, rule: Rule, steps: int = STEPS, **start
         copy="The caption is legible. Of the notebook we keep two of the cell's values.",
     ),
     roles=("n-sam", "gd"),
-    rivals=("1-sam", "gd", "rho-negative"),
+    rivals=(
+        "1-sam",
+        "gd",
+        "rho-negative",
+        "gd:accelerated",
+        "gd:step-doubled",
+        "gd:1-sam",
+    ),
     seeded=False,
 )
 def test_n_sam_and_gd_erratum_figure_14(trial: Trial) -> None:
@@ -98,7 +105,14 @@ def test_n_sam_and_gd_erratum_figure_14(trial: Trial) -> None:
         "called Figure 6.",
     ),
     roles=("1-sam", "n-sam"),
-    rivals=("n-sam", "gd", "rho-doubled", "1-sam-rho-negative"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "rho-doubled",
+        "1-sam-rho-negative",
+        "n-sam:gd",
+        "n-sam:rho-doubled",
+    ),
     seeded=False,
 )
 def test_one_sam_and_n_sam_erratum_equal_radii(trial: Trial) -> None:
@@ -146,7 +160,14 @@ def test_one_sam_and_n_sam_erratum_equal_radii(trial: Trial) -> None:
         copy="Both numbers are legible.",
     ),
     roles=("1-sam", "gd"),
-    rivals=("n-sam", "gd", "rho-doubled", "batches-swapped"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "rho-doubled",
+        "batches-swapped",
+        "gd:step-doubled",
+        "gd:1-sam",
+    ),
     seeded=False,
 )
 def test_one_sam_and_gd_erratum_figure_15(trial: Trial) -> None:

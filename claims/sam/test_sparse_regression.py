@@ -60,7 +60,16 @@ def test_gd_reproduces_the_authors_value(trial: Trial) -> None:
     hypotheses=(),
     kind="identity",
     roles=("1-sam", "n-sam"),
-    rivals=("n-sam", "gd", "rho-doubled", "1-sam-rho-negative", "batches-swapped"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "rho-doubled",
+        "1-sam-rho-negative",
+        "batches-swapped",
+        "n-sam:gd",
+        "n-sam:rho-doubled",
+        "n-sam:1-sam",
+    ),
     seeded=False,
 )
 def test_one_sam_and_n_sam_reproduce_the_authors_values(trial: Trial) -> None:
@@ -102,7 +111,13 @@ def grid(trial: Trial, rule: Rule, radii: int) -> Tensor:
     hypotheses=("x_i standard normal", "noiseless sparse targets"),
     kind="ordering",
     roles=("1-sam", "n-sam", "gd"),
-    rivals=("n-sam", "gd", "1-sam-rho-negative"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "1-sam-rho-negative",
+        "n-sam:1-sam",
+        "gd:1-sam",
+    ),
 )
 def test_one_sam_n_sam_gd_generalisation_over_seeds(trial: Trial) -> None:
     """Exact sign tests over 60 problems, one radius for all methods.
@@ -156,7 +171,15 @@ def expected_loss(trial: Trial, problem: Problem, target: Tensor, rule: Rule) ->
     hypotheses=(),
     kind="identity",
     roles=("1-sam", "gd"),
-    rivals=("n-sam", "gd", "rho-doubled", "1-sam-rho-negative", "batches-swapped"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "rho-doubled",
+        "1-sam-rho-negative",
+        "batches-swapped",
+        "gd:step-doubled",
+        "gd:1-sam",
+    ),
     seeded=False,
 )
 def test_one_sam_and_gd_switching(trial: Trial) -> None:

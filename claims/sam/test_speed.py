@@ -34,7 +34,17 @@ def residual_map(trial: Trial, problem: Problem, rule: Rule, w: Tensor) -> Tenso
     hypotheses=("x_i standard normal", "noiseless sparse targets"),
     kind="identity",
     roles=("1-sam", "n-sam", "gd"),
-    rivals=("n-sam", "gd", "1-sam-rho-negative", "batches-swapped", "rho-doubled"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "1-sam-rho-negative",
+        "batches-swapped",
+        "rho-doubled",
+        "n-sam:gd",
+        "n-sam:1-sam",
+        "gd:step-doubled",
+        "gd:n-sam",
+    ),
 )
 def test_one_sam_n_sam_gd_linear_rate(trial: Trial) -> None:
     """Residual maps where each run ends, their eigenvalues in (-1, 1), and the order of slowness.

@@ -134,7 +134,11 @@ def test_n_sam_erratum_theorem_15(trial: Trial) -> None:
         copy="The number of the equation is legible.",
     ),
     roles=("n-sam", "m-sam"),
-    rivals=("one-batch",),
+    rivals=(
+        "one-batch",
+        "m-sam:gd",
+        "m-sam:rho-doubled",
+    ),
     seeded=False,
 )
 def test_n_sam_and_m_sam_erratum_theorem_15_iterates(trial: Trial) -> None:

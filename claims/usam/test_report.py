@@ -7,6 +7,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from limitpoint import Erratum, Objective, Trial, claim, measures, problems
+from limitpoint.optimizers import GD
 from limitpoint.problems.images import spectral_images
 from limitpoint.views.tables.table1 import PER_CLASS, RADII, STEP_SIZE, printed, table_1
 
@@ -56,7 +57,14 @@ def least_sum_of_inverses(X: Tensor) -> float:
         copy="Property 3.2 and the sentences around (4) are prose, and legible.",
     ),
     roles=("gd", "usam"),
-    rivals=("signgd", "adam", "cd"),
+    rivals=(
+        "signgd",
+        "adam",
+        "cd",
+        "usam:signgd",
+        "usam:adam",
+        "usam:cd",
+    ),
     seeded=False,
 )
 def test_gd_and_usam_erratum_monotone_losses(trial: Trial) -> None:
@@ -138,7 +146,10 @@ def test_gd_and_usam_erratum_span_equality(trial: Trial) -> None:
         "other entries.",
     ),
     roles=("usam", "gd"),
-    rivals=("rho-zero",),
+    rivals=(
+        "rho-zero",
+        "gd:step-doubled",
+    ),
 )
 def test_usam_and_gd_erratum_consistently_flatter(trial: Trial) -> None:
     """Counted in the printed table; measured on 1/f images, where rho = .1 is flatter as printed.
@@ -212,7 +223,7 @@ def test_usam_and_gd_erratum_larger_norm(trial: Trial) -> None:
         "of entries; no distance is that small.",
         copy="It has the number in full, and not what it is the norm of.",
     ),
-    roles=("usam", "gd"),
+    roles=("usam",),
     rivals=("rho-zero",),
 )
 def test_usam_and_gd_erratum_solutions_apart(trial: Trial) -> None:
@@ -224,11 +235,15 @@ def test_usam_and_gd_erratum_solutions_apart(trial: Trial) -> None:
     norm = printed()["norm"].xs("multiclass", level="task").xs("0", level="start")
     least = abs(norm["USAM(0.1)"] - norm["GD"]) - 2 * 0.005
     trial.printed.ordering(
-        "3.02e-5, then the least distance of the solutions", 3.02e-5, least, "printed"
+        "3.02e-5, then the least distance of the solutions",
+        3.02e-5,
+        least,
+        "printed",
+        about="a formula",
     )
     tasks = {"multiclass": spectral_images(trial.seed).task(10, 20, seed=trial.seed)}
     usam = trial.optimizer("usam", STEP_SIZE, rho=0.1)
-    rules = {"GD": trial.optimizer("gd", STEP_SIZE), "USAM": usam}
+    rules = {"GD": GD(STEP_SIZE), "USAM": usam}
     table = table_1(tasks, rules, seed=trial.seed, runner=trial.run)
     rows = table.xs("0", level="start").xs("multiclass", level="task")
     apart = rows["from_first"]["USAM"] * rows["norm"]["GD"]

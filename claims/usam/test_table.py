@@ -50,7 +50,12 @@ def like_a_photograph(images: ImageSet) -> bool:
     ),
     kind="ordering",
     roles=("usam", "gd"),
-    rivals=("rho-zero", "rho-negative", "bracket-lost"),
+    rivals=(
+        "rho-zero",
+        "rho-negative",
+        "bracket-lost",
+        "gd:step-doubled",
+    ),
 )
 def test_usam_and_gd_table_1(trial: Trial) -> None:
     """The orderings of Table 1 and Section 4 that the table itself keeps, on stand-ins or CIFAR-10.
