@@ -80,7 +80,7 @@ def margin_bounds(
         "signgd:ngd",
         "signgd:sign-epsilon",
         "signgd:step-doubled",
-        "signgd:momentum-late",
+        "signgd:sign-momentum-late",
         "spectral:spectral-tall",
         "spectral:newton-schulz",
         "ngd:signgd",

@@ -62,7 +62,15 @@ def theorem_5_3(story: steepest.Replay, gamma: float, t_2: Tensor) -> Tensor:
     hypotheses=("separable data", "decreasing step sizes of infinite sum", r"$W_0 = 0$"),
     kind="bound",
     roles=("signgd",),
-    rivals=("ngd", "gd", "nsd-3", "momentum", "accelerated-late", "momentum-late", "step-floor"),
+    rivals=(
+        "ngd",
+        "gd",
+        "nsd-3",
+        "momentum",
+        "accelerated-late",
+        "sign-momentum-late",
+        "step-floor",
+    ),
 )
 def test_signgd_bound(trial: Trial) -> None:
     r"""The theorem's chain with every constant, at every step of three decaying schedules.

@@ -72,7 +72,7 @@ def _limits(parser: ArgumentParser, timeout: float | None, run: str) -> None:
     parser.add_argument("--timeout", type=positive, default=timeout, metavar="SECONDS",
                         help=f"what {run} may take (default {timeout:g})")  # fmt: skip
     parser.add_argument("--memory", type=positive, default=memory, metavar="GIGABYTES",
-                        help=f"what {run} may add to the process (default {memory:g})")  # fmt: skip
+                        help=f"what {run} may add to its process (default {memory:g})")  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------ the commands
@@ -86,12 +86,17 @@ def _list(parser: ArgumentParser) -> None:
 def _check(parser: ArgumentParser) -> None:
     parser.add_argument("subject", nargs="+", type=spec,
                         metavar="ROLE=MODULE:ATTR[,key=value...]",
-                        help="MODULE may be the path of a file: ./mine.py")  # fmt: skip
+                        help="MODULE may be the path of a file: ./mine.py; a role given "
+                        "twice compares optimizers in it")  # fmt: skip
     _keyword(parser)
     parser.add_argument("--seeds", default=[42], type=typed(parse_seeds), metavar="SPEC",
                         help="42, 0-19 or 1,5,7-9 (default 42)")  # fmt: skip
     parser.add_argument("--horizon", default="quick", choices=("quick", "full"))
     _limits(parser, USUAL.timeout, "a run")
+    parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N",
+                        help="claims at the same time (default 1)")  # fmt: skip
+    parser.add_argument("--traceback", action="store_true",
+                        help="print where an optimizer raised what it raised")  # fmt: skip
     parser.add_argument("--ledger", type=Path, default=None, help="write the JSON ledger here")
     _json(parser)
 

@@ -42,6 +42,7 @@ class Trial:
         self.claim, self.contestants, self.setting = claim, contestants, setting
         self.evidence: list[Evidence] = []
         self.ran: dict[str, str] = {}
+        self._rules: list[Rule] = []
         self.side = ""
         self._runs = itertools.count()
         self.seeds_read: set[int] = set()  # shared by the views of `printed` and `corrected`
@@ -103,7 +104,13 @@ class Trial:
                 raise NotApplicable(
                     f"hypothesis not met: {name} = {ours} (the subject was given {theirs[name]})"
                 )
+        self._rules.append(rule)
         return rule
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of how the contestants were run."""
+        return tuple(dict.fromkeys(note for rule in self._rules for note in rule.notes))
 
     def run(self, oracle: Oracle, rule: Rule, steps: int, **options: Any) -> Trajectory:
         """`limitpoint.run` under the setting's engine and device."""

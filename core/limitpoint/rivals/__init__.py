@@ -12,10 +12,13 @@ from limitpoint.rivals import (  # registration
     descent,
     diagonal,
     late,
+    momenta,
     one_example,
     perturbations,
     right_rules,
     sharpness,
+    signs,
+    sums,
 )
 from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, rival
 
@@ -29,10 +32,13 @@ __all__ = [
     "descent",
     "diagonal",
     "late",
+    "momenta",
     "mutation",
     "one_example",
     "perturbations",
     "right_rules",
     "rival",
     "sharpness",
+    "signs",
+    "sums",
 ]

@@ -26,7 +26,7 @@ class _AcceleratedLate(Mutant):
         return w + move, (move, inner)
 
 
-@rival("momentum-late", "momentum that sets in after 200 steps")
+@rival("sign-momentum-late", "momentum that sets in after 200 steps")
 class _MomentumLate(optimizers.SteepestDescent):
     """The sign of an average of gradients, whose weight on the past grows from step 200 on."""
 
