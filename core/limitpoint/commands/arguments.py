@@ -10,12 +10,14 @@ from pathlib import Path
 from limitpoint.commands._types import (
     above_one,
     at_least,
+    axis,
     dashboard,
     figure,
     figure_name,
     file,
     folder,
     in_folder,
+    map_name,
     optimizer,
     paper,
     positive,
@@ -197,6 +199,26 @@ def _table1(parser: ArgumentParser) -> None:
     _json(parser)
 
 
+def _sweep(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", default=None, type=map_name,
+                        help="which map (default: list them)")  # fmt: skip
+    parser.add_argument("--axis", action="append", default=[], type=axis, metavar="NAME=SPEC",
+                        help="other values of a setting: LOW:HIGH:COUNT, LOW:HIGH:COUNT:log or "
+                        "1,2,5 (repeatable)")  # fmt: skip
+    parser.add_argument("--out", type=in_folder, default=None, metavar="FILE",
+                        help="the CSV file; what it has is not measured again "
+                        "(default reports/latest/sweeps/NAME.csv)")  # fmt: skip
+    parser.add_argument("--figure", type=figure, default=None, metavar="FILE",
+                        help="draw the phase diagram (.png, .svg, .pdf)")  # fmt: skip
+    parser.add_argument("--batch", type=at_least(1), default=64, metavar="N",
+                        help="settings in one compiled run (default 64)")  # fmt: skip
+    parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N",
+                        help="processes, or workers of a local cluster (default 1)")  # fmt: skip
+    parser.add_argument("--cluster", default=None, metavar="ADDRESS",
+                        help="a Dask scheduler, as tcp://host:8786; `local` starts one here "
+                        "(needs limitpoint[cluster])")  # fmt: skip
+
+
 _ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
     f"  {role:9} {rule}" for role, rule in ROLES.items()
 )
@@ -210,5 +232,6 @@ COMMANDS = {
     "gate": Command("compare a ledger with a baseline", _gate),
     "figures": Command("draw the figures of the papers", _figures),
     "margins": Command("print which margin each optimizer maximises, by norm", _margins),
+    "sweep": Command("measure a map: a grid of settings, many in one compiled run", _sweep),
     "table1": Command("measure Table 1 of the USAM report beside the printed one", _table1),
 }
