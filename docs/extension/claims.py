@@ -16,7 +16,7 @@ from sphinx.util import logging
 
 from limitpoint import Ledger, Record, claims_of
 from limitpoint.judgement.claim import Claim
-from limitpoint.judgement.erratum import BASES, SURENESS
+from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
 from limitpoint.judgement.registry import papers
 from limitpoint.rivals import RIVALS
 from limitpoint.views.figures import FIGURES
@@ -124,13 +124,18 @@ def write_pages(app: Sphinx) -> None:
             records[record.id] = record
     by_paper = {paper: claims_of(paper) for paper in papers()}
     killers = {
-        name: [c for claims in by_paper.values() for c in claims if name in c.rivals]
+        name: [
+            c
+            for claims in by_paper.values()
+            for c in claims
+            if name in [rival for _, rival in c.named]
+        ]
         for name in RIVALS
     }
     pages = Pages(Path(app.srcdir))
     common = {
         "records": records, "ledger": found, "path": shown, "rivals": RIVALS, "titles": TITLES,
-        "bases": BASES, "sureness": SURENESS,
+        "bases": BASES, "sureness": SURENESS, "faults": FAULTS,
     }  # fmt: skip
     for paper, claims in by_paper.items():
         pages.write(
