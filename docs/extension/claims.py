@@ -70,7 +70,7 @@ def ledger() -> tuple[Ledger, Path]:
 
 
 def duels() -> dict[tuple[str, str, str], Duel]:
-    """What `limitpoint mutants --json reports/latest/mutants.json` kept, by claim, role and rival."""
+    """What `limitpoint mutants --json reports/latest/mutants.json` kept, by all three."""
     if not MUTANTS.exists():
         return {}
     return {(duel.claim, duel.role, duel.rival): duel for duel in Matrix.read(MUTANTS).duels}

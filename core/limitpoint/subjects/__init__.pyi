@@ -1,3 +1,4 @@
+from ._instance import COARSE as COARSE
 from ._limits import UNLIMITED as UNLIMITED
 from ._limits import USUAL as USUAL
 from ._limits import Limits as Limits
