@@ -6,11 +6,13 @@ from pkgutil import iter_modules
 from limitpoint.optimizers.adagrad import Adagrad
 from limitpoint.optimizers.adam import Adam, Moments
 from limitpoint.optimizers.amsgrad import AMSGrad
+from limitpoint.optimizers.decayed_gd import DecayedGD
+from limitpoint.optimizers.dnsam import DNSAM
 from limitpoint.optimizers.gd import GD
 from limitpoint.optimizers.lion import Lion
 from limitpoint.optimizers.minibatch import Minibatch
 from limitpoint.optimizers.momentum import Momentum
-from limitpoint.optimizers.muon import Muon
+from limitpoint.optimizers.muon import Muon, NewtonSchulzMuon
 from limitpoint.optimizers.nesterov import Nesterov
 from limitpoint.optimizers.rule import Memoryless, Rule
 from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
@@ -25,6 +27,7 @@ from limitpoint.optimizers.stochastic import OneExample, Stochastic
 from limitpoint.optimizers.training import DeepNSAM, DeepRandom, DeepSAM, DeepSGD, Switch
 
 __all__ = [
+    "DNSAM",
     "GD",
     "L2SAM",
     "MSAM",
@@ -35,6 +38,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "CoordinateDescent",
+    "DecayedGD",
     "DeepNSAM",
     "DeepRandom",
     "DeepSAM",
@@ -47,6 +51,7 @@ __all__ = [
     "Momentum",
     "Muon",
     "Nesterov",
+    "NewtonSchulzMuon",
     "OneExample",
     "OneSAM",
     "Rule",

@@ -54,6 +54,12 @@ class Muon(Rule):
         return newton_schulz(matrix_direction(m), self.iterations)
 
 
+@role("muon-ns", "muon as it is used: five Newton-Schulz iterations for the factor")
+def NewtonSchulzMuon(step_size: object = 1.0, **settings: Any) -> Muon:
+    """Muon with five Newton-Schulz iterations (Jordan et al. 2024, as in torch.optim.Muon)."""
+    return Muon(step_size, iterations=5, **settings)  # type: ignore[arg-type]
+
+
 @primitive
 def newton_schulz(m: Tensor, iterations: int = 5) -> Tensor:
     """Iterate X <- a X + b (X X^T) X + c (X X^T)^2 X from X = m / ||m||_F (Jordan et al. 2024).
