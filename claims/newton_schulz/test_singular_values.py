@@ -6,6 +6,8 @@ import torch
 from limitpoint import Trial, claim, problems
 
 LOW, HIGH, SMALL = 0.6818, 1.1344, 0.01
+#: Below a tenth of |G| a singular vector drowns in bfloat16's rounding of G.
+SEEN = 0.1
 
 
 def quintic(x: torch.Tensor) -> torch.Tensor:
@@ -34,8 +36,9 @@ def test_muon_first_step(trial: Trial) -> None:
     """The first step on clusters, from five starts, in the gradient's own singular basis.
 
     Momentum does not show in a first step but for its length, which the iteration forgets. The
-    tolerance is for bfloat16, in which the iteration is run by everybody: calibrated on
-    torch.optim.Muon, .03 of a value of one (it measured .017 at most); 1e-12 would do for float64.
+    tolerance is for bfloat16, in which everybody runs the iteration: it rounds G at 2^-9 |G|, .02
+    of the least singular value looked at, and p' is up to 3 near zero; .06. In float64 1e-12 would
+    do, and torch.optim.Muon differs by .045 at most on seeds 0-19.
     The interval is where p composed five times goes on a grid of [.01, 1].
     """
     problem = problems.clusters(trial.seed)
@@ -47,12 +50,12 @@ def test_muon_first_step(trial: Trial) -> None:
     left, values, right = torch.linalg.svd(problem.grad(start).tensor(), full_matrices=False)
     share = values / values.norm(dim=-1, keepdim=True)
     seen = left.mT @ step @ right.mT
-    because = "bfloat16, calibrated"
-    large = share >= SMALL
+    because = "bfloat16 rounds G at 2^-9"
+    large = share >= SEEN
     measured = torch.diagonal(seen, dim1=-2, dim2=-1)
-    trial.close("singular values", measured[large], quintic(share)[large], 0.03, because)
-    across = seen - torch.diag_embed(measured)
-    trial.close("across the singular vectors", across, 0.0, 0.03, because)
+    trial.close("singular values", measured[large], quintic(share)[large], 0.06, because)
+    across = (seen - torch.diag_embed(measured)) * (large.unsqueeze(-1) & large.unsqueeze(-2))
+    trial.close("across the singular vectors", across, 0.0, 0.06, because)
     scan = quintic(torch.from_numpy(np.geomspace(SMALL, 1, 100_001)))
     ends = torch.stack([scan.min(), scan.max()])
     trial.close("ends of the interval", ends, [LOW, HIGH], 5e-5, "printed to four digits",
