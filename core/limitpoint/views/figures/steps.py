@@ -34,9 +34,9 @@ def adaptive_edge(steps: int = 1500, eta: float = 0.01) -> Figure:
     ax = canvas.subplots()
     problem = problems.axis_regression([1.0])
     for beta1, color in zip((0.0, 0.5, 0.9), COLORS, strict=False):
-        rule = optimizers.Adam(eta, beta1=beta1, beta2=0.95)
+        rule = optimizers.Adam(StepSize(eta), beta1=beta1, beta2=0.95)
         w = run(problem, rule, steps, start=0.5 + 0 * problem.start, record=range(steps + 1)).w
-        v = moments.moving_average(problem.grad(w)[:, 0] ** 2, 0.95)
+        v = moments.moving_average(w[:, 0] ** 2, 0.95)
         edge = (2 + 2 * beta1) / (1 - beta1)
         ax.plot(eta / v.sqrt(), color=color, lw=1.0, label=f"beta1 = {beta1}: edge {edge:.3g}")
         ax.axhline(edge, color=color, ls=":", lw=1.2)
@@ -60,7 +60,7 @@ def two_cycle(rho: float = 0.1, steps: int = 60) -> Figure:
     """
     problem = problems.axis_regression([2.0, 0.5])
     eta = 1.6 / 2.0
-    w = run(problem, optimizers.L2SAM(eta, rho=rho), steps, record=range(steps + 1)).w
+    w = run(problem, optimizers.L2SAM(StepSize(eta), rho=rho), steps, record=range(steps + 1)).w
     height = eta * rho * 2.0 / (2 - eta * 2.0)
     canvas = Figure(figsize=(7.0, 3.6), layout="constrained")
     ax = canvas.subplots()
@@ -122,16 +122,16 @@ def equilibrium(steps: int = 600, seed: int = 42, coordinates: int = 1000) -> Fi
     size, angle = canvas.subplots(1, 2)
     eta, beta1 = 0.01, 0.9
     for product, color in zip((0.01, 0.03, 0.1), COLORS, strict=False):
-        rule = optimizers.Adam(eta, beta1=beta1, beta2=0.95, weight_decay=product / eta)
+        rule = optimizers.Adam(StepSize(eta), beta1=beta1, beta2=0.95, weight_decay=product / eta)
         w, a = play(rule, signs).w[1:], 1 - product
         square = (1 - beta1) * (1 + a * beta1) / ((1 + beta1) * (1 - a * beta1) * (1 - a**2))
         cosine = (a + beta1) / (1 + a * beta1)
-        size.plot((w**2).mean(-1).sqrt(), color=color, label=f"eta lambda = {product}")
+        size.plot((w**2).mean(-1).sqrt(), color=color)
         size.axhline(eta * square**0.5, color=color, ls=":")
         turned = torch.arccos(torch.cosine_similarity(w[1:], w[:-1], dim=-1))
-        angle.plot(torch.rad2deg(turned), color=color, lw=0.9)
+        angle.plot(torch.rad2deg(turned), color=color, lw=0.9, label=f"eta lambda = {product}")
         angle.axhline(np.degrees(np.arccos(cosine)), color=color, ls=":")
-    size.legend(frameon=False, loc="upper right", bbox_to_anchor=(1.0, 0.45))
+    angle.legend(frameon=False)
     size.set_ylim(0)
     angle.set_ylim(0, 15)
     clean(size, "step", "root mean square of w", "length")
@@ -162,7 +162,7 @@ def drift(rho: float = 0.02, time: float = 0.8) -> Figure:
     for eta, color in zip((0.02, 0.1, 0.2), COLORS, strict=False):
         steps = round(time / (eta * rho**2))
         record = np.unique(np.linspace(0, steps, 200).astype(int))
-        found = run(problem, optimizers.L2SAM(eta, rho=rho), steps, record=record)
+        found = run(problem, optimizers.L2SAM(StepSize(eta), rho=rho), steps, record=record)
         q = (found.w[:, 0] ** 2 - found.w[:, 1] ** 2).flatten()
         ax.plot(found.times * eta * rho**2, q, color=color, lw=2.5, alpha=0.5, label=f"eta = {eta}")
         flow = [3.75]
