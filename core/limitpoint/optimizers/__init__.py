@@ -16,6 +16,7 @@ from limitpoint.optimizers.muon import Muon, NewtonSchulzMuon
 from limitpoint.optimizers.nesterov import Nesterov
 from limitpoint.optimizers.rule import Memoryless, Rule
 from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
+from limitpoint.optimizers.schedule_free import ScheduleFree
 from limitpoint.optimizers.steepest_descent import (
     NGD,
     CoordinateDescent,
@@ -55,6 +56,7 @@ __all__ = [
     "OneExample",
     "OneSAM",
     "Rule",
+    "ScheduleFree",
     "SharpnessAware",
     "SignGD",
     "SpectralDescent",

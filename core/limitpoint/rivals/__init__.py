@@ -8,6 +8,7 @@ thing wrong.
 from limitpoint.rivals import (  # registration
     adaptive,
     any_rule,
+    averages,
     decays,
     deep,
     descent,
@@ -28,6 +29,7 @@ __all__ = [
     "Rival",
     "adaptive",
     "any_rule",
+    "averages",
     "build",
     "decays",
     "deep",
