@@ -98,6 +98,7 @@ def test_sam_saddle_trap(trial: Trial) -> None:
     """Each step from the run's own iterate, as the map is chaotic; inside it stays, outside leaves.
 
     [derived] |w'| <= max(|w|, eta a rho): inside, the step is inward and at most eta a rho long.
+    Tolerance: packages keep the gradient's norm in float32; outside, the distance grows by 2e5.
     """
     noise = torch.Generator().manual_seed(trial.seed)
     saddle, a = problems.quadratic(torch.tensor([1.0, -0.5], dtype=torch.float64)), 0.5
@@ -112,13 +113,13 @@ def test_sam_saddle_trap(trial: Trial) -> None:
         w = run.w[..., 1]
         step = w[:-1] + eta * a * (w[:-1] - rho * w[:-1].sign())
         places = ("step", "start")
-        trial.close(f"eta = {eta}: the map", w[1:], step, 1e-15, "rounding", along=places)
+        trial.close(f"eta = {eta}: the map", w[1:], step, 1e-7 * rho, "2^-24 of rho", along=places)
         trial.at_most(f"eta = {eta}: |w| inside", w.abs(), rho, 0.0, "trapped", along=places)
         outside = torch.tensor([0.0, 1.1], dtype=torch.float64) * rho
         far = trial.run(saddle, rule, 30, start=outside, record=(0, 30)).w[:, 1]
         because = "the distance to rho grows by 1 + eta a"
         grown = rho + 0.1 * rho * (1 + eta * a) ** 30
-        trial.close(f"eta = {eta}: |w| outside", far[1], grown, 1e-11 * grown, because)
+        trial.close(f"eta = {eta}: |w| outside", far[1], grown, 1e-5 * grown, because)
 
 
 @claim(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -129,6 +130,19 @@ def _iterate(
     problem: Problem, rule: Rule, course: Course, grid: NDArray[np.int64], watch: Watch | None
 ) -> tuple[NDArray[np.int64], Tensor, str]:
     """Recorded steps and iterates (R, problems, k, d), and why there are no more of them."""
+    found = rule.apart(
+        lambda: _iterated(problem, rule, course, grid), course.oracle(problem, 0), problem.start,
+        watch,
+    )  # fmt: skip
+    w, ended = torch.from_numpy(found["w"]), bytes(found["ended"]).decode()
+    if not len(w):
+        raise SubjectFailed(ended)
+    return grid[: len(w)], w, ended
+
+
+def _iterated(
+    problem: Problem, rule: Rule, course: Course, grid: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
     w, kept, recorded, t = problem.start.clone(), [], set(grid.tolist()), 0
     ended, where = "", f" (on {course.name})" if course in COURSES else ""
     with torch.no_grad():
@@ -138,8 +152,6 @@ def _iterate(
                 if t in recorded:
                     _check_finite(w, t)
                     kept.append(w.clone())
-                if watch is not None and t % 100 == 0:
-                    watch(t)
                 if t < grid[-1]:
                     w, state = rule.step(course.oracle(problem, t), w, state, t)
         except Inconclusive as reason:
@@ -149,9 +161,8 @@ def _iterate(
         except Exception as reason:
             what = " ".join(f"{type(reason).__name__} at step {t}: {reason}".split())
             raise SubjectFailed(f"raised {what}{where}") from reason
-    if not kept:
-        raise SubjectFailed(ended)
-    return grid[: len(kept)], torch.stack(kept), ended
+    iterates = torch.stack(kept) if kept else w.new_empty(0, *w.shape)
+    return {"w": iterates.numpy(), "ended": np.frombuffer(ended.encode(), dtype=np.uint8)}
 
 
 def _check_finite(w: Tensor, t: int) -> None:

@@ -34,6 +34,7 @@ class Outcome:
     evidence: tuple[Evidence, ...]
     ran: dict[str, str]
     seconds: float
+    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -74,6 +75,7 @@ def evaluate(
         evidence=found.evidence,
         seconds=round(found.seconds, 3),
         reproduce=reproduce(claim, specs, setting),
+        notes=found.notes,
     )
 
 
@@ -95,7 +97,7 @@ def _judge(claim: Claim, trial: Trial) -> Outcome:
     if violated:
         verdict, reason = Verdict.REFUTED, str(min(violated, key=lambda e: e.room))
     seconds = time.perf_counter() - started
-    return Outcome(verdict, reason, tuple(trial.evidence), trial.ran, seconds)
+    return Outcome(verdict, reason, tuple(trial.evidence), trial.ran, seconds, trial.notes)
 
 
 def _check_complete(claim: Claim, trial: Trial) -> None:

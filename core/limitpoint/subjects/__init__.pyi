@@ -1,8 +1,6 @@
-from ._guards import time_limit as time_limit
 from ._limits import UNLIMITED as UNLIMITED
 from ._limits import USUAL as USUAL
 from ._limits import Limits as Limits
-from ._meter import Meter as Meter
 from ._signature import Accepted as Accepted
 from ._spec import FORM as FORM
 from ._subject import Subject as Subject
