@@ -168,6 +168,14 @@ def _gate(parser: ArgumentParser) -> None:
     _json(parser)
 
 
+def _known(parser: ArgumentParser) -> None:
+    _selection(parser)
+    parser.add_argument("--ledger", type=file, default=None, metavar="FILE",
+                        help="add the verdicts of a run of the claims")  # fmt: skip
+    parser.add_argument("--out", type=in_folder, default=None, metavar="FILE",
+                        help="write it there (Markdown; default: print it)")  # fmt: skip
+
+
 def _figures(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="*", type=figure_name,
                         help="names, or how they begin (default: all)")  # fmt: skip
@@ -224,6 +232,7 @@ _ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
 )
 COMMANDS = {
     "list": Command("list the claims", _list),
+    "known": Command("print what is known of each optimizer, from the claims", _known),
     "check": Command("run the claims of a role against an optimizer", _check, _ROLES),
     "identify": Command("tell which geometry an optimizer maximises the margin in", _identify),
     "mutants": Command("print the kill matrix: claims against wrong optimizers", _mutants),
