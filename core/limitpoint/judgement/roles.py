@@ -22,6 +22,7 @@ ROLES = {
     "1-sam": "m-sam with m = 1",
     "sam-l2": "w - eta grad L(w + rho g / ||g||_2)",
     "sam-linf": "w - eta grad L(w + rho sign(g))",
+    "optimizer": "any class of torch's kind, as it is: what it owes its user, whatever its rule",
 }
 
 

@@ -28,5 +28,6 @@ ROLES: Mapping[str, Factory] = MappingProxyType(
         "1-sam": optimizers.OneSAM,
         "sam-l2": optimizers.L2SAM,
         "sam-linf": optimizers.LinfSAM,
+        "optimizer": optimizers.GD,
     }
 )

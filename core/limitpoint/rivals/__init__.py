@@ -8,6 +8,7 @@ thing wrong.
 from limitpoint.rivals import (  # registration
     adaptive,
     any_rule,
+    classes,
     descent,
     diagonal,
     one_example,
@@ -23,6 +24,7 @@ __all__ = [
     "adaptive",
     "any_rule",
     "build",
+    "classes",
     "descent",
     "diagonal",
     "mutation",
