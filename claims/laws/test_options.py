@@ -165,8 +165,10 @@ def test_learning_rate(trial: Trial) -> None:
         trial.same("by a scheduler = by hand", scheduled.path, by_hand.path)
     trial.at_least("lr * .8^t: largest change", change(by_hand.path, optimizer, pair),
                    10 * ROUNDING, 0.0, ROUNDING_BECAUSE)  # fmt: skip
-    tensor = optimizer.having(lr=torch.tensor(lr, dtype=torch.float64))
+    given = torch.tensor(lr, dtype=torch.float64)
+    tensor = optimizer.having(lr=given)
     if tensor.accepts(pair):
+        trial.same("the Tensor afterwards", given, torch.tensor(lr, dtype=torch.float64))
         trial.same("lr a Tensor = a float", tensor.follow(pair), optimizer.follow(pair))
     stopped = optimizer.train(pair).go(6)
     stopped.set_step_size(0.0)

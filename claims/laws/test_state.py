@@ -38,7 +38,7 @@ def test_resume(trial: Trial) -> None:
         whole = optimizer.train(pair).go(HALF)
         saved = whole.saved()
         file = io.BytesIO()
-        torch.save(saved, file)
+        whole.call(lambda file=file, saved=saved: torch.save(saved, file))
         file.seek(0)
         start = whole.iterates[-1]
         if changed:
@@ -73,7 +73,7 @@ def test_copies(trial: Trial) -> None:
         written = b""  # made in a function: not even the class has a name
     if written:
         copied = copy.copy(original)
-        copied.parameters, copied.optimizer = pickle.loads(written)
+        copied.parameters, copied.optimizer = original.call(lambda: pickle.loads(written))
         copied.iterates = list(original.iterates)
         copies["pickle"] = copied
     rest = pair.steps - HALF

@@ -54,9 +54,8 @@ class SAM(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is not None:
                     self.climbed.append((p, p.clone()))
-                    p.add_(
-                        (group["rho"] * self.of(p, factor) * self.direction(p, group)).to(p.dtype)
-                    )
+                    climb = self.direction(p, group).to(torch.promote_types(p.dtype, torch.float32))
+                    p.add_((group["rho"] * self.of(p, factor) * climb).to(p.dtype))
         if zero_grad:
             self.zero_grad()
 
