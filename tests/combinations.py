@@ -1,6 +1,7 @@
 """Every model with every loss and every rule, as the engines are held to the torch definition."""
 
 import math
+from inspect import isabstract
 
 import pytest
 import torch
@@ -16,8 +17,24 @@ def column(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
+#: Rivals are rules too.
+OWN = ("limitpoint.optimizers.", "limitpoint.problems.")
+
+
+def concrete(kind: type) -> set[type]:
+    """What of a kind limitpoint has itself and can be made."""
+    found = {kind} if not isabstract(kind) else set()
+    found = found.union(*(concrete(child) for child in kind.__subclasses__()))
+    return {one for one in found if one.__module__.startswith(OWN)}
+
+
+def by_name(kinds: set[type]) -> list[type]:
+    """In an order that every process has."""
+    return sorted(kinds, key=lambda kind: kind.__name__)
+
+
 #: Rules as they are tested: each branch of a rule's settings has a line; a tensor differs between
-#: the problems of the batch.
+#: the problems of the batch. A rule without a line is tested with its defaults.
 RULES = {
     "gd": (optimizers.GD, {}),
     "momentum": (optimizers.Momentum, {"momentum": 0.9}),
@@ -40,6 +57,7 @@ RULES = {
     "m-sam": (optimizers.MSAM, {"rho": column(0.05, 0.1), "batch_size": 2}),
     "1-sam": (optimizers.OneSAM, {"rho": column(0.05, 0.1)}),
 }
+
 LOSSES = {
     losses.Squared: {"mean": True, "factor": 0.5},
     losses.PseudoHuber: {"delta": 0.7},
@@ -51,6 +69,16 @@ LOSSES = {
     losses.MulticlassExponential: {},
     losses.PairLogLoss: {},
 }
+#: Around other rules, and what trains deep networks: its gradients are torch's own.
+NOT_COMPILED = {
+    optimizers.Stochastic,
+    optimizers.Minibatch,
+    optimizers.Switch,
+    *concrete(optimizers.DeepSGD),
+}
+_TOLD = {rule for rule, _ in RULES.values()} | NOT_COMPILED
+RULES |= {rule.__name__: (rule, {}) for rule in by_name(concrete(Rule) - _TOLD)}
+LOSSES |= {loss: {} for loss in by_name(concrete(losses.Loss) - LOSSES.keys())}
 #: The rows of a parameter, given d.
 MODELS = {
     models.Linear: lambda d: (),

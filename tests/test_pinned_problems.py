@@ -116,6 +116,7 @@ PINNED = {
         "61f1ae32caaa9b9c",
     ),
     "threshold_example": (lambda: problems.threshold_example(42), 0, "76a2d1b70992cbe7"),
+    "two_digits": (lambda: problems.two_digits(42), 0, "a1d7a1e68e856d17"),
     "images/spectral": (lambda: spectral_images(42).task(2, seed=42)[0], 0, "1cc9731c5c5ccc61"),
     "images/upscaled": (
         lambda: upscaled_digits(42).task(10, 40, seed=42)[1],

@@ -1,3 +1,4 @@
+from . import deep as deep
 from . import numerics as numerics
 from . import optimizers as optimizers
 from . import problems as problems

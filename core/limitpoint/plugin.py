@@ -8,7 +8,7 @@ another plugin has is there under its long name alone, and no fixture is defined
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,8 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
     "horizon": {"default": "quick", "help": "quick or full (default quick)"},
     "cifar10": {"default": None, "metavar": "PATH",
                 "help": "your CIFAR-10, folder or tar.gz, instead of stand-ins"},
+    "checkpoints": {"default": None, "metavar": "FOLDER",
+                    "help": "where runs of minutes keep their state, to go on from"},
     "ledger": {"default": None, "metavar": "PATH", "help": "write the JSON ledger here"},
     "expected-failures": {"action": "append", "default": [], "metavar": "FILE",
                           "help": "TOML of claims known to fail, each with a reason (repeatable)"},
@@ -161,7 +163,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     from limitpoint.judgement.evaluate import evaluate
 
     session = pyfuncitem.config.stash[SESSION]
-    record = evaluate(claim, session.subjects, session.setting(_seed_of(pyfuncitem)))
+    watch = None if session.checkpoints is None else _progress(pyfuncitem)
+    record = evaluate(claim, session.subjects, session.setting(_seed_of(pyfuncitem), watch))
     pyfuncitem.stash[RECORD] = msgspec.to_builtins(record)
     pyfuncitem.user_properties += [
         ("claim", claim.id),
@@ -175,6 +178,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         allow_inconclusive=session.allow_inconclusive,
     )
     return True
+
+
+def _progress(item: pytest.Item) -> Callable[[int, int], None]:
+    """Says on the terminal, once a minute, how far a long run has come, with an estimate."""
+    from limitpoint.views.terminal import Progress
+
+    terminal = item.config.pluginmanager.get_plugin("terminalreporter")
+    return Progress(item.name, terminal.write_line if terminal else lambda _: None)
 
 
 @pytest.hookimpl(wrapper=True)

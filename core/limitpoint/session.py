@@ -6,7 +6,7 @@ Without claims and with the options as they are by default, nothing heavy is imp
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ class Session:
 
             check_engine(self.engine, self.device)
         self.cifar10 = _cifar10(options["cifar10"])
+        folder = options["checkpoints"]
+        self.checkpoints = None if folder is None else Path(folder)
         limits = [
             _positive(options, "subject-timeout", "seconds"),
             _positive(options, "subject-memory", "gigabytes"),
@@ -127,11 +129,19 @@ class Session:
 
         return failures(self.records, self.expected, allow_inconclusive=self.allow_inconclusive)
 
-    def setting(self, seed: int) -> Setting:
+    def setting(self, seed: int, watch: Callable[[int, int], None] | None = None) -> Setting:
         """The setting of one claim."""
         from limitpoint.judgement.setting import Setting
 
-        return Setting(seed, self.horizon, self.engine, self.device, cifar10=self.cifar10)
+        return Setting(
+            seed,
+            self.horizon,
+            self.engine,
+            self.device,
+            watch=watch,
+            cifar10=self.cifar10,
+            checkpoints=self.checkpoints,
+        )
 
 
 def _cifar10(path: str | None) -> Path | None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from limitpoint.engines.checkpoints import Checkpoint, State
 from limitpoint.engines.trajectory import Trajectory
 from limitpoint.errors import SubjectFailed
 from limitpoint.optimizers import Rule
@@ -19,7 +20,12 @@ Watcher = Callable[[int, int], None]
 
 
 def iterates(
-    rule: Rule, oracle: Oracle | Callable[[int], Oracle], start: Tensor, steps: int
+    rule: Rule,
+    oracle: Oracle | Callable[[int], Oracle],
+    start: Tensor,
+    steps: int,
+    *,
+    begin: tuple[int, Any] | None = None,
 ) -> Iterator[tuple[Tensor, Any]]:
     """w_0, w_1, ..., w_steps, each with what the rule keeps by then.
 
@@ -28,11 +34,13 @@ def iterates(
         oracle: the problem, or the one that a step sees, given t.
         start: w_0, shape (*batch, *parameter).
         steps: how many.
+        begin: the step that `start` is the iterate of, and what the rule keeps by then.
     """
     at = oracle if not isinstance(oracle, Oracle) else lambda t: oracle
     with torch.no_grad():
-        w, state = start.clone(), rule.init(at(0), start)
-        for t in range(steps):
+        first, state = (0, rule.init(at(0), start)) if begin is None else begin
+        w = start.clone()
+        for t in range(first, steps):
             yield w, state
             w, state = rule.step(at(t), w, state, t)
     yield w, state
@@ -45,34 +53,39 @@ def trajectory(
     integrals: Mapping[str, Integrand],
     grid: np.ndarray,
     watch: Watcher | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trajectory:
     """A run by its definition; see `limitpoint.run`.
 
     Args:
-        oracle, rule, start, integrals, watch: as there.
+        oracle, rule, start, integrals, watch, checkpoint: as there.
         grid: recorded steps, ascending.
 
     Raises:
         SubjectFailed: an iterate is not finite.
+        UsageError: the checkpoint is another run's.
     """
     integrands = {"step_size": lambda _: torch.ones((), dtype=torch.float64), **integrals}
     totals = {n: 0 * _weighted(rule.step_size.at(0), f(start)) for n, f in integrands.items()}
-    kept: list[Tensor] = []
-    sums: dict[str, list[Tensor]] = {name: [] for name in integrands}
+    now = State(0, start, rule.init(oracle, start), totals, [], {name: [] for name in integrands})
+    if checkpoint is not None:
+        now = checkpoint.resumed(now, oracle, rule, grid)
     recorded, last = set(grid.tolist()), int(grid[-1])
-    for t, (w, _) in enumerate(iterates(rule, oracle, start, last)):
-        if t in recorded:
-            check_finite(w, t)
-            kept.append(w.clone())
-            for name, total in totals.items():
-                sums[name].append(total.clone())
+    steps = iterates(rule, oracle, now.w, last, begin=(now.t, now.memory))
+    for t, (w, memory) in enumerate(steps, start=now.t):
+        now.t, now.w, now.memory = t, w, memory
+        if checkpoint is not None and checkpoint.keep(now, last) and watch is not None:
+            watch(now.t, last)
+        if now.t in recorded:
+            check_finite(now.w, now.t)
+            now.record()
             if watch is not None:
-                watch(t, last)
-        if t < last:
-            eta = rule.step_size.at(t)
+                watch(now.t, last)
+        if now.t < last:
+            eta = rule.step_size.at(now.t)
             for name, f in integrands.items():
-                totals[name] = totals[name] + _weighted(eta, f(w))
-    return Trajectory(grid, torch.stack(kept), {n: torch.stack(s) for n, s in sums.items()})
+                now.totals[name] = now.totals[name] + _weighted(eta, f(now.w))
+    return Trajectory(grid, torch.stack(now.kept), {n: torch.stack(s) for n, s in now.sums.items()})
 
 
 def _weighted(eta: float | Tensor, value: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.engines import definition
+from limitpoint.engines.checkpoints import Checkpoint
 from limitpoint.engines.devices import Move, check_device
 from limitpoint.engines.trajectory import Trajectory, log_grid
 from limitpoint.errors import UsageError
@@ -37,6 +38,7 @@ def run(
     device: str = "cpu",
     watch: Watcher | None = None,
     report: Report | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trajectory:
     """Run a rule for a number of steps.
 
@@ -44,15 +46,16 @@ def run(
         oracle: the problem.
         rule: the update rule.
         steps: how many steps, >= 0.
-        start: w_0, shape (*batch, *parameter), float64; a `Problem` knows its own.
+        start: w_0, shape (*batch, *parameter), float64; a problem knows its own.
         record: which steps to keep, within 0..steps; a log-spaced grid with both ends by default.
         integrals: functions of the iterate, summed with weight eta_t before each step.
         engine: "torch" runs the definition of the rule; "fused" its compiled form (CPU threads, or
             one Triton program a problem); "auto" the compiled form where there is one.
         device: "cpu" or "cuda": where the steps are taken. What is recorded comes back to where the
             start was.
-        watch: called with (step, steps) at each recorded step, for progress.
+        watch: called with (step, steps) at each recorded step, and when a state is saved.
         report: called once with the engine that ran and why it was not a compiled one, else "".
+        checkpoint: where a long run of the torch engine keeps its state, and goes on from it.
 
     Raises:
         UsageError: an engine or device that is not there, a problem without a start, or a run that
@@ -60,10 +63,9 @@ def run(
         SubjectFailed: an iterate is not finite; says at which recorded step.
     """
     check_engine(engine, device)
+    start = getattr(oracle, "start", None) if start is None else start
     if start is None:
-        if not isinstance(oracle, Problem):
-            raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
-        start = oracle.start
+        raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
     grid = log_grid(steps) if record is None else np.unique(np.fromiter(record, dtype=np.int64))
     if grid.size == 0 or grid[0] < 0 or grid[-1] > steps:
         raise UsageError(f"recorded steps must lie in 0..{steps}")
@@ -72,7 +74,7 @@ def run(
         found = _compiled(work.on("cpu"), grid, engine, device, watch)
         why = found if isinstance(found, str) else ""
         if isinstance(found, str):
-            found = definition.trajectory(*work.on(device), grid, watch)
+            found = definition.trajectory(*work.on(device), grid, watch, checkpoint)
         if report is not None:
             report("torch" if why else "fused", why)
         return found.to(start.device)

@@ -15,7 +15,17 @@ from limitpoint.judgement.erratum import Erratum
 from limitpoint.judgement.record import ID
 from limitpoint.judgement.roles import check_role
 
-KINDS = ("law", "identity", "inequality", "bound", "limit", "rate", "ordering", "erratum")
+KINDS = (
+    "law",
+    "identity",
+    "inequality",
+    "bound",
+    "limit",
+    "rate",
+    "ordering",
+    "erratum",
+    "observation",  # a finding of a paper that was not reproduced: what came out, at which scale
+)
 #: What pytest parametrizes a claim by. The body's own `trial` is not asked of pytest, where a
 #: fixture of that name may be somebody else's.
 SEED = "limitpoint_seed"

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
 from limitpoint.errors import UsageError, meant
 
-#: Each role with its rule; the rules themselves are `limitpoint.optimizers.roles.ROLES`.
-ROLES = {
-    "gd": "w - eta g, g = grad L(w)",
-    "momentum": "b = mu b + g; w - eta b",
-    "ngd": "w - eta g / ||g||_2",
-    "signgd": "w - eta sign(g)",
-    "cd": "the largest entry of g alone, a step of length eta",
-    "nsd": "the steepest unit step in a p-norm",
-    "spectral": "w - eta U V^T, g = U S V^T",
-    "muon": "the same of an average of gradients, with the exact factor",
-    "adam": "w - eta m / (sqrt(v) + epsilon)",
-    "adamw": "Adam with w (1 - eta lambda) before the step",
-    "usam": "w - eta grad L(w + rho g)",
-    "n-sam": "usam on the whole batch, or one minibatch each for ascent and descent",
-    "m-sam": "usam for each batch of m examples by itself, averaged",
-    "1-sam": "m-sam with m = 1",
-    "sam-l2": "w - eta grad L(w + rho g / ||g||_2)",
-    "sam-linf": "w - eta grad L(w + rho sign(g))",
-    "optimizer": "any class of torch's kind, as it is: what it owes its user, whatever its rule",
-}
+
+def _written(folder: Path) -> Iterator[tuple[str, str]]:
+    """Name and formula of each `@role(name, formula)`, read and not run: rules load torch."""
+    for file in sorted(folder.glob("*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            for mark in getattr(node, "decorator_list", ()):
+                match mark:
+                    case ast.Call(func=ast.Name("role"), args=[name, formula]):
+                        yield ast.literal_eval(name), ast.literal_eval(formula)
+
+
+#: Each role with its rule's formula; the rules themselves are `limitpoint.optimizers.roles.ROLES`.
+ROLES: Mapping[str, str] = dict(_written(Path(__file__).parents[1] / "optimizers"))
 
 
 def check_role(role: str) -> str:
@@ -33,5 +30,6 @@ def check_role(role: str) -> str:
         UsageError: there is no such role.
     """
     if role not in ROLES:
-        raise UsageError(f"unknown role {role!r}{meant(role, ROLES)}; roles: {', '.join(ROLES)}")
+        known = ", ".join(sorted(ROLES))
+        raise UsageError(f"unknown role {role!r}{meant(role, ROLES)}; roles: {known}")
     return role

@@ -20,6 +20,7 @@ class Setting:
         device: "cpu" or "cuda".
         watch: called with (step, steps) while a run goes on.
         cifar10: the user's copy of CIFAR-10, or None for stand-ins.
+        checkpoints: folder in which long runs keep their state, or None.
     """
 
     seed: int = 42
@@ -28,3 +29,4 @@ class Setting:
     device: str = "cpu"
     watch: Callable[[int, int], None] | None = None
     cifar10: Path | None = None
+    checkpoints: Path | None = None

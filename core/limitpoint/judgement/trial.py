@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 from torch import Tensor
 
+from limitpoint.engines.checkpoints import Checkpoint
 from limitpoint.engines.flow import flow
 from limitpoint.engines.run import run
 from limitpoint.engines.trajectory import Trajectory
@@ -42,6 +44,7 @@ class Trial:
         self.evidence: list[Evidence] = []
         self.ran: dict[str, str] = {}
         self.side = ""
+        self._runs = itertools.count()
         self.seeds_read: set[int] = set()  # shared by the views of `printed` and `corrected`
 
     @property
@@ -116,8 +119,17 @@ class Trial:
         here = self.setting
         return run(
             oracle, rule, steps,
-            engine=here.engine, device=here.device, watch=here.watch, report=self._note, **options,
+            engine=here.engine, device=here.device, watch=here.watch, report=self._note,
+            checkpoint=self._checkpoint(), **options,
         )  # fmt: skip
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """The file of the next run: a body makes the same runs in the same order each time."""
+        number, folder = next(self._runs), self.setting.checkpoints
+        if folder is None or self.contestants:
+            return None  # somebody else's optimizer has a state of any kind
+        name = f"{self.claim.id.replace('/', '-')}-seed{self.setting.seed}-run{number}.pt"
+        return Checkpoint(folder / name)
 
     def _note(self, engine: str, reason: str) -> None:
         """Keep which engine ran, and the first reason why it was not a compiled one."""

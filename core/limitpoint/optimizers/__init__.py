@@ -1,5 +1,8 @@
 """Update rules, one a file, written as the papers write them, over a gradient oracle."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 from limitpoint.optimizers.adam import Adam, Moments
 from limitpoint.optimizers.gd import GD
 from limitpoint.optimizers.minibatch import Minibatch
@@ -15,6 +18,7 @@ from limitpoint.optimizers.steepest_descent import (
     SteepestDescent,
 )
 from limitpoint.optimizers.stochastic import OneExample, Stochastic
+from limitpoint.optimizers.training import DeepNSAM, DeepRandom, DeepSAM, DeepSGD, Switch
 
 __all__ = [
     "GD",
@@ -25,6 +29,10 @@ __all__ = [
     "USAM",
     "Adam",
     "CoordinateDescent",
+    "DeepNSAM",
+    "DeepRandom",
+    "DeepSAM",
+    "DeepSGD",
     "LinfSAM",
     "Memoryless",
     "Minibatch",
@@ -39,4 +47,8 @@ __all__ = [
     "SpectralDescent",
     "SteepestDescent",
     "Stochastic",
+    "Switch",
 ]
+
+for _file in iter_modules(__path__):  # a rule registers its role where it stands
+    import_module(f"{__name__}.{_file.name}")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.numerics import Scaled, Value, ratio, scaled, sqrt, square, zeros_like
+from limitpoint.optimizers.roles import role
 from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.problems.problem import Oracle
 
@@ -18,6 +19,8 @@ class Moments(NamedTuple):
     v: Scaled
 
 
+@role("adam", "w - eta m / (sqrt(v) + epsilon)")
+@role("adamw", "Adam with w (1 - eta lambda) before the step")
 @dataclass(frozen=True, eq=False)
 class Adam(Rule):
     """m <- b1 m + (1 - b1) g; v <- b2 v + (1 - b2) g^2; w <- w - eta m / sqrt(v).

@@ -6,10 +6,12 @@ from typing import Any
 from torch import Tensor
 
 from limitpoint.numerics import Scaled, scaled, tensor, zeros_like
+from limitpoint.optimizers.roles import role
 from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.problems.problem import Oracle
 
 
+@role("momentum", "b = mu b + g; w - eta b")
 @dataclass(frozen=True, eq=False)
 class Momentum(Rule):
     """b <- mu b + grad L(w); w <- w - eta b (Polyak 1964, as torch.optim.SGD writes it).

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.numerics import Scaled, Value, primitive, scaled, zeros_like
+from limitpoint.optimizers.roles import role
 from limitpoint.optimizers.rule import Rule, check_range
 from limitpoint.optimizers.steepest_descent import matrix_direction, polar_factor
 from limitpoint.problems.problem import Oracle
@@ -15,6 +16,7 @@ from limitpoint.problems.problem import Oracle
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
+@role("muon", "spectral of an average of gradients, with the exact factor")
 @dataclass(frozen=True, eq=False)
 class Muon(Rule):
     """M <- b1 M + (1 - b1) grad L(W); W <- W - eta U V^T with M = U S V^T (signgd_adam v4, Sec. 4).

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.numerics import Value, mean, ratio, sign, tensor
+from limitpoint.optimizers.roles import role
 from limitpoint.optimizers.rule import Memoryless
 from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.problem import Oracle
@@ -57,6 +58,7 @@ class SharpnessAware(Memoryless):
         return oracle.grad(self.perturbed(oracle, w))
 
 
+@role("usam", "w - eta grad L(w + rho g)")
 class USAM(SharpnessAware):
     """Unnormalised SAM: ascent along the gradient (usam_report Sec. 3, (3) with its bracket)."""
 
@@ -65,10 +67,12 @@ class USAM(SharpnessAware):
         return oracle.grad(w)
 
 
+@role("n-sam", "usam on the whole batch, or one minibatch each for ascent and descent")
 class NSAM(USAM):
     """Full-batch SAM without normalisation, n-SAM (understanding_sam (8), (20)): USAM's rule."""
 
 
+@role("sam-l2", "w - eta grad L(w + rho g / ||g||_2)")
 class L2SAM(SharpnessAware):
     """SAM (Foret et al. 2021): ascent along grad L / ||grad L||_2."""
 
@@ -78,6 +82,7 @@ class L2SAM(SharpnessAware):
         return ratio(g, oracle.norm(g, 2))
 
 
+@role("sam-linf", "w - eta grad L(w + rho sign(g))")
 class LinfSAM(SharpnessAware):
     """SAM in the max-norm: ascent along sign(grad L) (minor_first, Sec. 3)."""
 
@@ -86,6 +91,7 @@ class LinfSAM(SharpnessAware):
         return sign(oracle.grad(w))
 
 
+@role("m-sam", "usam for each batch of m examples by itself, averaged")
 @dataclass(frozen=True, eq=False)
 class MSAM(SharpnessAware):
     """m-SAM: each batch of m consecutive examples has its own perturbation (understanding_sam (2)).
@@ -116,5 +122,6 @@ class MSAM(SharpnessAware):
         return average * oracle.batch_weight(self.batch_size)
 
 
+@role("1-sam", "m-sam with m = 1")
 class OneSAM(MSAM):
     """1-SAM: every example has its own perturbation (understanding_sam (8), (11))."""

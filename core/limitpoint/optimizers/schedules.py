@@ -142,6 +142,25 @@ class LinearStep(_FromFirst):
 
 
 @dataclass(frozen=True)
+class PiecewiseStep(_FromFirst):
+    """A tenth of initial from half of the steps on, a hundredth from three quarters on.
+
+    Args:
+        initial: eta_0 > 0.
+        total: how many steps.
+
+    Source: understanding_sam, App. D.
+    """
+
+    total: int = 1
+
+    def at(self, t: int) -> Number:
+        """eta_t."""
+        tenths = (2 * t >= self.total) + (4 * t >= 3 * self.total)
+        return self.initial * 0.1**tenths
+
+
+@dataclass(frozen=True)
 class PolyakLojasiewiczStep(Schedule):
     """min(initial, (8t + 4) / (3 mu (t + 1)^2)), of order 1/t (understanding_sam, Theorem 2).
 

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from limitpoint.numerics import Value, largest, primitive, ratio, sign
+from limitpoint.optimizers.roles import role
 from limitpoint.optimizers.rule import Memoryless, check_range
 from limitpoint.problems.problem import Oracle
 
 
+@role("nsd", "the steepest unit step in a p-norm")
 @dataclass(frozen=True, eq=False)
 class SteepestDescent(Memoryless):
     """w <- w - eta argmax_{||D|| <= 1} <grad L(w), D> (signgd_adam (5)).
@@ -39,21 +41,25 @@ class SteepestDescent(Memoryless):
         return ratio(power, norm ** (q - 1))
 
 
+@role("ngd", "w - eta g / ||g||_2")
 def NGD(step_size: object = 1.0) -> SteepestDescent:
     """Normalised gradient descent: w <- w - eta grad L / ||grad L||_2."""
     return SteepestDescent(step_size, p=2.0)  # type: ignore[arg-type]
 
 
+@role("signgd", "w - eta sign(g)")
 def SignGD(step_size: object = 1.0) -> SteepestDescent:
     """w <- w - eta sign(grad L) (signgd_adam (4))."""
     return SteepestDescent(step_size, p=torch.inf)  # type: ignore[arg-type]
 
 
+@role("cd", "the largest entry of g alone, a step of length eta")
 def CoordinateDescent(step_size: object = 1.0) -> SteepestDescent:
     """Steepest coordinate descent: only the largest entry of the gradient, by its sign."""
     return SteepestDescent(step_size, p=1.0)  # type: ignore[arg-type]
 
 
+@role("spectral", "w - eta U V^T, g = U S V^T")
 @dataclass(frozen=True, eq=False)
 class SpectralDescent(Memoryless):
     """W <- W - eta U V^T with grad L = U S V^T: steepest descent in the spectral norm.

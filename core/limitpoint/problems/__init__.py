@@ -11,6 +11,7 @@ from limitpoint.problems.objectives import (
     quadratic,
     sine_valley,
 )
+from limitpoint.problems.pixels import two_digits
 from limitpoint.problems.random_functions import cosine_waves, ridges
 from limitpoint.problems.regression import (
     authors_sparse_regression,
@@ -68,4 +69,5 @@ __all__ = [
     "sparse_target",
     "support_simplex",
     "threshold_example",
+    "two_digits",
 ]

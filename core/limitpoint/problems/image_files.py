@@ -27,15 +27,17 @@ _DAMAGED = (OSError, EOFError, zlib.error, tarfile.TarError)
 Contents = Mapping[str, Callable[[], bytes]]
 
 
-def read_cifar10(path: str | Path) -> ImageSet:
-    """CIFAR-10 in grey, from its binary or its Python version.
+def read_cifar10(path: str | Path, *, colour: bool = False) -> ImageSet:
+    """CIFAR-10 in grey or in colour, from its binary or its Python version.
 
-    Colours become grey as Pillow's mode "L" has them (ITU-R 601-2), rounded to uint8. The
-    Python version's pickles are read without looking up any name in them, see `_Records`.
+    Colours become grey as Pillow's mode "L" has them (ITU-R 601-2), rounded to uint8. In colour an
+    image is its planes of red, green and blue. The Python version's pickles are read without
+    looking up any name in them, see `_Records`.
 
     Args:
         path: the folder cifar-10-batches-bin or cifar-10-batches-py, a folder that holds one of
             them, or the archive cifar-10-binary.tar.gz or cifar-10-python.tar.gz as downloaded.
+        colour: 3072 pixels an image instead of 1024.
 
     Raises:
         UsageError: nothing there, a file missing, damaged, truncated or of another kind.
@@ -56,7 +58,8 @@ def read_cifar10(path: str | Path) -> ImageSet:
     batches = {}
     for name in [*_TRAIN, _TEST]:
         where = f"{path}: {name}{suffix}"
-        batches[name] = _checked(where, *parse(where, _bytes(where, files[name + suffix])))
+        pixels, labels = _checked(where, *parse(where, _bytes(where, files[name + suffix])))
+        batches[name] = (pixels if colour else _grey(pixels), labels)
     sizes = {name: len(labels) for name, (_, labels) in batches.items()}
     short = min(sizes, key=lambda name: sizes[name])
     if sizes[short] < max(sizes.values()):
@@ -192,7 +195,7 @@ def _binary_batch(where: str, data: bytes) -> tuple[NDArray[np.uint8], NDArray[A
     if len(data) % _RECORD:
         raise UsageError(f"{where}: {len(data)} bytes, no multiple of {_RECORD}: truncated?")
     records = np.frombuffer(data, np.uint8).reshape(-1, _RECORD)
-    return _grey(records[:, 1:]), records[:, 0]
+    return records[:, 1:], records[:, 0]
 
 
 def _pickled_batch(where: str, data: bytes) -> tuple[NDArray[np.uint8], NDArray[Any]]:
@@ -209,7 +212,7 @@ def _pickled_batch(where: str, data: bytes) -> tuple[NDArray[np.uint8], NDArray[
         raise UsageError(f"{where}: shapes {pixels.shape} and {labels.shape} are not CIFAR-10's")
     if not np.issubdtype(labels.dtype, np.integer):
         raise UsageError(f"{where}: labels are not whole numbers")
-    return _grey(pixels), labels
+    return pixels, labels
 
 
 class _Record:

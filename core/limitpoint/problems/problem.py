@@ -46,6 +46,15 @@ class Oracle(ABC):
         """Entrywise p-norm of each parameter, kept as dimensions of size one."""
         return vector_norm(x, p, self.dims)
 
+    def batch(self, t: int, *, turn: int = 0) -> Oracle:
+        """What step t sees: all of it, unless the oracle draws minibatches.
+
+        Args:
+            t: the step.
+            turn: 0 for the step's minibatch, 1 for another one.
+        """
+        return self
+
     def sharpness_batches(self, batch_size: int) -> Oracle:
         """The objective as a batch of objectives, one for each `batch_size` examples."""
         raise TypeError(f"{type(self).__name__} has no examples: m-SAM needs a Problem")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.errors import SubjectFailed, UsageError, meant
+from limitpoint.errors import NotApplicable, SubjectFailed, UsageError, meant
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES
 from limitpoint.optimizers.schedules import Schedule, StepSize, as_schedule
@@ -100,10 +100,16 @@ class Subject:
 
         Raises:
             SubjectFailed: a rule's constructor raised (a torch optimizer is built in the run).
+            NotApplicable: groups of m examples, which a torch optimizer does not see.
         """
         schedule = self._schedule(as_schedule(step_size))
         if self._is_rule:
             return guarded(self._own_rule(schedule, settings), self.limits)
+        if settings.get("m") is not None:
+            raise NotApplicable(
+                "hypothesis not met: gradients of groups of m examples (a torch optimizer sees "
+                "that of its minibatch)"
+            )
         names = {"lr": schedule.at(0), **field_names({"weight_decay": 0.0, **settings})}
         arguments = {**self._base, **self._accepted.filtered(names), **self.kwargs}
         return TorchOptimizer(
@@ -181,7 +187,7 @@ def parse_subject(spec: str, limits: Limits = UNLIMITED) -> Subject:
         raise UsageError(f"{spec!r} names no role: write {FORM}")
     role = role.strip()
     if role not in ROLES:
-        known = f"{meant(role, ROLES)}; roles: {', '.join(ROLES)}"
+        known = f"{meant(role, ROLES)}; roles: {', '.join(sorted(ROLES))}"
         raise UsageError(f"{spec!r}: unknown role {role!r}{known}")
     return replace(Subject.from_target(role, text, limits), spec=spec)
 

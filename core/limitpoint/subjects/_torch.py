@@ -92,7 +92,7 @@ class TorchOptimizer(Rule):
             Inconclusive: the gradient to hand over is beyond float64's range, or its square is and
                 the iterate left the numbers.
         """
-        around = PlainOracle(oracle, w, self.log_loss_scale, t)
+        around = PlainOracle(oracle.batch(t), w, self.log_loss_scale, t)
         etas = entries(self.step_size.at(t), w, oracle.ndim)
         with state.meter.bounds(f"at step {t}"):
             for k, eta in enumerate(etas):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import pytest
 from rich import box
@@ -14,6 +17,33 @@ from rich.table import Table
 from limitpoint.judgement.record import Record, papers
 from limitpoint.judgement.verdict import Verdict
 from limitpoint.ledger.expected import count_excused
+
+
+class Progress:
+    """How far a long run has come, and an estimate of the rest: a line a minute at most.
+
+    Args:
+        name: of what runs.
+        write: takes a line.
+    """
+
+    INTERVAL = 60.0
+
+    def __init__(self, name: str, write: Callable[[str], object]) -> None:
+        self.name, self.write = name, write
+        self.first = (math.inf, 0.0)
+        self.told = time.monotonic()
+
+    def __call__(self, step: int, steps: int) -> None:
+        """After so many of all the steps."""
+        now = time.monotonic()
+        if step < self.first[0]:  # another run of the same claim, or the first
+            self.first = (step, now)
+        if now - self.told < self.INTERVAL or step == self.first[0]:
+            return
+        left = (now - self.first[1]) / (step - self.first[0]) * (steps - step)
+        self.write(f"{self.name}: step {step} of {steps}, {timedelta(seconds=round(left))} left")
+        self.told = now
 
 
 def verdict_table(records: Sequence[Record]) -> Table:

@@ -4,7 +4,30 @@ A figure is registered by `figure` and drawn by calling it: it returns a matplot
 touches no global state of pyplot.
 """
 
-from limitpoint.views.figures import adaptive, minor_first, multiclass, sam, usam  # registration
+from limitpoint.views.figures import (  # registration
+    adaptive,
+    deep,
+    deep_sharpness,
+    deep_training,
+    minor_first,
+    multiclass,
+    pixels,
+    sam,
+    usam,
+)
 from limitpoint.views.figures._registry import FIGURES, Drawing, figure
 
-__all__ = ["FIGURES", "Drawing", "adaptive", "figure", "minor_first", "multiclass", "sam", "usam"]
+__all__ = [
+    "FIGURES",
+    "Drawing",
+    "adaptive",
+    "deep",
+    "deep_sharpness",
+    "deep_training",
+    "figure",
+    "minor_first",
+    "multiclass",
+    "pixels",
+    "sam",
+    "usam",
+]
