@@ -27,8 +27,9 @@ HALF = 5
     ),
 )  # fmt: skip
 def test_resume(trial: Trial) -> None:
-    """Five of twelve steps; the fresh optimizer was made with twice the step size, which the
-    state_dict's own replaces. Afterwards both go on with a third of it.
+    """Five of twelve steps, then both go on, with the same step size or a third of it.
+
+    The fresh optimizer was made with twice the step size, which the state_dict's own replaces.
     """
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
     pair, rest = field(trial.seed), field(trial.seed).steps - HALF
@@ -157,7 +158,7 @@ def test_ownership(trial: Trial) -> None:
     rivals=("class-draws",),
 )
 def test_determinism(trial: Trial) -> None:
-    """Twice from one seed, then from another."""
+    """Twice from one seed of torch's generator, then once from another."""
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
     pair = field(trial.seed)
     paths = []

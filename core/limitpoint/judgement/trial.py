@@ -110,7 +110,7 @@ class Trial:
             return Implementation.of(usual, options)
         if not isinstance(contestant, Subject):
             raise NotApplicable("hypothesis not met: an optimizer of torch's kind (this is a rule)")
-        found = Implementation.of(contestant.constructor, contestant.kwargs, contestant.limits)
+        found = Implementation.of(contestant.constructor, contestant.kwargs)
         found.check(field(self.setting.seed))
         return found
 

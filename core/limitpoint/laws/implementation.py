@@ -14,7 +14,7 @@ from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
 from limitpoint.laws.field import Field
 from limitpoint.laws.training import Groups, Objective, Training
 from limitpoint.optimizers import Rule
-from limitpoint.subjects import UNLIMITED, Accepted, Limits
+from limitpoint.subjects import Accepted
 
 STEP_SIZE = 0.01
 #: Gradients a step.
@@ -28,19 +28,16 @@ class Implementation:
     Args:
         constructor: such as a `torch.optim.Optimizer` class.
         options: its arguments.
-        limits: what a run may take.
     """
 
     constructor: Callable[..., Any]
     options: Mapping[str, Any] = field(default_factory=dict)
-    limits: Limits = UNLIMITED
 
     @classmethod
     def of(
         cls,
         constructor: Callable[..., Any],
         options: Mapping[str, Any],
-        limits: Limits = UNLIMITED,
     ) -> Implementation:
         """What a user has: a step size of .01 and plain SGD under SAM, unless they say otherwise.
 
@@ -56,7 +53,7 @@ class Implementation:
             usual["base_optimizer"] = torch.optim.SGD
         if "lr" in takes.defaults or takes.anything:
             usual["lr"] = STEP_SIZE
-        return cls(constructor, {**usual, **options}, limits)
+        return cls(constructor, {**usual, **options})
 
     @property
     def name(self) -> str:
@@ -107,9 +104,7 @@ class Implementation:
             SubjectFailed: the constructor raised.
         """
         # Options such as a list of betas are the user's own, and stay as they are.
-        return Training(
-            self.constructor, copy.copy(dict(self.options)), problem, groups, self.limits, **how
-        )
+        return Training(self.constructor, copy.copy(dict(self.options)), problem, groups, **how)
 
     def follow(
         self, problem: Objective, groups: Groups = None, steps: int | None = None, **how: Any

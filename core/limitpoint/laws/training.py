@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from limitpoint.subjects import UNLIMITED, Limits, Meter
+from limitpoint.subjects import blamed
 
 #: For each group the numbers of its tensors and its own options; None for one group of all.
 Groups = Sequence[tuple[Sequence[int], Mapping[str, Any]]] | None
@@ -55,7 +55,6 @@ class Training:
         options: its arguments.
         problem: what is trained on.
         groups: parameter groups, or None for a plain list.
-        limits: what the whole training may take.
         dtype: of the parameters.
         closure: hand `step` a closure, even where it may be left out.
         reuse: keep one buffer for each gradient and write it over.
@@ -72,7 +71,6 @@ class Training:
         options: Mapping[str, Any],
         problem: Objective,
         groups: Groups = None,
-        limits: Limits = UNLIMITED,
         *,
         dtype: torch.dtype = torch.float64,
         closure: bool = False,
@@ -91,11 +89,10 @@ class Training:
         self.parameters = [
             nn.Parameter(x, requires_grad=trains) for x, trains in zip(start, trained, strict=True)
         ]
-        self.meter = Meter(limits)
         self.points: list[list[Tensor]] = []  # where gradients were taken in the last step
         self.calls, self.overwritten, self.expanded = 0, 0, expanded
         self.returned: Any = None
-        with self.meter.watch("in its constructor"), _quiet():
+        with blamed("in its constructor"), _quiet():
             handed: Any = self.parameters if groups is None else self._grouped(groups)
             self.optimizer = constructor(handed, **options)
             self._prepare()
@@ -153,20 +150,20 @@ class Training:
         """So many steps.
 
         Raises:
-            SubjectFailed: it raised, or took too much.
+            SubjectFailed: it raised.
         """
-        with self.meter.watch("in a training"), _quiet():
-            for _ in range(steps):
+        for _ in range(steps):
+            with blamed(f"at step {self.t}"), _quiet():
                 if before is not None:
                     before(self)
                 self.step()
-                self.iterates.append(self.entries())
-                self.t += 1
+            self.iterates.append(self.entries())
+            self.t += 1
         return self
 
     def call(self, done: Callable[[], Any]) -> Any:
         """Something else that the subject does, guarded."""
-        with self.meter.watch("between two steps"), _quiet():
+        with blamed(f"after step {self.t}"), _quiet():
             return done()
 
     def saved(self) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from ._guards import blamed as blamed
 from ._guards import time_limit as time_limit
 from ._limits import UNLIMITED as UNLIMITED
 from ._limits import USUAL as USUAL
