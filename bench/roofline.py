@@ -37,8 +37,8 @@ from limitpoint.engines.cpu.pack import room
 ROUNDS = 9
 #: Seconds of processor time of one measurement.
 SAMPLE = 0.05
-#: Sums in registers: enough to fill two units of four cycles' latency.
-CHAINS = 16
+#: Sums in registers: enough to fill two units of four cycles' latency, and few enough for sixteen.
+CHAINS = 8
 
 
 @intrinsic

@@ -5,23 +5,53 @@
 
 A compiler keeps neither's sums in registers by itself: it can't know that `out` is none of the
 inputs. So a tile's inner loop is written as LLVM vectors; and so are maxima, whose order a compiler
-has to keep for the sake of NaN. Rows are whole lanes (`_pack.LANES`), so there is no remainder.
+has to keep for the sake of NaN. Rows are filled up to eight numbers (`pack.LANES`), which are
+whole vectors of every processor. A tile is as large as the processor's registers allow.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from limitpoint.engines.cpu.kernels._link import kernel
 
-LANES = 8
+
+class Processor(NamedTuple):
+    """What code is compiled for: numbers in a vector register, and how many registers there are."""
+
+    lanes: int
+    registers: int
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """The most sums for each load: rows x columns of them, a column's vectors, and one more."""
+
+        counts = range(1, self.registers)
+        fit = [(r, c) for r in counts for c in counts if r * c + c + 1 <= self.registers]
+        return max(fit, key=lambda tile: tile[0] * tile[1] / sum(tile))
+
+
+def _processor() -> Processor:
+    """The processor that numba compiles for."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    has = features.split(",")
+    if "+avx512f" in has:
+        return Processor(8, 32)
+    if "+avx" in has:
+        return Processor(4, 16)
+    return Processor(2, 32 if triple.startswith(("aarch64", "arm64")) else 16)
+
+
+PROCESSOR = _processor()
+LANES = PROCESSOR.lanes
 _DOUBLE, _INT = ir.DoubleType(), ir.IntType(64)
 _VECTOR = ir.VectorType(_DOUBLE, LANES)
 _MATRIX = types.Array(types.float64, 2, "C")
@@ -212,11 +242,8 @@ def _maximum(builder: Any, new: Any, old: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", new, old), new, old)
 
 
-_dots_5_5, _dots_2_5, _dots_1_5 = _dots_tile(5, 5), _dots_tile(2, 5), _dots_tile(1, 5)
-_dots_5_1, _dots_2_1, _dots_1_1 = _dots_tile(5, 1), _dots_tile(2, 1), _dots_tile(1, 1)
-_dots_1_8, _dots_1_4 = _dots_tile(1, 8), _dots_tile(1, 4)
-_combine_5_3, _combine_2_3, _combine_1_3 = (_combine_tile(rows, 3) for rows in (5, 2, 1))
-_combine_5_1, _combine_2_1, _combine_1_1 = (_combine_tile(rows, 1) for rows in (5, 2, 1))
+_dots_1_8, _dots_1_4, _dots_1_1 = _dots_tile(1, 8), _dots_tile(1, 4), _dots_tile(1, 1)
+_combine_1_1 = _combine_tile(1, 1)
 _gather_8 = _gather_tile(8)
 largest, largest_absolute = _largest(absolute=False), _largest(absolute=True)
 
@@ -237,71 +264,92 @@ def dots_of_one(A, B, first, last, width, out):
 
 
 @kernel
-def dots(A, rows, B, columns, width, out):
-    """out[r, c] += <A[r], B[c]>, `width` entries each."""
-    r = 0
-    while r + 5 <= rows:
-        c = 0
-        while c + 5 <= columns:
-            _dots_5_5(A, r, B, c, 0, width, out)
-            c += 5
-        while c < columns:
-            _dots_5_1(A, r, B, c, 0, width, out)
-            c += 1
-        r += 5
-    while r + 2 <= rows:
-        c = 0
-        while c + 5 <= columns:
-            _dots_2_5(A, r, B, c, 0, width, out)
-            c += 5
-        while c < columns:
-            _dots_2_1(A, r, B, c, 0, width, out)
-            c += 1
-        r += 2
-    if r < rows:
-        c = 0
-        while c + 5 <= columns:
-            _dots_1_5(A, r, B, c, 0, width, out)
-            c += 5
-        while c < columns:
-            _dots_1_1(A, r, B, c, 0, width, out)
-            c += 1
-
-
-@kernel
-def combine(W, rows, lo, hi, A, out):
-    """out[r] += sum over lo <= j < hi of W[r, j] A[j], whole rows of A."""
-    if rows == 1:
-        _combine_one(W, lo, hi, A, out)
-        return
-    width = A.shape[1]
-    whole = width // 24 * 24
-    r = 0
-    while r + 5 <= rows:
-        for i in range(0, whole, 24):
-            _combine_5_3(W, r, lo, hi, A, i, out)
-        for i in range(whole, width, 8):
-            _combine_5_1(W, r, lo, hi, A, i, out)
-        r += 5
-    while r + 2 <= rows:
-        for i in range(0, whole, 24):
-            _combine_2_3(W, r, lo, hi, A, i, out)
-        for i in range(whole, width, 8):
-            _combine_2_1(W, r, lo, hi, A, i, out)
-        r += 2
-    if r < rows:
-        for i in range(0, whole, 24):
-            _combine_1_3(W, r, lo, hi, A, i, out)
-        for i in range(whole, width, 8):
-            _combine_1_1(W, r, lo, hi, A, i, out)
-
-
-@kernel
-def _combine_one(W, lo, hi, A, out):
-    """out[0] += sum over lo <= j < hi of W[0, j] A[j]."""
+def _combine_one(W, r, lo, hi, A, out):
+    """out[r] += sum over lo <= j < hi of W[r, j] A[j]."""
     j = lo
     while j + 8 <= hi:
-        _gather_8(W, 0, j, A, out)
+        _gather_8(W, r, j, A, out)
         j += 8
-    for i in range(0, A.shape[1] if j < hi else 0, 8):
-        _combine_1_1(W, 0, j, hi, A, i, out)
+    for i in range(0, A.shape[1] if j < hi else 0, LANES):
+        _combine_1_1(W, r, j, hi, A, i, out)
+
+
+def dots_of(rows: int, columns: int) -> Callable[..., None]:
+    """Dot products in tiles of rows x columns; what is left over in smaller ones."""
+
+    def strip(height: int) -> Callable[..., None]:
+        tile, narrow = _dots_tile(height, columns), _dots_tile(height, 1)
+
+        @kernel
+        def strip_of_tiles(A, r, B, others, width, out):
+            full = others // columns * columns
+            for c in range(0, full, columns):
+                tile(A, r, B, c, 0, width, out)
+            for c in range(full, others):
+                narrow(A, r, B, c, 0, width, out)
+
+        return strip_of_tiles
+
+    whole, three, two, one = strip(rows), strip(3), strip(2), strip(1)
+
+    @kernel
+    def dots(A, count, B, others, width, out):
+        """out[r, c] += <A[r], B[c]>, `width` entries each."""
+        r = 0
+        while r + rows <= count:
+            whole(A, r, B, others, width, out)
+            r += rows
+        while r + 3 <= count:
+            three(A, r, B, others, width, out)
+            r += 3
+        if r + 2 == count:
+            two(A, r, B, others, width, out)
+        elif r + 1 == count:
+            one(A, r, B, others, width, out)
+
+    return dots
+
+
+def combine_of(rows: int, vectors: int) -> Callable[..., None]:
+    """Weighted sums of rows, in tiles of rows x vectors; what is left over in smaller ones."""
+
+    def strip(height: int) -> Callable[..., None]:
+        tile, narrow, step = (
+            _combine_tile(height, vectors),
+            _combine_tile(height, 1),
+            vectors * LANES,
+        )
+
+        @kernel
+        def strip_of_tiles(W, r, lo, hi, A, out):
+            width = A.shape[1]
+            full = width // step * step
+            for i in range(0, full, step):
+                tile(W, r, lo, hi, A, i, out)
+            for i in range(full, width, LANES):
+                narrow(W, r, lo, hi, A, i, out)
+
+        return strip_of_tiles
+
+    whole, three, two = strip(rows), strip(3), strip(2)
+
+    @kernel
+    def combine(W, count, lo, hi, A, out):
+        """out[r] += sum over lo <= j < hi of W[r, j] A[j], whole rows of A."""
+        r = 0
+        while r + rows <= count:
+            whole(W, r, lo, hi, A, out)
+            r += rows
+        while r + 3 <= count:
+            three(W, r, lo, hi, A, out)
+            r += 3
+        if r + 2 == count:
+            two(W, r, lo, hi, A, out)
+        elif r + 1 == count:
+            _combine_one(W, r, lo, hi, A, out)
+
+    return combine
+
+
+dots = dots_of(*PROCESSOR.tile)
+combine = combine_of(*PROCESSOR.tile)
