@@ -55,6 +55,40 @@ def test_first_step(trial: Trial) -> None:
 
 
 @claim(
+    "laws/averages",
+    source="Kingma and Ba 2015, Alg. 1; Chen et al. 2023, Alg. 2",
+    statement="With two betas, the run is that of Adam, of its kin, or of Lion: none of those that "
+    "are mistaken for them.",
+    hypotheses=("it has two betas", "it is a run of Adam's kin or Lion, right or wrong"),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-betas-swapped", "class-late-moment", "class-signs-swapped"),
+)
+def test_averages(trial: Trial) -> None:
+    """Twelve steps on given gradients, with betas of .9 and .7 and no decay.
+
+    Another rule with two betas is none of these runs, and is not judged here.
+    """
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    betas = usual.defaults.get("betas")
+    trial.require("it has two betas", isinstance(betas, tuple | list) and len(betas) == 2)
+    straight, chosen = field(trial.seed).straight(), (0.9, 0.7)
+    optimizer = usual.having(**usual.plain, betas=chosen)
+    trial.require(f"it takes betas={chosen}", optimizer.accepts(straight))
+    steps = -optimizer.follow(straight).diff(dim=0) / optimizer.step_size
+    eps = optimizer.defaults.get("eps")
+    runs = (
+        laws.adams(straight.c, chosen, eps) if isinstance(eps, float)
+        else laws.lions(straight.c, chosen)
+    )  # fmt: skip
+    found = [name for name, run in runs.items() if near(steps, run, FLOAT32)]
+    trial.require("a run of Adam's kin or Lion", bool(found))
+    right = found[0] if found[0].startswith("right") else "right"
+    trial.identity(f"steps over lr [{found[0]}]", steps, runs[right], FLOAT32,
+                   "a counter may be float32", along=("step", "entry"))  # fmt: skip
+
+
+@claim(
     "laws/heavy-ball",
     source="Polyak 1964; Sutskever et al. 2013; torch.optim.SGD",
     statement=r"With momentum it steps along $b_t = \mu b_{t-1} + (1-d) g_t$ as without momentum "

@@ -1,3 +1,5 @@
+from .averages import adams as adams
+from .averages import lions as lions
 from .field import PAIR as PAIR
 from .field import STEPS as STEPS
 from .field import Field as Field

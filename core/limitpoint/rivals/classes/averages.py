@@ -76,6 +76,32 @@ class _RootLost(right.Adam):
         return v / correction + eps
 
 
+@faulty("class-betas-swapped", "the averages have each other's beta", twin=right.Adam)
+class _Swapped(right.Adam):
+    def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
+        super().apply(p, d, {**group, "betas": tuple(reversed(group["betas"]))})
+
+
+@faulty("class-late-moment", "divided by the second moment of one step ago", twin=right.Adam)
+class _Late(right.Adam):
+    def averages(self, s: dict[str, Any], d: Tensor, group: Group) -> None:
+        s["before"] = s["v"].clone() if s["t"] > 1 else None
+        super().averages(s, d, group)
+
+    def update(self, s: dict[str, Any], t: int, d: Tensor, group: Group) -> Tensor:
+        if s["before"] is None:
+            return super().update(s, t, d, group)
+        beta1, beta2 = group["betas"]
+        root = self.root(s["before"], 1 - beta2 ** (t - 1), group["eps"])
+        return s["m"] / (1 - beta1**t) / root
+
+
+@faulty("class-signs-swapped", "Lion's averages have each other's beta", twin=right.Lion)
+class _SignsSwapped(right.Lion):
+    def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
+        super().apply(p, d, {**group, "betas": tuple(reversed(group["betas"]))})
+
+
 @faulty("class-maximize-twice", "maximize negates the gradient twice", twin=right.Adam)
 class _MaximizeTwice(right.Adam):
     def gradient(self, p: Tensor, group: Group) -> Tensor:
