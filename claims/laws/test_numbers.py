@@ -8,6 +8,7 @@ from limitpoint import NotApplicable, SubjectFailed, Trial, claim
 from limitpoint.laws import Implementation, Structure, field
 
 STEP = ("step", "entry")
+LOST = 1e-12
 FULL = (torch.float64, torch.float32, torch.bfloat16)
 
 
@@ -89,7 +90,9 @@ def test_precision(trial: Trial) -> None:
             optimizer.train(problem, dtype=d).go(steps).state() for d in (dtype, torch.float64)
         )
         tolerance = 2 * steps * torch.finfo(dtype).eps / 2
-        for name in high.keys() & low.keys():
+        for name in sorted(high.keys() & low.keys()):
+            if high[name].abs().max() < LOST:  # a difference of what is equal
+                continue
             compared = True
             trial.identity(f"{str(dtype)[6:]}: state {name}", low[name], high[name], tolerance,
                            "two roundings a step", along=("entry",))  # fmt: skip

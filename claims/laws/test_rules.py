@@ -7,6 +7,8 @@ from limitpoint.laws import Structure, field, near
 from limitpoint.rivals.classes.sam import SAM
 
 SMALL, LARGE = 1e-12, 1.0
+#: An epsilon that is added to a norm.
+BESIDE = 1e-6
 FLOAT32 = 4 * torch.finfo(torch.float32).eps
 
 
@@ -44,6 +46,8 @@ def test_first_step(trial: Trial) -> None:
     size = steps[SMALL].abs()
     trial.require("its first step has entries of one length",
                   near(size, size[:1].expand_as(size), FLOAT32))  # fmt: skip
+    betas = optimizer.defaults.get("betas", (0.0, 0.0))
+    trial.require("no betas, or two", len(betas) == 2)
     forms = laws.first_steps(optimizer.defaults)
     found = [name for name, form in forms.items()
              if all(near(-steps[e], form(g, e), FLOAT32) for e in steps)]  # fmt: skip
@@ -131,6 +135,7 @@ def test_heavy_ball(trial: Trial) -> None:
             }
             path = one.follow(straight)
             name = next((n for n, p in kinds.items() if near(path, p)), "of no known kind")
+            trial.require("a heavy ball (it is another rule's)", name in kinds or usual.is_common)
             right = kinds[name] if name.startswith("right") else kinds["right"]
             title = ", ".join(f"{n} {v}" for n, v in having.items())
             trial.same(f"momentum {mu} {title} [{name}]", path, right)
@@ -169,11 +174,11 @@ def test_ascent_of_sam(trial: Trial) -> None:
                     continue
                 training = optimizer.train(pair, groups).go(1)
                 found = torch.cat([x.reshape(-1) for x in training.points[-1]]) - w
-                name = next((n for n, e in kinds.items() if near(found, e, 1e-9)), "")
+                name = next((n for n, e in kinds.items() if near(found, e, BESIDE)), "")
                 title = f"ascent, rho {rho}, {'one group' if groups is None else 'two groups'}"
                 title += f", adaptive [{name}]" if adaptive else f" [{name}]"
-                trial.identity(title, found, kinds[name or next(iter(kinds))], 1e-9,
-                               "1e-12 beside the norm; rounding", along=("entry",))  # fmt: skip
+                trial.identity(title, found, kinds[name or next(iter(kinds))], BESIDE,
+                               "an epsilon beside the norm", along=("entry",))  # fmt: skip
     plain = usual.having(rho=1e-3)
     straight = pair.straight()
     if plain.accepts(straight):

@@ -16,6 +16,13 @@ from limitpoint.laws.training import Groups, Objective, Training
 from limitpoint.optimizers import Rule
 from limitpoint.subjects import Accepted
 
+#: Names of paths, and of options that the laws read: whoever has no others says that it is one of
+#: the rules that everybody knows.
+COMMON = (
+    "lr", "betas", "eps", "momentum", "dampening", "nesterov", "weight_decay", "maximize",
+    "decoupled_weight_decay", "foreach", "fused", "capturable", "differentiable", "rho", "adaptive",
+    "base_optimizer", "amsgrad",
+)  # fmt: skip
 STEP_SIZE = 0.01
 #: Gradients a step.
 MOST = 2
@@ -84,6 +91,11 @@ class Implementation:
         return name in Accepted.by(self.constructor, skip=1).defaults
 
     @property
+    def is_common(self) -> bool:
+        """Whether it has no options but those of the rules that everybody knows."""
+        return set(Accepted.by(self.constructor, skip=1).defaults) <= set(COMMON)
+
+    @property
     def step_size(self) -> float:
         """Its lr."""
         return float(self.defaults.get("lr", STEP_SIZE))
@@ -113,10 +125,12 @@ class Implementation:
         training = self.train(problem, groups, **how)
         return training.go(problem.steps if steps is None else steps).path
 
-    def accepts(self, problem: Objective, groups: Groups = None, **how: Any) -> bool:
-        """Whether it takes these options, tensors and groups: its constructor and one step."""
+    def accepts(
+        self, problem: Objective, groups: Groups = None, steps: int = 1, **how: Any
+    ) -> bool:
+        """Whether it takes these options, tensors and groups: its constructor and some steps."""
         try:
-            self.train(problem, groups, **how).go(1)
+            self.train(problem, groups, **how).go(steps)
         except SubjectFailed:
             return False
         return True

@@ -50,7 +50,8 @@ OPTIONS = (
     Option("decoupled_weight_decay", lambda now: [not now], {"weight_decay": 0.1}),
     # The second far from 1, so that a memory of a dozen steps is one.
     Option("betas", _betas, {"betas": (0.9, 0.7)}),
-    Option("eps", _other(0.5, 0.25)),
+    # Larger than any gradient, for a root that is clamped by it.
+    Option("eps", _other(4.0, 8.0)),
     Option("maximize", lambda now: [not now]),
     Option("amsgrad", lambda now: [not now], {"betas": (0.5, 0.5)}, fading=True),
     Option("rho", _factor(0.5)),
@@ -73,7 +74,8 @@ def variants(implementation: Implementation) -> dict[Option, list[Any]]:
         if isinstance(now, tuple | list if option.name == "betas" else float | int | bool):
             context = {name: v for name, v in option.context.items() if _fits(v, has.get(name))}
             known = Option(option.name, option.values, context, option.fading)
-            found[known] = list(option.values(context.get(option.name, now)))
+            usual = context.get(option.name, now)
+            found[known] = [value for value in option.values(usual) if value != usual]
     return found
 
 

@@ -15,6 +15,8 @@ from limitpoint.laws.implementation import Implementation
 #: 12 steps of some 30 roundings each, grown by the curvature's (1 + lr 2)^12 and by at most 1e3
 #: where small steps are differences of what is large: 12 * 30 * 1.3 * 1e3 * 2^-53 = 5e-11.
 ROUNDING = 1e-10
+#: Other iterates, and so another rounding of the step.
+FRESH = 1e-9
 #: An epsilon of 1e-8 beside gradients of 1 to 2 is felt by as much.
 DEGREE = 1e-7
 ROUNDING_BECAUSE = "12 steps of at most 30 roundings, amplified at most a thousandfold"
@@ -77,10 +79,12 @@ class Structure:
     @cached_property
     def remembers(self) -> bool:
         """A step depends on the gradients of the steps before it."""
-        straight = self.problem.straight()
-        late = self.implementation.follow(straight.from_step(3), steps=3)
-        moved = self.implementation.follow(straight, steps=6)
-        return not near((moved[4] - moved[3]), late[1] - late[0])
+        # The same gradient for long, then a small one the other way: even a slow memory is felt.
+        same = self.problem.c[:1].expand_as(self.problem.c)
+        turned = self.problem.descending(torch.cat([same[:-1], -0.05 * same[:1]]))
+        last = self.implementation.follow(turned).diff(dim=0)[-1]
+        afresh = self.implementation.follow(turned.from_step(turned.steps - 1)).diff(dim=0)[0]
+        return not near(last, afresh, FRESH)
 
     @cached_property
     def signs(self) -> bool:
@@ -104,6 +108,15 @@ class Structure:
         path = self.implementation.having(**self.implementation.plain).follow(problem)
         size = torch.linalg.svdvals((path[1] - path[0]).reshape(3, 2))
         return bool(size[0] < 2 * size[1])
+
+    @cached_property
+    def turns(self) -> bool:
+        """Rotated entries make rotated steps."""
+        whole = field(self.seed, (4, 2)).straight()
+        rotation, _ = torch.linalg.qr(whole.a.reshape(-1, 1) * whole.c[:8])
+        plain = self.implementation.having(**self.implementation.plain)
+        rotated = plain.follow(whole.descending(whole.c @ rotation)).diff(dim=0)
+        return near(rotated, plain.follow(whole).diff(dim=0) @ rotation, 1e-9)
 
     @cached_property
     def degree(self) -> float | None:
