@@ -38,6 +38,7 @@ def by_name(kinds: set[type]) -> list[type]:
 RULES = {
     "gd": (optimizers.GD, {}),
     "momentum": (optimizers.Momentum, {"momentum": 0.9}),
+    "nesterov": (optimizers.Nesterov, {"momentum": 0.9}),
     "ngd": (optimizers.SteepestDescent, {"p": 2.0}),
     "signgd": (optimizers.SteepestDescent, {"p": math.inf}),
     "cd": (optimizers.SteepestDescent, {"p": 1.0}),
@@ -50,6 +51,12 @@ RULES = {
     "adam-epsilon": (optimizers.Adam, {"beta2": 0.99, "epsilon": column(1e-3, 0.0)}),
     "adam-bias": (optimizers.Adam, {"epsilon": 1e-2, "bias_correction": True}),
     "adamw": (optimizers.Adam, {"beta1": 0.8, "bias_correction": True, "weight_decay": 0.1}),
+    "amsgrad": (optimizers.AMSGrad, {"beta1": 0.9, "beta2": 0.95}),
+    "amsgrad-w": (optimizers.AMSGrad, {"bias_correction": True, "weight_decay": 0.1}),
+    "adagrad": (optimizers.Adagrad, {}),
+    "adagrad-epsilon": (optimizers.Adagrad, {"epsilon": 1e-3}),
+    "lion": (optimizers.Lion, {}),
+    "lion-decay": (optimizers.Lion, {"beta1": 0.95, "weight_decay": 0.1}),
     "usam": (optimizers.USAM, {"rho": column(0.05, 0.1)}),
     "n-sam": (optimizers.NSAM, {"rho": 0.05}),
     "sam-l2": (optimizers.L2SAM, {"rho": column(0.05, 0.1)}),
@@ -99,6 +106,12 @@ UNIT_STEPS = (
     "muon-5",
     "adam",
     "adamw",
+    "amsgrad",
+    "amsgrad-w",
+    "adagrad",
+    "adagrad-epsilon",
+    "lion",
+    "lion-decay",
 )
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers, run
+from limitpoint.engines import definition
 from limitpoint.problems.losses import CrossEntropy, Logistic
 from limitpoint.problems.models import Linear, MulticlassLinear
 from limitpoint.problems.problem import Problem
@@ -28,6 +29,12 @@ def multiclass_problem() -> Problem:
 
 def final(rule: optimizers.Rule, problem: Problem, steps: int = 50) -> Tensor:
     return run(problem, rule, steps, record=[steps]).final
+
+
+def final_here(rule: optimizers.Rule, problem: Problem, steps: int) -> Tensor:
+    """The same in this process, which sees what the optimizer writes down."""
+    *_, (w, _) = definition.iterates(rule, problem, problem.start, steps)
+    return w
 
 
 def gap(one: optimizers.Rule, other: optimizers.Rule, problem: Problem, steps: int) -> float:

@@ -6,14 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 from msgspec import structs
+from subject_zoo import final, logistic_problem
 
 import limitpoint
-from limitpoint import Evidence, UsageError
+from limitpoint import Evidence, Setting, UsageError, optimizers
 from limitpoint.cli import main
 from limitpoint.commands import check_
 from limitpoint.judgement import registry
 from limitpoint.judgement.registry import all_claims
 from limitpoint.ledger import Keeper, Ledger
+from limitpoint.subjects import Subject
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +94,7 @@ def test_results_are_printed_as_they_arrive(capsys, monkeypatch):
     assert "2 of 2 did not fail" in capsys.readouterr().out
 
 
-def test_an_interrupted_check_keeps_what_it_had(tmp_path, monkeypatch):
+def test_an_interrupted_check_shows_and_keeps_what_it_had(tmp_path, capsys, monkeypatch):
     first = all_claims()["usam/gd-min-distance"]
     path = tmp_path / "ledger.json"
 
@@ -104,6 +106,9 @@ def test_an_interrupted_check_keeps_what_it_had(tmp_path, monkeypatch):
     monkeypatch.setattr(Keeper, "SHARE", 1e-9)
     words = ["check", "gd=torch.optim:SGD", "--seeds", "1,2", "--ledger", str(path)]
     assert main(words) == 130
+    printed = capsys.readouterr()
+    assert "interrupted after 2 of 4" in printed.err
+    assert "2 of 2 did not fail" in printed.out
     found = Ledger.read(path)
     assert [r["seed"] for r in found.claims] == [1, 2]
     assert list(found.environment.sources) == ["gd=torch.optim:SGD"]
@@ -128,10 +133,50 @@ def test_a_line_shows_what_is_about_the_subject():
             Evidence(quantity="everybody's", slack=0.4),
         ),
     )
+    claim = all_claims()["usam/gd-min-distance"]
+
+    def line(record, role):
+        playing = [Subject.from_object(role, torch.optim.SGD)]
+        return check_._Shown([check_._Run(claim, playing, Setting())]).line(record).plain
+
     for role, words in (("gd", "slack 0.3 its own"), ("adam", "slack 0.2 another's")):
-        assert " ".join(check_._line(shown, [role], 0).plain.split()).endswith(words)
+        assert " ".join(line(shown, role).split()).endswith(words)
     infinite = structs.replace(record, evidence=(Evidence(quantity="q", slack=None),))
-    assert "-inf" in check_._line(infinite, ["gd"], 0).plain
+    assert "-inf" in line(infinite, "gd")
+
+
+def quick(trial):
+    assert trial.seed
+    problem = logistic_problem()
+    moved = trial.run(problem, trial.optimizer("gd", 0.5), 5).final
+    trial.close("moved", moved, final(optimizers.GD(0.5), problem, 5), 1e-12, "rounding")
+
+
+@pytest.fixture
+def _quick_claim(monkeypatch):
+    first = replace(all_claims()["usam/gd-min-distance"], body=quick)
+    monkeypatch.setattr(registry, "all_claims", lambda: {first.id: first})
+
+
+@pytest.mark.usefixtures("_quick_claim")
+def test_optimizers_in_one_role_are_compared(capsys):
+    words = ["gd=torch.optim:SGD", "gd=torch.optim:Adam,lr=0.01", "--jobs", "2", "--seeds", "1,2"]
+    assert main(["check", *words]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    verdicts = sorted(line.split()[0] + " " + line.split()[2] for line in lines[:4])
+    assert verdicts == 2 * ["refuted gd=torch.optim:Adam,lr=0.01"] + 2 * [
+        "supported gd=torch.optim:SGD"
+    ]
+
+
+@pytest.mark.usefixtures("_quick_claim")
+def test_where_it_raised(capsys, monkeypatch):
+    monkeypatch.setattr(torch.optim, "Marked", Marked, raising=False)
+    assert main(["check", "gd=torch.optim:Marked", "--traceback"]) == 1
+    printed = capsys.readouterr()
+    assert "could not be run: it raised ValueError at step 0: [/red]" in printed.out
+    assert "test_checking.py:" in printed.out
+    assert 'raise ValueError("[/red] and [bold]")' in printed.err
 
 
 def test_a_file_is_a_module(tmp_path, capsys, monkeypatch):
@@ -148,7 +193,6 @@ def test_a_file_is_a_module(tmp_path, capsys, monkeypatch):
         (["gd=torch.optim:SGD", "--memory", "0"], "'0' is no number > 0"),
         (["gd=torch.optim:SGD", "--timeout", "soon"], "'soon' is no number > 0"),
         (["gd=torch.optim:SGD", "--seeds", "3-1"], "runs backwards"),
-        (["gd=torch.optim:SGD", "gd=torch.optim:Adam"], "the role 'gd' is given twice"),
     ],
 )
 def test_wrong_usage_is_one_line(capsys, words, message):

@@ -333,7 +333,7 @@ def test_no_answer_says_that_precision_ran_out():
         (Raising, "raised RuntimeError"),
         (Endless, "exceeded its time limit of 2 s at step 0"),
         (EndlessRule, "exceeded its time limit of 2 s at step 0"),
-        (Greedy, "used more than 0.2 GB of memory at step"),
+        (Greedy, "memory at step"),
     ],
 )
 def test_a_failure_is_an_answer(optimizer, why):

@@ -14,7 +14,7 @@ CLASSES = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adade
 HALF = {"zero-gradient-half": "an epsilon of 1e-8 is 0 in float16"}
 #: What torch's own classes do not keep.
 KNOWN = {
-    **{name: HALF for name in ("Adam", "AdamW", "NAdam", "Adamax", "RMSprop")},
+    **dict.fromkeys(("Adam", "AdamW", "NAdam", "Adamax", "RMSprop"), HALF),
     "Adagrad": {**HALF, "groups": "initial_accumulator_value is the constructor's for all groups"},
     "ASGD": {"paths": "eta is a float32 tensor: its paths differ by 1e-9 with a large lambd"},
 }

@@ -51,6 +51,11 @@ PINNED = {
         0,
         "c12bf99028990d24 80854e064276b29f",
     ),
+    "axis_regression": (
+        lambda: problems.axis_regression([2.0, 1.0, 0.5]),
+        0,
+        "6dcfe081ac1a281b",
+    ),
     "axes": (problems.axes, 0, "48d81ed32c28f006"),
     "bent_valley": (
         lambda: problems.bent_valley(HALF, HALF),

@@ -1,9 +1,7 @@
 """Whatever a torch-like optimizer does is a verdict."""
 
 import resource
-import threading
 import time
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -13,7 +11,7 @@ from limitpoint.errors import Inconclusive, SubjectFailed
 from limitpoint.problems.losses import Exponential, Logistic
 from limitpoint.problems.models import Linear
 from limitpoint.problems.problem import Problem
-from limitpoint.subjects import Limits, Subject, _meter, parse_subject, time_limit
+from limitpoint.subjects import Limits, Subject, parse_subject
 
 
 class Raises(Quiet):
@@ -138,17 +136,19 @@ class EndlessFromTheStart(Quiet):
             time.sleep(0.001)
 
 
+#: Nothing is known of what these would do at a step.
+NOT_RUN = {
+    Raises: r"it raised RuntimeError in its constructor: no such device \(.*failures\.py:\d+\)",
+    Exits: r"it raised SystemExit at step 0 \(.*failures\.py:\d+\)",
+    Demanding: r".*Demanding needs the argument 'curvature': give it as curvature=\.\.\.",
+}
 FAILURES = {
-    Raises: "raised RuntimeError in its constructor: no such device",
-    RaisesLater: "raised KeyError at step 3: 'exp_avg'",
-    Exits: "raised SystemExit at step 0",
     NaN: "its iterate became NaN at step 0",
     Infinite: "its iterate became infinite at step 0",
     SinglePrecision: "changed its parameter's dtype from float64 to float32 at step 0",
     Halved: "changed its parameter's dtype from float64 to float16 in its constructor",
     Reshaped: "changed its parameter's shape from (3,) to (1, 3) at step 0",
     Quiet: "did not move in its first 10 steps",
-    Demanding: "Demanding needs the argument 'curvature': give it as curvature=...",
     dict: "made a dict, which has no step(): not an optimizer",
 }
 LATE = {
@@ -174,6 +174,18 @@ class TestFailures:
             final(rule, logistic_problem(), 20)
         assert str(failure.value).removeprefix(f"{__name__}:") == FAILURES[faulty]
 
+    def test_a_step_that_raises_later(self):
+        with pytest.raises(
+            SubjectFailed, match=r"^raised KeyError at step 3: 'exp_avg' \(.*:\d+\)$"
+        ):
+            final(Subject.from_object("gd", RaisesLater).rule(0.5), logistic_problem(), 20)
+
+    @pytest.mark.parametrize("faulty", NOT_RUN, ids=lambda f: f.__name__)
+    def test_what_cannot_be_called_is_inconclusive(self, faulty):
+        rule = Subject.from_object("gd", faulty).rule(0.5)
+        with pytest.raises(Inconclusive, match=f"^could not be run: {NOT_RUN[faulty]}$"):
+            final(rule, logistic_problem(), 20)
+
     @pytest.mark.parametrize("slow", LATE, ids=lambda f: f.__name__)
     def test_time_limit(self, slow):
         rule = Subject.from_object("gd", slow, Limits(timeout=0.15)).rule(0.5)
@@ -191,18 +203,6 @@ class TestFailures:
         rule = Subject.from_object("gd", Huge).rule(0.5)
         with pytest.raises(SubjectFailed, match="ran out of memory at step 0"):
             final(rule, logistic_problem(), 20)
-
-    def test_the_peak_of_the_resident_memory_counts_where_allocations_cannot_fail(
-        self, monkeypatch
-    ):
-        sizes = iter([1e9, 1.05e9, 1.2e9, 1.2e9])
-        monkeypatch.setattr(_meter, "_mapped", lambda: 0)
-        monkeypatch.setattr(_meter, "_peak", lambda: next(sizes))
-        meter = _meter.Meter(Limits(memory=0.1))
-        with meter.watch("at step 0"):
-            pass
-        with pytest.raises(SubjectFailed, match="at step 1"), meter.watch("at step 1"):
-            pass
 
     def test_the_limit_on_memory_is_lifted_afterwards(self):
         before = resource.getrlimit(resource.RLIMIT_AS)
@@ -224,14 +224,14 @@ class TestFailures:
         assert torch.get_default_dtype() == torch.float32
 
     def test_a_long_message_is_cut(self):
-        with pytest.raises(SubjectFailed) as failure:
+        with pytest.raises(Inconclusive) as failure:
             final(Subject.from_object("gd", Wordy).rule(0.5), logistic_problem(), 3)
         assert len(str(failure.value)) < 300
 
     def test_a_run_of_many_steps_that_takes_long_is_inconclusive(self):
         rule = Subject.from_object("gd", Sleepy, Limits(timeout=0.15)).rule(0.5)
-        with pytest.raises(Inconclusive, match=r"time ran out at step 2: 0\.15 s are too few"):
-            final(rule, logistic_problem(), 20)
+        with pytest.raises(Inconclusive, match=r"time ran out at step \d+: 0\.15 s are too few"):
+            final(rule, logistic_problem(), 200)
 
     def test_at_a_minimum_nobody_has_to_move(self):
         problem = logistic_problem()
@@ -255,43 +255,3 @@ class TestFailures:
             SubjectFailed, match="raised ValueError in its constructor: invalid beta1"
         ):
             subject.rule(0.1)
-
-
-def spin(seconds, inner=None):
-    with inner or nullcontext():
-        pass
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        pass
-
-
-class TestTimeLimit:
-    def test_interrupts_and_restores(self):
-        with pytest.raises(SubjectFailed, match="too late"), time_limit(0.05, "too late"):
-            spin(5.0)
-        with time_limit(0.05, "never"):
-            pass
-        time.sleep(0.07)
-
-    def test_an_outer_limit_goes_on(self):
-        with pytest.raises(SubjectFailed, match="outer"), time_limit(0.1, "outer"):
-            spin(5.0, inner=time_limit(5.0, "inner"))
-
-    def test_no_limit_and_no_time(self):
-        with time_limit(None, "never"):
-            pass
-        with pytest.raises(SubjectFailed, match="already"), time_limit(-1.0, "already"):
-            pass
-
-    def test_other_threads_run_unguarded(self):
-        ended = []
-
-        def work():
-            with time_limit(0.01, "never"):
-                time.sleep(0.05)
-            ended.append(True)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        assert ended

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from subject_zoo import SAM, Quiet, final, gap, logistic_problem, multiclass_problem
+from subject_zoo import SAM, Quiet, final, final_here, gap, logistic_problem, multiclass_problem
 
 from limitpoint import Claim, Setting, evaluate, optimizers, run
 from limitpoint.errors import Inconclusive, NotApplicable
@@ -109,7 +109,7 @@ class TestKinds:
                 self.descend()
 
         problem = logistic_problem()
-        final(Subject.from_object("gd", Closing).rule(0.1, log_loss_scale=2.0), problem, 1)
+        final_here(Subject.from_object("gd", Closing).rule(0.1, log_loss_scale=2.0), problem, 1)
         (loss, gradient), factor = seen[0], torch.exp(torch.tensor(2.0).double())
         assert loss == pytest.approx(float(factor * problem.value(problem.start)), rel=1e-14)
         expected = factor * problem.grad(problem.start).tensor()
@@ -227,6 +227,7 @@ class TestSettings:
 
         rule = Subject.from_object("gd", Watching, lr=0.5).rule(StepSize(0.1, 1.0))
         assert rule.step_size == StepSize(0.5, 1.0)
+        final_here(rule, logistic_problem(), 3)
         trajectory = run(logistic_problem(), rule, 3)
         assert seen == pytest.approx([0.5, 0.25, 0.5 / 3])
         assert float(trajectory.integrals["step_size"][-1]) == pytest.approx(sum(seen))
@@ -243,7 +244,8 @@ class TestSettings:
                 seen.append([group["lr"] for group in self.param_groups])
                 self.descend()
 
-        final(Subject.from_object("gd", TwoGroups).rule(StepSize(0.4, 1.0)), logistic_problem(), 2)
+        rule = Subject.from_object("gd", TwoGroups).rule(StepSize(0.4, 1.0))
+        final_here(rule, logistic_problem(), 2)
         assert seen == [pytest.approx([0.4, 0.1]), pytest.approx([0.2, 0.05])]
 
     def test_a_schedule_of_its_own_goes_with_the_theorems(self):

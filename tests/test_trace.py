@@ -93,7 +93,7 @@ def test_a_rival_is_compiled_as_it_is_or_says_why_not(name, role):
 
 @dataclass(frozen=True, eq=False)
 class Lion(Rule):
-    """A rule that limitpoint has not, in one class."""
+    """A rule of somebody else's, in one class."""
 
     beta1: float = 0.9
     beta2: float = 0.99

@@ -34,9 +34,9 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
                 "help": "run somebody else's optimizer in a role; only claims with that role run "
                 "(repeatable)"},
     "subject-timeout": {"default": "120", "metavar": "SECONDS",
-                        "help": "time limit of a subject in one run (default 120)"},
+                        "help": "what a subject may compute in one run (default 120)"},
     "subject-memory": {"default": "4", "metavar": "GIGABYTES",
-                       "help": "what the process may gain in a subject's run (default 4)"},
+                       "help": "what a subject's run may add to its process (default 4)"},
     "engine": {"default": "auto", "help": "auto, torch or fused (default auto)"},
     "device": {"default": "cpu", "help": "cpu or cuda (default cpu)"},
     "seeds": {"default": "42", "metavar": "SPEC", "help": "42, 0-19 or 1,5,7-9 (default 42)"},

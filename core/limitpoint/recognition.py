@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import msgspec
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ from limitpoint.problems.problem import Objective
 from limitpoint.problems.randomness import generator
 from limitpoint.rivals import RIVALS
 from limitpoint.rivals.matrix import roles_of
-from limitpoint.subjects import Subject
+from limitpoint.subjects import Subject, apart
 
 STEPS = 8
 STEP = 0.4
@@ -108,6 +110,15 @@ def recognise(subject: Subject) -> Recognition:
     implementation = Implementation.of(subject.constructor, subject.kwargs)
     implementation.check(field(0))
     return Recognition(_facts(implementation), tuple(_fits(subject)))
+
+
+def recognise_apart(subject: Subject) -> Recognition:
+    """The same in a process of its own."""
+    found = apart(
+        lambda: {"found": np.frombuffer(msgspec.msgpack.encode(recognise(subject)), np.uint8)},
+        subject.limits,
+    )
+    return msgspec.msgpack.decode(found["found"].tobytes(), type=Recognition)
 
 
 def _facts(implementation: Implementation) -> dict[str, str]:

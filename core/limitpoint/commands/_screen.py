@@ -47,8 +47,13 @@ class Silence(io.TextIOBase):
 
     def report(self) -> None:
         """Say on standard error that an optimizer's output was left out, if there was any."""
-        if self.lines:
-            print(f"{self.lines} lines that it printed are not shown", file=sys.stderr)
+        say_left_out(self.lines)
+
+
+def say_left_out(lines: int) -> None:
+    """Say on standard error how much an optimizer printed, if it did."""
+    if lines:
+        print(f"{lines} lines that it printed are not shown", file=sys.stderr)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from limitpoint.errors import UsageError, meant
 from limitpoint.judgement.registry import papers
 from limitpoint.judgement.roles import check_role
+
+PACKAGE = Path(__file__).parents[1]
 
 
 def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -34,12 +37,18 @@ def paper(text: str) -> str:
     return text
 
 
+#: What stands before an optimizer for which no role is given.
+BARE = " optimizer="
+
+
 @typed
 def spec(text: str) -> str:
-    """ROLE=MODULE:ATTR..., as far as its role goes."""
+    """ROLE=MODULE:ATTR..., as far as its role goes, or MODULE:ATTR for what it is."""
     role, equals, _ = text.partition("=")
-    if not equals or ":" in role:
-        raise UsageError(f"{text!r} names no role: write ROLE={text}, as gd={text}")
+    if ":" in role:
+        return f"{BARE}{text}"
+    if not equals:
+        raise UsageError(f"{text!r} names no optimizer: write MODULE:ATTR or ROLE=MODULE:ATTR")
     check_role(role.strip())
     return text
 
@@ -92,12 +101,54 @@ def figure(text: str) -> Path:
     return Path(text)
 
 
+def _registered(folder: Path, decorator: str) -> list[str]:
+    """The names that modules of a folder register: read off the files, none of which is run."""
+    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
+    pattern = re.compile(rf'^@{decorator}\(\s*"([^"]+)"', re.M)
+    return [name for found in texts for name in pattern.findall(found)]
+
+
+@typed
+def map_name(text: str) -> str:
+    """The name of a map."""
+    names = _registered(PACKAGE / "sweeps", "sweepable")
+    if text not in names:
+        raise UsageError(f"no map is called {text!r}{meant(text, names)} (limitpoint sweep)")
+    return text
+
+
+@typed
+def axis(text: str) -> tuple[str, tuple[float, ...]]:
+    """The values of a setting: NAME=LOW:HIGH:COUNT, evenly, with :log by ratio; or NAME=1,2,5."""
+    name, _, spec = text.partition("=")
+    try:
+        values = _values(spec)
+    except ValueError:
+        values = ()
+    if not (name and values and all(map(math.isfinite, values))):
+        raise UsageError(
+            f"axis {text!r}: write NAME=LOW:HIGH:COUNT, NAME=LOW:HIGH:COUNT:log or NAME=1,2,5"
+        )
+    return name.strip(), values
+
+
+def _values(spec: str) -> tuple[float, ...]:
+    ends = re.fullmatch(r"([^:]+:[^:]+):(\d+)(:log)?", spec)
+    if ends is None:
+        return tuple(float(value) for value in spec.split(","))
+    low, high = map(float, ends[1].split(":"))
+    if ends[3] and not 0 < low <= high:
+        raise ValueError
+    shares = [k / max(int(ends[2]) - 1, 1) for k in range(int(ends[2]))]
+    if not ends[3]:
+        return tuple(low + share * (high - low) for share in shares)
+    return tuple(low * (high / low) ** share for share in shares)
+
+
 @typed
 def figure_name(text: str) -> str:
-    """How the name of a figure begins: the names are read off the files, none of which is run."""
-    folder = Path(__file__).parents[1] / "views" / "figures"
-    texts = (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
-    names = [name for found in texts for name in re.findall(r'^@figure\(\s*"([^"]+)"', found, re.M)]
+    """How the name of a figure begins."""
+    names = _registered(PACKAGE / "views" / "figures", "figure")
     if not any(name.startswith(text) for name in names):
         raise UsageError(
             f"no figure is called {text!r}{meant(text, names)} (limitpoint figures --list)"

@@ -10,12 +10,14 @@ from pathlib import Path
 from limitpoint.commands._types import (
     above_one,
     at_least,
+    axis,
     dashboard,
     figure,
     figure_name,
     file,
     folder,
     in_folder,
+    map_name,
     optimizer,
     paper,
     positive,
@@ -72,7 +74,7 @@ def _limits(parser: ArgumentParser, timeout: float | None, run: str) -> None:
     parser.add_argument("--timeout", type=positive, default=timeout, metavar="SECONDS",
                         help=f"what {run} may take (default {timeout:g})")  # fmt: skip
     parser.add_argument("--memory", type=positive, default=memory, metavar="GIGABYTES",
-                        help=f"what {run} may add to the process (default {memory:g})")  # fmt: skip
+                        help=f"what {run} may add to its process (default {memory:g})")  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------ the commands
@@ -86,12 +88,17 @@ def _list(parser: ArgumentParser) -> None:
 def _check(parser: ArgumentParser) -> None:
     parser.add_argument("subject", nargs="+", type=spec,
                         metavar="ROLE=MODULE:ATTR[,key=value...]",
-                        help="MODULE may be the path of a file: ./mine.py")  # fmt: skip
+                        help="MODULE may be the path of a file: ./mine.py; a role given "
+                        "twice compares optimizers in it")  # fmt: skip
     _keyword(parser)
     parser.add_argument("--seeds", default=[42], type=typed(parse_seeds), metavar="SPEC",
                         help="42, 0-19 or 1,5,7-9 (default 42)")  # fmt: skip
     parser.add_argument("--horizon", default="quick", choices=("quick", "full"))
     _limits(parser, USUAL.timeout, "a run")
+    parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N",
+                        help="claims at the same time (default 1)")  # fmt: skip
+    parser.add_argument("--traceback", action="store_true",
+                        help="print where an optimizer raised what it raised")  # fmt: skip
     parser.add_argument("--ledger", type=Path, default=None, help="write the JSON ledger here")
     _json(parser)
 
@@ -200,6 +207,26 @@ def _table1(parser: ArgumentParser) -> None:
     _json(parser)
 
 
+def _sweep(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", default=None, type=map_name,
+                        help="which map (default: list them)")  # fmt: skip
+    parser.add_argument("--axis", action="append", default=[], type=axis, metavar="NAME=SPEC",
+                        help="other values of a setting: LOW:HIGH:COUNT, LOW:HIGH:COUNT:log or "
+                        "1,2,5 (repeatable)")  # fmt: skip
+    parser.add_argument("--out", type=in_folder, default=None, metavar="FILE",
+                        help="the CSV file; what it has is not measured again "
+                        "(default reports/latest/sweeps/NAME.csv)")  # fmt: skip
+    parser.add_argument("--figure", type=figure, default=None, metavar="FILE",
+                        help="draw the phase diagram (.png, .svg, .pdf)")  # fmt: skip
+    parser.add_argument("--batch", type=at_least(1), default=64, metavar="N",
+                        help="settings in one compiled run (default 64)")  # fmt: skip
+    parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N",
+                        help="processes, or workers of a local cluster (default 1)")  # fmt: skip
+    parser.add_argument("--cluster", default=None, metavar="ADDRESS",
+                        help="a Dask scheduler, as tcp://host:8786; `local` starts one here "
+                        "(needs limitpoint[cluster])")  # fmt: skip
+
+
 _ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
     f"  {role:9} {rule}" for role, rule in ROLES.items()
 )
@@ -214,5 +241,6 @@ COMMANDS = {
     "gate": Command("compare a ledger with a baseline", _gate),
     "figures": Command("draw the figures of the papers", _figures),
     "margins": Command("print which margin each optimizer maximises, by norm", _margins),
+    "sweep": Command("measure a map: a grid of settings, many in one compiled run", _sweep),
     "table1": Command("measure Table 1 of the USAM report beside the printed one", _table1),
 }

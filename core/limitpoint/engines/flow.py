@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from limitpoint.engines.trajectory import Trajectory
+from limitpoint.engines.trajectory import Trajectory, apart
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
 from limitpoint.numerics import Value, tensor
 from limitpoint.optimizers import Memoryless, Rule
@@ -62,7 +63,25 @@ def flow(
         if not isinstance(oracle, Problem):
             raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
         start = oracle.start
-    integrals = dict(integrals or {})
+    integrated = partial(
+        _integrated, oracle, rule, times, start, dict(integrals or {}), speed, rtol, atol,
+        evaluations,
+    )  # fmt: skip
+    return apart(rule, integrated, oracle, start)
+
+
+def _integrated(
+    oracle: Oracle,
+    rule: Memoryless,
+    times: Sequence[float] | np.ndarray,
+    start: Tensor,
+    integrals: Mapping[str, Integrand],
+    speed: Integrand | None,
+    rtol: float,
+    atol: float,
+    evaluations: int,
+) -> Trajectory:
+    """The flow; see there."""
     shapes = {name: f(start).shape for name, f in integrals.items()}
     sizes = [start.numel()] + [int(np.prod(shape)) for shape in shapes.values()]
     cuts = np.cumsum(sizes)
@@ -81,7 +100,7 @@ def flow(
     times = np.asarray(times, dtype=float)
     initial = np.concatenate([start.numpy().ravel(), np.zeros(cuts[-1] - cuts[0])])
     with torch.no_grad():
-        rule.init(oracle, start)  # a foreign rule's time and memory count from here
+        rule.init(oracle, start)
         solution = solve_ivp(
             field, (times[0], times[-1]), initial, "DOP853", times, rtol=rtol, atol=atol
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from limitpoint.engines import definition
 from limitpoint.engines.checkpoints import Checkpoint
 from limitpoint.engines.devices import Move, check_device
-from limitpoint.engines.trajectory import Trajectory, log_grid
+from limitpoint.engines.trajectory import Trajectory, apart, log_grid
 from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Objective, Oracle, Problem
@@ -74,7 +75,7 @@ def run(
         found = _compiled(work.on("cpu"), grid, engine, device, watch)
         why = found if isinstance(found, str) else ""
         if isinstance(found, str):
-            found = definition.trajectory(*work.on(device), grid, watch, checkpoint)
+            found = _defined(work.on("cpu" if rule.is_foreign else device), grid, watch, checkpoint)
         if report is not None:
             report("torch" if why else "fused", why)
         return found.to(start.device)
@@ -98,6 +99,16 @@ class _Work(NamedTuple):
         return _Work(move(self.oracle), move(self.rule), move(self.start), integrands)
 
 
+def _defined(
+    work: _Work, grid: np.ndarray, watch: Watcher | None, checkpoint: Checkpoint | None
+) -> Trajectory:
+    """The run by its definition."""
+    last = int(grid[-1])
+    beat = None if watch is None else lambda t: watch(t, last)
+    defined = partial(definition.trajectory, *work, grid, watch, checkpoint)
+    return apart(work.rule, defined, work.oracle, work.start, beat)
+
+
 def play(rule: Rule, gradients: Tensor) -> Trajectory:
     """Hand a rule a prescribed sequence of gradients, whatever it does with them.
 
@@ -111,13 +122,17 @@ def play(rule: Rule, gradients: Tensor) -> Trajectory:
         SubjectFailed: an iterate is not finite.
     """
     start, steps = torch.zeros_like(gradients[0]), len(gradients)
-    kept = []
-    for t, (w, _) in enumerate(
-        definition.iterates(rule, lambda t: _linear(gradients[t]), start, steps)
-    ):
-        definition.check_finite(w, t)
-        kept.append(w)
-    return Trajectory(np.arange(len(kept)), torch.stack(kept))
+
+    def played() -> Trajectory:
+        kept = []
+        for t, (w, _) in enumerate(
+            definition.iterates(rule, lambda t: _linear(gradients[t]), start, steps)
+        ):
+            definition.check_finite(w, t)
+            kept.append(w)
+        return Trajectory(np.arange(len(kept)), torch.stack(kept))
+
+    return apart(rule, played, _linear(gradients[0]), start)
 
 
 def _linear(g: Tensor) -> Objective:
@@ -137,11 +152,13 @@ def _compiled(
     """The run in compiled form, or why torch runs instead."""
     if engine == "torch":
         return "torch was asked for"
-    if engine == "auto" and _is_large(work.oracle):
+    if engine == "auto" and is_large(work.oracle):
         return "the data outgrow the cache, where BLAS is ahead"
     from limitpoint.engines import cpu  # numba is loaded when it is first used
 
     try:
+        if work.rule.is_foreign:
+            raise cpu.NotCovered(f"the rule {work.rule.name} (its steps are its own code's)")
         plan = cpu.plan(*work)
         if not plan.is_own:
             _check(work, plan)
@@ -173,7 +190,7 @@ def _check(work: _Work, plan: Plan) -> None:
         )
 
 
-def _is_large(oracle: Oracle) -> bool:
+def is_large(oracle: Oracle) -> bool:
     """Whether the data outgrow the cache, where BLAS is ahead (10 times at 400 x 1024 x 10).
 
     With one prediction an example there is no product of matrices, and BLAS is behind.

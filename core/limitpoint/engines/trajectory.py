@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from limitpoint.optimizers.rule import Arrays, Rule
+from limitpoint.problems.problem import Oracle
 
 
 def log_grid(steps: int, per_decade: int = 20) -> np.ndarray:
@@ -49,3 +53,28 @@ class Trajectory:
         """The same trajectory on another device."""
         integrals = {name: total.to(device) for name, total in self.integrals.items()}
         return Trajectory(self.times, self.w.to(device), integrals)
+
+    def arrays(self) -> Arrays:
+        """The same as plain arrays: what crosses the border of a process."""
+        sums = {f"of {name}": total.numpy(force=True) for name, total in self.integrals.items()}
+        return {"times": self.times, "w": self.w.numpy(force=True), **sums}
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Trajectory:
+        """The inverse of `arrays`."""
+        found = {name: torch.from_numpy(arrays[name]) for name in arrays if name != "times"}
+        w = found.pop("w")
+        return cls(arrays["times"], w, {name[3:]: total for name, total in found.items()})
+
+
+def apart(
+    rule: Rule,
+    work: Callable[[], Trajectory],
+    oracle: Oracle,
+    start: Tensor,
+    watch: Callable[[int], None] | None = None,
+) -> Trajectory:
+    """A run, taken where its rule has to be: see `Rule.apart`."""
+    if not rule.is_foreign:
+        return work()
+    return Trajectory.of(rule.apart(lambda: work().arrays(), oracle, start, watch))

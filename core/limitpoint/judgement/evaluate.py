@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 
@@ -22,6 +23,7 @@ from limitpoint.judgement.record import Record
 from limitpoint.judgement.setting import Setting
 from limitpoint.judgement.trial import Trial
 from limitpoint.judgement.verdict import Verdict
+from limitpoint.subjects import UNLIMITED, Subject, apart
 from limitpoint.theory.limits import Uncertified
 
 
@@ -34,6 +36,7 @@ class Outcome:
     evidence: tuple[Evidence, ...]
     ran: dict[str, str]
     seconds: float
+    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -74,6 +77,7 @@ def evaluate(
         evidence=found.evidence,
         seconds=round(found.seconds, 3),
         reproduce=reproduce(claim, specs, setting),
+        notes=found.notes,
     )
 
 
@@ -82,7 +86,7 @@ def _judge(claim: Claim, trial: Trial) -> Outcome:
     verdict, reason = Verdict.SUPPORTED, ""
     try:
         with single_thread(), seeded(trial.setting.seed):
-            claim.body(trial)
+            _body(claim, trial)
     except NotApplicable as exc:
         verdict, reason = Verdict.NOT_APPLICABLE, str(exc)
     except (Inconclusive, Uncertified) as exc:
@@ -95,7 +99,36 @@ def _judge(claim: Claim, trial: Trial) -> Outcome:
     if violated:
         verdict, reason = Verdict.REFUTED, str(min(violated, key=lambda e: e.room))
     seconds = time.perf_counter() - started
-    return Outcome(verdict, reason, tuple(trial.evidence), trial.ran, seconds)
+    return Outcome(verdict, reason, tuple(trial.evidence), trial.ran, seconds, trial.notes)
+
+
+def _body(claim: Claim, trial: Trial) -> None:
+    """Run the body; a law, which handles somebody else's class itself, in the class's process."""
+    subjects = [c for c in trial.contestants.values() if isinstance(c, Subject)]
+    if claim.kind != "law" or not subjects or subjects[0].limits == UNLIMITED:
+        claim.body(trial)
+        return
+    said = apart(lambda: {"said": np.frombuffer(_said(claim, trial), np.uint8)}, subjects[0].limits)
+    ended, text, evidence, seeds = msgspec.msgpack.decode(
+        said["said"].tobytes(), type=tuple[int, str, list[Evidence], set[int]]
+    )
+    trial.evidence += evidence
+    trial.seeds_read |= seeds
+    if ended < len(_ENDS):
+        raise _ENDS[ended](text)
+
+
+_ENDS = (NotApplicable, Inconclusive, SubjectFailed)
+
+
+def _said(claim: Claim, trial: Trial) -> bytes:
+    """How the body ended, and what it has gathered until then."""
+    ended, text = len(_ENDS), ""
+    try:
+        claim.body(trial)
+    except _ENDS as exc:
+        ended, text = next(k for k, end in enumerate(_ENDS) if isinstance(exc, end)), str(exc)
+    return msgspec.msgpack.encode((ended, text, trial.evidence, trial.seeds_read))
 
 
 def _check_complete(claim: Claim, trial: Trial) -> None:

@@ -27,6 +27,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         evidence: the comparisons.
         seconds: of wall time.
         reproduce: a command to paste.
+        notes: what is to be said of how a subject was run: what it was handed, and how.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=f"^{ID}$")]
@@ -47,6 +48,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...]
     seconds: float
     reproduce: str
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         """A field by its name in the ledger."""

@@ -43,6 +43,7 @@ class Trial:
         self.claim, self.contestants, self.setting = claim, contestants, setting
         self.evidence: list[Evidence] = []
         self.ran: dict[str, str] = {}
+        self._rules: list[Rule] = []
         self.side = ""
         self._runs = itertools.count()
         self.seeds_read: set[int] = set()  # shared by the views of `printed` and `corrected`
@@ -89,7 +90,14 @@ class Trial:
         if role not in self.claim.roles:
             raise UsageError(f"{self.claim.id} does not declare the role {role!r}")
         contestant = self.contestants.get(role) or house(role)
-        return contestant.rule(as_schedule(step_size), **settings)
+        rule = contestant.rule(as_schedule(step_size), **settings)
+        self._rules.append(rule)
+        return rule
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of how the contestants were run."""
+        return tuple(dict.fromkeys(note for rule in self._rules for note in rule.notes))
 
     def implementation(
         self, role: str, usual: Callable[..., Any], **options: Any

@@ -3,11 +3,15 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
+from limitpoint.optimizers.adagrad import Adagrad
 from limitpoint.optimizers.adam import Adam, Moments
+from limitpoint.optimizers.amsgrad import AMSGrad
 from limitpoint.optimizers.gd import GD
+from limitpoint.optimizers.lion import Lion
 from limitpoint.optimizers.minibatch import Minibatch
 from limitpoint.optimizers.momentum import Momentum
 from limitpoint.optimizers.muon import Muon
+from limitpoint.optimizers.nesterov import Nesterov
 from limitpoint.optimizers.rule import Memoryless, Rule
 from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
 from limitpoint.optimizers.steepest_descent import (
@@ -27,6 +31,8 @@ __all__ = [
     "NGD",
     "NSAM",
     "USAM",
+    "AMSGrad",
+    "Adagrad",
     "Adam",
     "CoordinateDescent",
     "DeepNSAM",
@@ -34,11 +40,13 @@ __all__ = [
     "DeepSAM",
     "DeepSGD",
     "LinfSAM",
+    "Lion",
     "Memoryless",
     "Minibatch",
     "Moments",
     "Momentum",
     "Muon",
+    "Nesterov",
     "OneExample",
     "OneSAM",
     "Rule",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.numerics import Value, tensor
 from limitpoint.optimizers.schedules import Schedule, StepSize, as_schedule
 from limitpoint.problems.problem import Oracle
+
+Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,36 @@ class Rule(ABC):
     def keeps_state(self) -> bool:
         """Whether a step depends on the steps before it."""
         return not isinstance(self, Memoryless)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is to be said of how it was run."""
+        inner = getattr(self, "rule", None)
+        return inner.notes if isinstance(inner, Rule) else ()
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is, or is around, somebody else's code, whose steps are taken `apart`."""
+        inner = getattr(self, "rule", None)
+        return isinstance(inner, Rule) and inner.is_foreign
+
+    def apart(
+        self,
+        work: Callable[[], Arrays],
+        oracle: Oracle,
+        start: Tensor,
+        watch: Callable[[int], None] | None = None,
+    ) -> Arrays:
+        """What a run comes to; that of a foreign rule is made in a process of its own.
+
+        Args:
+            work: the run.
+            oracle: what its first step sees.
+            start: w_0.
+            watch: called with the step now and then.
+        """
+        inner = getattr(self, "rule", None)
+        return inner.apart(work, oracle, start, watch) if isinstance(inner, Rule) else work()
 
 
 class Memoryless(Rule):

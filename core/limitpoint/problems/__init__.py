@@ -15,6 +15,7 @@ from limitpoint.problems.pixels import two_digits
 from limitpoint.problems.random_functions import cosine_waves, ridges
 from limitpoint.problems.regression import (
     authors_sparse_regression,
+    axis_regression,
     gaussian_regression,
     one_equation,
     overshooting_regression,
@@ -41,6 +42,7 @@ from limitpoint.problems.support import lopsided, support_simplex
 __all__ = [
     "authors_sparse_regression",
     "axes",
+    "axis_regression",
     "bent_valley",
     "clusters",
     "composed",

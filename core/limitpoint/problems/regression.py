@@ -50,6 +50,19 @@ def one_equation() -> Problem:
     )
 
 
+def axis_regression(eigenvalues: Sequence[float]) -> Problem:
+    """Least squares with a diagonal Hessian: L(w) = (1/2) sum_j lambda_j w_j^2; w starts at ones.
+
+    Args:
+        eigenvalues: lambda > 0, shape (d,).
+    """
+    roots = np.sqrt(np.asarray(eigenvalues, dtype=float))
+    zero, one = np.zeros(len(roots)), np.ones(len(roots))
+    return Problem(
+        "axis-regression", Linear(), Squared(), tensor(np.diag(roots)), tensor(zero), tensor(one)
+    )
+
+
 def sparse_regression(
     seed: int,
     n: int = 20,

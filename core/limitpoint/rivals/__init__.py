@@ -12,10 +12,13 @@ from limitpoint.rivals import (  # registration
     deep,
     descent,
     diagonal,
+    momenta,
     one_example,
     perturbations,
     right_rules,
     sharpness,
+    signs,
+    sums,
 )
 from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, rival
 
@@ -29,10 +32,13 @@ __all__ = [
     "deep",
     "descent",
     "diagonal",
+    "momenta",
     "mutation",
     "one_example",
     "perturbations",
     "right_rules",
     "rival",
     "sharpness",
+    "signs",
+    "sums",
 ]

@@ -128,3 +128,12 @@ class _SignOutside(optimizers.LinfSAM):
 
     def direction(self, oracle: Oracle, w: Tensor) -> Value:
         return sign(super().direction(oracle, w))
+
+
+@rival("asam", "the perturbation is measured in the weights' own scale (ASAM)")
+class _Adaptive(optimizers.L2SAM):
+    """w^2 g / ||w g||_2 (Kwon et al. 2021)."""
+
+    def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
+        g = tensor(oracle.grad(w))
+        return ratio(w * w * g, oracle.norm(w * g, 2))

@@ -1,11 +1,10 @@
 from ._guards import blamed as blamed
-from ._guards import time_limit as time_limit
 from ._limits import UNLIMITED as UNLIMITED
 from ._limits import USUAL as USUAL
 from ._limits import Limits as Limits
-from ._meter import Meter as Meter
 from ._signature import Accepted as Accepted
 from ._spec import FORM as FORM
 from ._subject import Subject as Subject
 from ._subject import parse_subject as parse_subject
 from ._torch import TorchOptimizer as TorchOptimizer
+from ._worker import apart as apart

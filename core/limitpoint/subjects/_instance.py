@@ -3,30 +3,74 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from inspect import Parameter
-from typing import Any
+from itertools import product
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from limitpoint.errors import Inconclusive, SubjectFailed
-from limitpoint.subjects._guards import SubjectRaised, blamed
+from limitpoint.subjects._guards import NotRun, OutOfMemory, SubjectRaised, blamed
 from limitpoint.subjects._plain import PlainOracle
 
+T = TypeVar("T")
 PATIENCE = 10
 SMALLEST_ROOT = torch.finfo(torch.float64).tiny ** 0.5
+
+
+def _module(parameter: torch.nn.Parameter) -> torch.nn.Module:
+    holder = torch.nn.Module()
+    holder.register_parameter("weight", parameter)
+    return holder
+
+
+#: How a constructor is given the one parameter, in the order in which it is tried.
+FORMS: Mapping[str, Callable[[torch.nn.Parameter], Any]] = {
+    "": lambda p: [p],
+    "a named parameter": lambda p: [("weight", p)],
+    "a module": _module,
+    "a group for Muon": lambda p: [{"params": [p], "use_muon": True}],
+}
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How an optimizer is called.
+
+    Args:
+        form: a key of `FORMS`.
+        as_matrix: the parameter is (1, d) or (first, rest).
+        closure: `step` is given one, even where it may be left out.
+    """
+
+    form: str = ""
+    as_matrix: bool = False
+    closure: bool = False
+
+    def __str__(self) -> str:
+        said = [self.form, "a matrix" * self.as_matrix, "a closure" * self.closure]
+        return ", ".join(filter(None, said))
+
+
+#: The plainest first.
+MANNERS = [
+    Manner(form, as_matrix, closure)
+    for form, closure, as_matrix in product(FORMS, (False, True), (False, True))
+]
 
 
 class Instance:
     """One optimizer and its one parameter.
 
     Args:
-        constructor: ([parameter], **kwargs) -> optimizer.
+        constructor: (parameters, **kwargs) -> optimizer.
         kwargs: its arguments.
         w: the start, float64.
-        as_matrix: present the parameter as (1, d) or (first, rest).
-        closure: hand a closure to `step`, even where it may be left out.
+        manner: how it is called.
     """
 
     def __init__(
@@ -34,29 +78,30 @@ class Instance:
         constructor: Callable[..., Any],
         kwargs: Mapping[str, Any],
         w: Tensor,
-        *,
-        as_matrix: bool = False,
-        closure: bool = False,
+        manner: Manner = Manner(),
     ) -> None:
         shown = w.reshape(1, -1) if w.ndim < 2 else w.flatten(1)
-        self.shape = w.shape
-        self.parameter = torch.nn.Parameter((shown if as_matrix else w).clone())
+        self.manner, self.shape = manner, w.shape
+        self.parameter = torch.nn.Parameter((shown if manner.as_matrix else w).clone())
         self.kind = _kind(self.parameter)
         self.where = "in its constructor"
         with blamed(self.where):
-            self.optimizer = constructor([self.parameter], **kwargs)
+            self.optimizer = constructor(FORMS[manner.form](self.parameter), **kwargs)
             # The ratios between groups are the subject's; the schedule is the theorem's.
             self.ratios = _ratios(self.groups())
         self.iterate()
-        phases = (getattr(self.optimizer, name, None) for name in ("first_step", "second_step"))
-        self.two_phase = all(map(callable, phases))
+        self.two_phase = self._has("first_step", "second_step")
+        self.has_modes = self._has("train", "eval")
         if not self.two_phase and not callable(getattr(self.optimizer, "step", None)):
             kind = type(self.optimizer).__name__
             raise SubjectFailed(f"made a {kind}, which has no step(): not an optimizer")
         self.needs_closure = not self.two_phase and _takes_closure(
-            self.optimizer.step, optional=closure
+            self.optimizer.step, optional=manner.closure
         )
         self.idle: int | None = 0
+
+    def _has(self, *names: str) -> bool:
+        return all(callable(getattr(self.optimizer, name, None)) for name in names)
 
     def groups(self) -> list[dict[str, Any]]:
         """The parameter groups with an "lr", those of a wrapped optimizer included."""
@@ -70,20 +115,28 @@ class Instance:
 
     def iterate(self) -> Tensor:
         """The parameter's value, in the problem's own shape; SubjectFailed if it lost its kind."""
-        kept = zip(("dtype", "device", "shape"), self.kind, _kind(self.parameter), strict=True)
-        for what, old, new in kept:
-            if old != new:
-                change = f"from {old} to {new} {self.where}".replace("torch.", "")
-                raise SubjectFailed(f"changed its parameter's {what} {change}")
+        kind = _kind(self.parameter)
+        if kind != self.kind:
+            kept = zip(("dtype", "device", "shape"), self.kind, kind, strict=True)
+            what, old, new = next(found for found in kept if found[1] != found[2])
+            change = f"from {old} to {new} {self.where}".replace("torch.", "")
+            raise SubjectFailed(f"changed its parameter's {what} {change}")
         return self.parameter.detach().clone().reshape(self.shape)
 
-    def play(self, around: PlainOracle, k: int, eta: float) -> None:
-        """One step of size eta from the iterate of batch element k."""
+    def play(self, around: PlainOracle, k: int, eta: float) -> Tensor:
+        """One step of size eta from the iterate of batch element k: the next one.
+
+        An optimizer that has modes keeps an iterate of its own to train on, from which it goes on;
+        the one that its `eval` shows is judged.
+        """
         self.where = f"at step {around.t}"
-        with torch.no_grad():
-            self.parameter.copy_(around.row(k).reshape(self.parameter.shape))
-        self._hand_over(around, k)
         with blamed(self.where):
+            if self.has_modes:
+                self.optimizer.train()
+            else:
+                with torch.no_grad():
+                    self.parameter.copy_(around.row(k).reshape(self.parameter.shape))
+            self._hand_over(around, k)
             rates = [(group, eta * self.ratios.get(id(group), 1.0)) for group in self.groups()]
             for group, rate in rates:
                 group["lr"] = rate
@@ -97,6 +150,9 @@ class Instance:
             for group, rate in rates:
                 if group["lr"] != rate and eta != 0:
                     self.ratios[id(group)] = float(group["lr"]) / eta
+            if self.has_modes:
+                self.optimizer.eval()
+        return self.iterate()
 
     def _hand_over(self, around: PlainOracle, k: int) -> None:
         gradient = around.gradient(k, self.iterate())
@@ -111,60 +167,100 @@ class Instance:
         self._hand_over(around, k)
         _phase(self.optimizer.second_step)
 
-    def check_finite(self, gradient: Tensor) -> None:
-        """Raise SubjectFailed unless the parameter is finite.
+    def check(self, around: PlainOracle, k: int, after: Tensor, eta: float) -> None:
+        """Raise unless the next iterate is finite, and another one by the tenth step.
 
-        Where the gradient's square is below float64's range, m / sqrt(v) is so in any
-        implementation: that is Inconclusive.
+        Raises:
+            SubjectFailed: it is not. Only steps count on which plain gradient descent would have
+                moved: at a minimum, to rounding, nobody has to.
+            Inconclusive: where the gradient's square is below float64's range, m / sqrt(v) is not
+                finite in any implementation.
         """
-        if bool(torch.isfinite(self.parameter).all()):
-            return
-        kind = "NaN" if bool(torch.isnan(self.parameter).any()) else "infinite"
-        happened = f"its iterate became {kind} {self.where}"
-        if bool(((gradient != 0) & (gradient.abs() < SMALLEST_ROOT)).any()):
-            raise Inconclusive(
-                f"precision ran out: {happened}, with a gradient whose square is below "
-                "float64's range"
-            )
-        raise SubjectFailed(happened)
-
-    def check_moving(self, before: Tensor, gradient: Tensor, eta: float) -> None:
-        """Raise SubjectFailed at the tenth step if there was no movement yet.
-
-        Only steps count on which plain gradient descent would have moved: at a minimum, to
-        rounding, nobody has to.
-        """
+        if not np.isfinite(after.numpy()).all():
+            kind = "NaN" if bool(torch.isnan(after).any()) else "infinite"
+            happened = f"its iterate became {kind} {self.where}"
+            gradient = around.gradient(k, around.row(k))
+            if bool(((gradient != 0) & (gradient.abs() < SMALLEST_ROOT)).any()):
+                raise Inconclusive(
+                    f"precision ran out: {happened}, with a gradient whose square is below "
+                    "float64's range"
+                )
+            raise SubjectFailed(happened)
         if self.idle is None:
             return
-        if not torch.equal(self.iterate(), before):
+        before = around.row(k)
+        if not torch.equal(after, before):
             self.idle = None
             return
-        self.idle += not torch.equal(before - eta * gradient, before)
+        self.idle += not torch.equal(before - eta * around.gradient(k, before), before)
         if self.idle == PATIENCE:
             raise SubjectFailed(f"did not move in its first {PATIENCE} steps")
 
 
-def instance(constructor: Callable[..., Any], kwargs: Mapping[str, Any], w: Tensor) -> Instance:
-    """An instance with the parameter as it is, or as a matrix if the class takes only that."""
-    try:
-        return Instance(constructor, kwargs, w)
-    except SubjectRaised:
-        if w.ndim == 2:
-            raise
+def made(
+    constructor: Callable[..., Any], kwargs: Mapping[str, Any], w: Tensor, manner: Manner
+) -> Instance:
+    """An instance, in this manner or in the first one in which it can be made.
+
+    Raises:
+        NotRun: there is none.
+    """
+    return _first(
+        lambda each: Instance(constructor, kwargs, w, each),
+        [manner, *(each for each in MANNERS if not each.closure)],
+    )
+
+
+def begun(
+    constructor: Callable[..., Any], kwargs: Mapping[str, Any], around: PlainOracle, k: int,
+    eta: float, failure: SubjectRaised,
+) -> tuple[Instance, Tensor]:  # fmt: skip
+    """An instance after its first step, in the first manner in which it goes through.
+
+    Args:
+        constructor, kwargs: of the optimizer.
+        around: the step.
+        k: the batch element.
+        eta: the step size.
+        failure: of the manner that was tried before.
+
+    Raises:
+        NotRun: there is none.
+    """
+    if "process group" in str(failure).lower():
+        _form_a_group_of_one()
+
+    def begin(manner: Manner) -> tuple[Instance, Tensor]:
+        one = Instance(constructor, kwargs, around.row(k), manner)
+        return one, one.play(around, k, eta)
+
+    return _first(begin, MANNERS, failure)
+
+
+def _first(
+    attempt: Callable[[Manner], T], found: Iterable[Manner], failure: SubjectRaised | None = None
+) -> T:
+    for manner in found:
         try:
-            return Instance(constructor, kwargs, w, as_matrix=True)
-        except SubjectRaised:
-            pass
-        raise
+            return attempt(manner)
+        except OutOfMemory:
+            raise
+        except SubjectRaised as raised:
+            failure = failure or raised
+        except SubjectFailed:
+            if failure is None:
+                raise
+    assert failure is not None
+    raise NotRun(f"could not be run: it {failure}") from failure.__cause__
 
 
-def plays(one: Instance, around: PlainOracle, k: int, eta: float) -> bool:
-    """Whether its step goes through."""
-    try:
-        one.play(around, k, eta)
-    except SubjectRaised:
-        return False
-    return True
+def _form_a_group_of_one() -> None:
+    """For an optimizer that asks its rank."""
+    from torch import distributed
+
+    if distributed.is_available() and not distributed.is_initialized():
+        store = distributed.HashStore()  # type: ignore[attr-defined]
+        distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
 
 
 def _kind(parameter: Tensor) -> tuple[object, object, object]:

@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from limitpoint.engines.gradients import Gradients
 from limitpoint.errors import Inconclusive
 from limitpoint.numerics import Scaled, exp
 from limitpoint.problems.problem import Oracle, Problem
 
+Floats = NDArray[np.float64]
+LN2 = math.log(2)
+#: Beyond every exponent of float64, subnormal numbers included.
+FAR = 3000
+
 
 class PlainOracle:
-    """Values and gradients, as they are handed over, of the elements of one batch at step t."""
+    """Values and gradients, as they are handed over, of the elements of one batch at step t.
 
-    def __init__(self, oracle: Oracle, w: Tensor, log_loss_scale: float, t: int) -> None:
+    Args:
+        oracle: the problem.
+        w: the iterate.
+        log_loss_scale: what is handed over is exp(log_loss_scale) times the true one.
+        t: the step.
+        kernels: the problem's compiled gradients, or None.
+    """
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        w: Tensor,
+        log_loss_scale: float,
+        t: int,
+        kernels: Gradients | None = None,
+    ) -> None:
         self.oracle, self.w, self.t = oracle, w.detach().contiguous(), t
         self.log_loss_scale = log_loss_scale
+        # A claim that asks for no zero in the first gradient has looked at the defined one.
+        self.kernels = kernels if t else None
         self._at_w: Tensor | None = None
 
     def row(self, k: int) -> Tensor:
@@ -51,15 +78,32 @@ class PlainOracle:
 
     def _handed(self, w: Tensor) -> Tensor:
         """The batch's gradients as plain tensors, shape (elements, *parameter)."""
+        if self.kernels is None:
+            mantissa, handed = self._defined(w)
+        else:
+            m, exponent = self.kernels.at(w)
+            mantissa, handed = torch.from_numpy(m), torch.from_numpy(self._scaled(m, exponent))
+        gradients = rows(handed, self.oracle.ndim)
+        plain = gradients.numpy().reshape(len(gradients), -1)
+        if not np.isfinite(plain).all() or not plain.any(1).all():
+            for given, true in zip(gradients, rows(mantissa, self.oracle.ndim), strict=True):
+                _check_range(given, true, self.t)
+        return gradients
+
+    def _scaled(self, mantissa: Floats, exponent: Floats) -> Floats:
+        """mantissa * 2^exponent * exp(log_loss_scale), from logarithms."""
+        k = round(self.log_loss_scale / LN2)
+        factor = math.exp(self.log_loss_scale - k * LN2)
+        with np.errstate(all="ignore"):
+            whole = np.clip(exponent + k, -FAR, FAR).astype(np.int32)
+            return np.ldexp(mantissa * factor, whole)
+
+    def _defined(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Mantissa, and what is handed over, by the problem's own definition."""
         g = self.oracle.grad(w)
         if isinstance(g, Scaled):
-            mantissa, plain = g.mantissa, (g * exp(w.new_tensor(self.log_loss_scale))).tensor()
-        else:
-            mantissa, plain = g, g * self._factor(w)
-        gradients = rows(plain, self.oracle.ndim)
-        for given, true in zip(gradients, rows(mantissa, self.oracle.ndim), strict=True):
-            _check_range(given, true, self.t)
-        return gradients
+            return g.mantissa, (g * exp(w.new_tensor(self.log_loss_scale))).tensor()
+        return g, g * self._factor(w)
 
 
 def _check_range(handed: Tensor, mantissa: Tensor, t: int) -> None:
@@ -78,5 +122,7 @@ def rows(w: Tensor, ndim: int) -> Tensor:
 def entries(value: float | Tensor, w: Tensor, ndim: int) -> list[float]:
     """What each batch element gets of a number, or of a tensor that broadcasts over the batch."""
     batch = w.shape[: w.ndim - ndim]
+    if isinstance(value, float):
+        return [value] * batch.numel()
     entries = torch.as_tensor(value, dtype=w.dtype).broadcast_to(*batch, *(1,) * ndim)
     return entries.reshape(-1).tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,13 @@ from torch import Tensor
 from limitpoint.errors import SubjectFailed
 from limitpoint.numerics import Scaled, Value, tensor
 from limitpoint.optimizers import GD, Memoryless, Rule
+from limitpoint.optimizers.rule import Arrays
 from limitpoint.problems.problem import Oracle
+from limitpoint.subjects._guards import blamed
 from limitpoint.subjects._instance import PATIENCE
 from limitpoint.subjects._limits import UNLIMITED, Limits
-from limitpoint.subjects._meter import Meter
+from limitpoint.subjects._pulse import DIRECTION, PULSE, STARTING
+from limitpoint.subjects._worker import apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +33,7 @@ class GuardedRule(Rule):
 
     rule: Rule = field(default_factory=GD)
     limits: Limits = UNLIMITED
-    _meter: Meter = field(init=False, repr=False)
-    _idle: int | None = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._start()
+    _idle: int | None = field(init=False, repr=False, default=0)
 
     @property
     def name(self) -> str:
@@ -47,25 +45,43 @@ class GuardedRule(Rule):
         """The foreign rule's: the guard has none."""
         return self.rule.settings
 
+    @property
+    def is_foreign(self) -> bool:
+        """It is."""
+        return True
+
+    def apart(
+        self,
+        work: Callable[[], Arrays],
+        oracle: Oracle,
+        start: Tensor,
+        watch: Callable[[int], None] | None = None,
+    ) -> Arrays:
+        """See `Rule.apart`."""
+        return apart(work, self.limits, watch=watch)
+
     def init(self, oracle: Oracle, w: Tensor) -> Any:
-        """The foreign rule's state; time and memory count from here.
+        """The foreign rule's state.
 
         Raises:
-            SubjectFailed: it raised, or took more than it may.
+            SubjectFailed: it raised.
         """
-        self._start()
-        with self._meter.watch("before its first step"):
+        # Rules are frozen; the count is of one run.
+        object.__setattr__(self, "_idle", 0)
+        PULSE.tell(STARTING)
+        with blamed("before its first step"):
             return self.rule.init(oracle, w)
 
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
         """The foreign rule's step.
 
         Raises:
-            SubjectFailed: it raised, returned no iterate, did not move or took more than it may.
+            SubjectFailed: it raised, returned no iterate or did not move.
         """
         where = f"at step {t}"
         before = w.clone()
-        with self._meter.watch(where):
+        PULSE.tell(t)
+        with blamed(where):
             found: object = self.rule.step(oracle, w, state, t)
         if not isinstance(found, tuple) or len(found) != 2:
             kind = type(found).__name__
@@ -74,11 +90,6 @@ class GuardedRule(Rule):
         _check_like(before, moved, f"its iterate {where}")
         self._check_moving(oracle, before, moved, t)
         return moved, state
-
-    def _start(self) -> None:
-        # Rules are frozen; the count is of one run.
-        object.__setattr__(self, "_meter", Meter(self.limits))
-        object.__setattr__(self, "_idle", 0)
 
     def _check_moving(self, oracle: Oracle, before: Tensor, after: Tensor, t: int) -> None:
         """Raise SubjectFailed at the tenth step on which it should have moved, and did not once."""
@@ -100,10 +111,11 @@ class GuardedField(GuardedRule, Memoryless):
         """The foreign rule's direction.
 
         Raises:
-            SubjectFailed: it raised, returned no direction or took more than it may.
+            SubjectFailed: it raised, or returned no direction.
         """
         assert isinstance(self.rule, Memoryless)
-        with self._meter.watch("in its direction"):
+        PULSE.tell(DIRECTION)
+        with blamed("in its direction"):
             found = self.rule.direction(oracle, w)
         _check_like(w, found.mantissa if isinstance(found, Scaled) else found, "its direction")
         return found

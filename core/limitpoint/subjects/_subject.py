@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from limitpoint.errors import NotApplicable, SubjectFailed, UsageError, meant
+from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError, meant
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES
 from limitpoint.optimizers.schedules import Schedule, StepSize, as_schedule
+from limitpoint.problems.problem import Objective, Oracle
+from limitpoint.subjects._guards import blamed
 from limitpoint.subjects._limits import UNLIMITED, Limits
-from limitpoint.subjects._meter import Meter
 from limitpoint.subjects._rule import guarded
 from limitpoint.subjects._signature import Accepted, field_names, makes_rule
 from limitpoint.subjects._spec import FORM, load, parse_options, split
 from limitpoint.subjects._torch import TorchOptimizer
+from limitpoint.subjects._worker import apart
+
+#: What is tried of a class that refuses the theorem's epsilon = 0.
+EPSILONS = (0.0, 1e-300, 1e-150, 1e-30, 1e-16, 1e-12, 1e-8)
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,10 @@ class Subject:
             )
         names = {"lr": schedule.at(0), **field_names({"weight_decay": 0.0, **settings})}
         arguments = {**self._base, **self._accepted.filtered(names), **self.kwargs}
+        said = []
+        if names.get("eps") == arguments.get("eps") == 0:
+            arguments["eps"] = least = least_epsilon(self)
+            said = [f"eps={least:g}, the least it takes, for the theorem's 0"] if least else []
         return TorchOptimizer(
             step_size=schedule,
             constructor=self.constructor,
@@ -119,13 +130,14 @@ class Subject:
             log_loss_scale=log_loss_scale,
             limits=self.limits,
             target=self.target,
+            said=said,
         )
 
     def _own_rule(self, schedule: Schedule, settings: dict[str, Any]) -> Rule:
         takes = self._accepted
         chosen = settings if takes.anything else takes.filtered(settings)
         arguments = {**chosen, **self.kwargs, "step_size": schedule}
-        with Meter(self.limits).watch("in its constructor"):
+        with blamed("in its constructor"):
             rule = self.constructor(**arguments)
         if not isinstance(rule, Rule):
             raise SubjectFailed(f"{self.target} made a {type(rule).__name__}, not a Rule")
@@ -171,6 +183,33 @@ class Subject:
             key = self._step_size_key
             shown = f"{key}={self.kwargs[key]!r}"
             raise UsageError(f"{self.target}: {shown} is no step size: give a number > 0")
+
+
+@lru_cache(maxsize=64)
+def least_epsilon(subject: Subject) -> float:
+    """The least of `EPSILONS` with which a torch optimizer can be made; 0 if that is not it."""
+
+    def least() -> dict[str, NDArray[np.float64]]:
+        for epsilon in EPSILONS:
+            rule = TorchOptimizer(
+                constructor=subject.constructor,
+                kwargs={**subject._base, **subject.kwargs, "eps": epsilon},
+            )
+            try:
+                rule.init(_flat(), torch.ones(2, 2, dtype=torch.float64))
+            except (SubjectFailed, Inconclusive):
+                continue
+            return {"epsilon": np.array(epsilon)}
+        return {"epsilon": np.array(0.0)}
+
+    try:
+        return float(apart(least, subject.limits)["epsilon"])
+    except (SubjectFailed, Inconclusive):
+        return 0.0
+
+
+def _flat() -> Oracle:
+    return Objective("flat", lambda w: 0 * w.sum(), torch.zeros_like)
 
 
 def parse_subject(spec: str, limits: Limits = UNLIMITED) -> Subject:

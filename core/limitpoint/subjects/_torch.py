@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import Parameter
@@ -11,32 +11,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.errors import NotApplicable, SubjectFailed
+from limitpoint.engines.gradients import Gradients, compiled
+from limitpoint.errors import NotApplicable
 from limitpoint.optimizers import Rule
+from limitpoint.optimizers.rule import Arrays
 from limitpoint.problems.problem import Oracle
-from limitpoint.subjects._guards import SubjectRaised
-from limitpoint.subjects._instance import Instance, instance, plays
+from limitpoint.subjects._guards import NotRun, OutOfMemory, SubjectRaised
+from limitpoint.subjects._instance import Instance, Manner, begun, made
 from limitpoint.subjects._limits import UNLIMITED, Limits
-from limitpoint.subjects._meter import Meter
 from limitpoint.subjects._plain import PlainOracle, entries, rows
+from limitpoint.subjects._pulse import CONSTRUCTOR, PULSE
 from limitpoint.subjects._signature import Accepted, own_names
+from limitpoint.subjects._worker import apart
 
 
 @dataclass(frozen=True, eq=False)
 class TorchOptimizer(Rule):
     """An optimizer of the field as a rule: one parameter and one optimizer per batch element.
 
-    Classes with `step()`, with `step(closure)`, and with the two phases `first_step` and
-    `second_step` of SAM. A class that refuses a parameter which is no matrix is given it as one:
-    (1, d), or (first, rest); and one whose first step fails without a closure is given that.
+    Classes with `step()`, with `step(closure)`, with the two phases `first_step` and `second_step`
+    of SAM, and with `train()` and `eval()`. One that refuses its parameter, or whose first step
+    fails, is called in the other manners of `MANNERS`.
 
     Args:
         step_size: set as the groups' "lr" before each step.
         constructor: (params, **kwargs) -> optimizer.
         kwargs: its arguments; a tensor that broadcasts over the batch is given entry by entry.
         log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones.
-        limits: what it may take from `init` on.
+        limits: what it may take in one run.
         target: what the ledger calls it.
+        said: what is to be said of how it is run; extended by the run.
     """
 
     constructor: Callable[..., Any] = torch.optim.SGD
@@ -44,6 +48,9 @@ class TorchOptimizer(Rule):
     log_loss_scale: float = 0.0
     limits: Limits = UNLIMITED
     target: str = ""
+    said: list[str] = field(default_factory=list)
+    #: The problem of the run, and its compiled gradients.
+    _kernels: tuple[Oracle | None, Gradients | None] = field(default=(None, None), init=False)
 
     @property
     def name(self) -> str:
@@ -61,73 +68,97 @@ class TorchOptimizer(Rule):
         """Its moments are what torch makes of plain tensors."""
         return "float64"
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What it was handed, and what is not as usual in how it is called."""
+        given = {k: v for k, v in self.kwargs.items() if k != "lr" and not isinstance(v, Tensor)}
+        shown = ", ".join(
+            f"{k}={v.__name__ if isinstance(v, type) else v}" for k, v in given.items()
+        )
+        return [f"handed over: {shown}", *self.said] if shown else self.said
+
+    @property
+    def is_foreign(self) -> bool:
+        """It is."""
+        return True
+
+    def apart(
+        self,
+        work: Callable[[], Arrays],
+        oracle: Oracle,
+        start: Tensor,
+        watch: Callable[[int], None] | None = None,
+    ) -> Arrays:
+        """See `Rule.apart`."""
+        _warm_up()
+        object.__setattr__(self, "_kernels", (oracle, compiled(oracle, start.shape)))
+        return apart(work, self.limits, notes=self.said, watch=watch)
+
     def init(self, oracle: Oracle, w: Tensor) -> State:
         """One optimizer for each batch element of w (*batch, *parameter), float64.
 
         Raises:
-            SubjectFailed: an argument is missing, or the constructor raised.
+            NotRun: an argument is missing, or there is no manner in which its constructor is happy.
+            SubjectFailed: what it made is no optimizer.
             NotApplicable: the step size has to decay and the optimizer has no groups to say so.
         """
+        PULSE.tell(CONSTRUCTOR)
         self._check_required()
-        _warm_up()
-        meter = Meter(self.limits)
-        with meter.bounds("in its constructor"):
-            instances = [
-                instance(self.constructor, self._arguments(k, oracle, w), row)
-                for k, row in enumerate(rows(w, oracle.ndim))
-            ]
-        if not self.step_size.is_constant and not all(one.groups() for one in instances):
+        state = State([], Manner())
+        for k, row in enumerate(rows(w, oracle.ndim)):
+            arguments = self._arguments(k, oracle, w)
+            state.instances.append(made(self.constructor, arguments, row, state.manner))
+            state.manner = state.instances[-1].manner
+        if not self.step_size.is_constant and not all(one.groups() for one in state.instances):
             raise NotApplicable(
                 "hypothesis not met: a decaying step size (the subject has no param_groups "
                 'with an "lr" to set)'
             )
-        return State(instances, meter)
+        self._note(state)
+        return state
 
     def step(self, oracle: Oracle, w: Tensor, state: State, t: int) -> tuple[Tensor, State]:
         """One step of every optimizer from w; see `Rule.step`.
 
         Raises:
-            SubjectFailed: it raised, left the numbers, changed its parameter's kind, did not move
-                or took too much time or memory.
+            NotRun: there is no manner in which it takes its first step.
+            SubjectFailed: it raised, left the numbers, changed its parameter's kind or did not
+                move.
             Inconclusive: the gradient to hand over is beyond float64's range, or its square is and
                 the iterate left the numbers.
         """
-        around = PlainOracle(oracle.batch(t), w, self.log_loss_scale, t)
+        PULSE.tell(t)
+        known, kernels = self._kernels
+        seen = oracle.batch(t)
+        around = PlainOracle(seen, w, self.log_loss_scale, t, kernels if seen is known else None)
         etas = entries(self.step_size.at(t), w, oracle.ndim)
-        with state.meter.bounds(f"at step {t}"):
-            for k, eta in enumerate(etas):
-                self._advance(state, k, around, eta)
-        iterates = [one.iterate() for one in state.instances]
+        iterates = [self._advance(state, k, around, eta) for k, eta in enumerate(etas)]
+        if t == 0:
+            self._note(state)
         return torch.stack(iterates).reshape(w.shape), state
 
-    def _advance(self, state: State, k: int, around: PlainOracle, eta: float) -> None:
+    def _advance(self, state: State, k: int, around: PlainOracle, eta: float) -> Tensor:
         """Step one instance; a first step that fails is tried in other ways."""
-        one, row = state.instances[k], around.row(k)
+        one = state.instances[k]
         try:
-            one.play(around, k, eta)
-        except SubjectRaised:
-            other = None if around.t else self._second_try(around, k, eta)
-            if other is None:
+            after = one.play(around, k, eta)
+        except OutOfMemory:
+            raise
+        except SubjectRaised as failure:
+            if around.t:
                 raise
-            state.instances[k] = one = other
-        one.iterate()
-        gradient = around.gradient(k, row)
-        one.check_finite(gradient)
-        one.check_moving(row, gradient, eta)
+            arguments = self._arguments(k, around.oracle, around.w)
+            one, after = begun(self.constructor, arguments, around, k, eta, failure)
+            state.instances[k] = one
+        one.check(around, k, after, eta)
+        return after
 
-    def _second_try(self, around: PlainOracle, k: int, eta: float) -> Instance | None:
-        """The first instance that can take the step, as a matrix, with a closure, or both."""
-        arguments, row = self._arguments(k, around.oracle, around.w), around.row(k)
-        for as_matrix, closure in ((True, False), (False, True), (True, True)):
-            try:
-                one = Instance(
-                    self.constructor, arguments, row, as_matrix=as_matrix, closure=closure
-                )
-            except SubjectFailed:
-                continue
-            if plays(one, around, k, eta):
-                return one
-        return None
+    def _note(self, state: State) -> None:
+        """Say what is not as usual in how it is called."""
+        one = state.instances[0]
+        said = [f"given {one.manner}"] if str(one.manner) else []
+        said += ["the iterate that its eval() shows is judged"] if one.has_modes else []
+        self.said.extend(each for each in said if each not in self.said)
 
     def _arguments(self, k: int, oracle: Oracle, w: Tensor) -> dict[str, Any]:
         return {
@@ -139,17 +170,18 @@ class TorchOptimizer(Rule):
         required = Accepted.by(self.constructor, skip=1).required()
         missing = [name for name in required if name not in self.kwargs]
         if missing:
-            raise SubjectFailed(
-                f"{self.name} needs the argument {missing[0]!r}: give it as {missing[0]}=..."
+            raise NotRun(
+                f"could not be run: {self.name} needs the argument {missing[0]!r}: give it as "
+                f"{missing[0]}=..."
             )
 
 
 @dataclass
 class State:
-    """The optimizers at work, which carry their own state, and what the run may still take."""
+    """The optimizers at work, which carry their own state, and how they are called."""
 
     instances: list[Instance]
-    meter: Meter
+    manner: Manner
 
 
 @cache

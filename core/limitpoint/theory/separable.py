@@ -37,7 +37,12 @@ class HardMargin:
         return torch.linalg.lstsq(self.support, -self.alpha.log().unsqueeze(-1)).solution[..., 0]
 
     def residual_tolerance(
-        self, step_size: Tensor | float, t: Tensor, start: Tensor, rho: Tensor | float = 0.0
+        self,
+        step_size: Tensor | float,
+        t: Tensor,
+        start: Tensor,
+        rho: Tensor | float = 0.0,
+        age: float = 0.0,
     ) -> Tensor:
         r"""How far the residual may be from its limit at step t, in any margin of the support.
 
@@ -45,8 +50,9 @@ class HardMargin:
         sum_n alpha_n x_n x_n^T. As H w_hat = w_hat, this resonates: delta = c w_hat log t / t; the
         eigenvalues across w_hat are larger on `problems.support_simplex`. c is the sum of 1/2 (the
         step is finite), sum alpha^2 / eta (the logistic loss is not exponential), rho / eta (a
-        perturbation that vanishes with the gradient lowers the margin) and m exp(-w~.x_n) / eta
-        of each example off the support, of margin m >= 2. An example of margin m at the start is
+        perturbation that vanishes with the gradient lowers the margin), the mean age of a step's
+        gradients (momentum's are old, and the gradient falls like 1/t) and m exp(-w~.x_n) / eta of
+        each example off the support, of margin m >= 2. An example of margin m at the start is
         felt after e^m / eta steps (w = log(eta t + e^w(0)) in one dimension). All are added as
         positive numbers, and doubled for what does not resonate [derived].
 
@@ -55,13 +61,14 @@ class HardMargin:
             t: steps, shape (R,).
             start: shape (d,) or (B, d).
             rho: radius of USAM, shape () or (B,).
+            age: of a rule with momentum, whose step_size is then the sum of its kernel.
 
         Returns:
             Shape (R, 1) or (R, B).
         """
         eta = torch.as_tensor(step_size, dtype=torch.float64)
         off = (self.others @ self.w_hat * torch.exp(-self.others @ self.residual)).sum()
-        c = 0.5 + ((self.alpha**2).sum() + torch.as_tensor(rho) + off) / eta
+        c = 0.5 + age + ((self.alpha**2).sum() + torch.as_tensor(rho) + off) / eta
         delay = (start @ self.support.mT).amax(-1).exp() / eta
         steps = t.double().unsqueeze(-1)
         return 2 * (c * steps.log() + delay) / steps

@@ -5,7 +5,7 @@ a rule are compiled once each and put together by address. What is not covered s
 `plan` says why.
 """
 
-from limitpoint.engines.cpu.execute import execute, slices, stepped, threads
+from limitpoint.engines.cpu.execute import Run, execute, slices, stepped, threads
 from limitpoint.engines.cpu.pack import NotCovered
 from limitpoint.engines.cpu.plan import Plan, plan
 from limitpoint.engines.cpu.registry import INTEGRANDS, MODELS
@@ -15,6 +15,7 @@ __all__ = [
     "MODELS",
     "NotCovered",
     "Plan",
+    "Run",
     "execute",
     "plan",
     "slices",

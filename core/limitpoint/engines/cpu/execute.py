@@ -127,24 +127,29 @@ class Run:
 
     def advance(self, pool: ThreadPoolExecutor | None, parts: int, begin: int, end: int) -> None:
         """Take all problems from step `begin` to step `end`."""
-        found = self.plan
-        given = (
-            found.draws(self.stream, end - begin),
-            found.numbers(found.rule.step_size, begin, end),
-            found.tables(begin, end),
-        )
+        found, given = self.plan, self.given(begin, end)
         edges = np.linspace(0, found.count, parts + 1).astype(int).tolist()
         bounds = list(pairwise(edges))
         if pool is None:
             for lo, hi in bounds:
-                self._part(given, begin, end, lo, hi)
+                self.part(given, begin, end, lo, hi)
             return
-        for future in [pool.submit(self._part, given, begin, end, lo, hi) for lo, hi in bounds]:
+        for future in [pool.submit(self.part, given, begin, end, lo, hi) for lo, hi in bounds]:
             future.result()
 
-    def _part(
+    def given(self, begin: int, end: int) -> tuple[Integers, Floats, Floats]:
+        """The examples, step sizes and schedules of some steps."""
+        found = self.plan
+        return (
+            found.draws(self.stream, end - begin),
+            found.numbers(found.rule.step_size, begin, end),
+            found.tables(begin, end),
+        )
+
+    def part(
         self, given: tuple[Integers, Floats, Floats], begin: int, end: int, lo: int, hi: int
     ) -> None:
+        """Take problems lo..hi from step `begin` to step `end`, with what was `given` for it."""
         found, loss = self.plan, self.plan.problem.loss
         n, classes, (draws, steps, tables) = found.problem.n, found.classes, given
         on_all = found.stochastic is not None and found.stochastic.ascent_on_all

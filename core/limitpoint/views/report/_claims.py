@@ -17,6 +17,17 @@ TITLES = {
     "sam": "Towards Understanding Sharpness-Aware Minimization",
     "minor-first": "Minor First, Major Last",
     "multiclass": "Implicit Bias of SignGD and Adam on Multiclass Separable Data",
+    "stability": "Stability thresholds, and the edge of stability",
+    "momentum": "Momentum: its steps, and its limit",
+    "quadratic-sam": "Sharpness-aware steps on quadratics",
+    "lion": "Lion: a constrained problem",
+    "sign-and-batch": "Adam's bias by batch",
+    "decay": "Weight decay against noise",
+    "adagrad": "Adagrad: regret and limit",
+    "online": "Sequences against which Adam fails",
+    "backward-error": "Modified flows",
+    "homogeneous": "Homogeneous networks",
+    "acceleration": "Rates with their constants",
 }
 
 

@@ -1,0 +1,1 @@
+"""What Sphinx is taught: claims, formulas, and docstrings as we write them."""
