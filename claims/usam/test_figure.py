@@ -11,7 +11,13 @@ from limitpoint import Inconclusive, Trial, claim, problems
     hypotheses=("eta * 10 * (1 + rho * 10) < 2",),
     kind="limit",
     roles=("usam", "gd"),
-    rivals=("signgd", "adam", "sam-linf"),
+    rivals=(
+        "signgd",
+        "adam",
+        "sam-linf",
+        "gd:signgd",
+        "gd:adam",
+    ),
     seeded=False,
 )
 def test_usam_and_gd_figure_1(trial: Trial) -> None:

@@ -28,6 +28,9 @@ from limitpoint.subjects._worker import apart
 #: What is tried of a class that refuses the theorem's epsilon = 0.
 EPSILONS = (0.0, 1e-300, 1e-150, 1e-30, 1e-16, 1e-12, 1e-8)
 
+#: Roles whose rule asks for the gradients of parts of the data.
+PER_EXAMPLE = ("m-sam", "1-sam")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -112,7 +115,7 @@ class Subject:
         schedule = self._schedule(as_schedule(step_size))
         if self._is_rule:
             return guarded(self._own_rule(schedule, settings), self.limits)
-        if settings.get("m") is not None:
+        if settings.get("m") is not None or self.role in PER_EXAMPLE:
             raise NotApplicable(
                 "hypothesis not met: gradients of groups of m examples (a torch optimizer sees "
                 "that of its minibatch)"
