@@ -186,12 +186,12 @@ class _Watch:
         if PULSE.count != self.count:
             self.count, self.moved, self.used_before = PULSE.count, now, used
         where, limit = PULSE.where, self.timeout
-        computes = used > limit and used - self.used_before > limit / 2
         # On a busy machine one that could go on may have to wait: that is not its fault.
-        waits = now - self.moved > limit and not _system.is_runnable(self.pid)
-        if computes or waits:
+        idle = not _system.is_runnable(self.pid)
+        computes = used > limit and used - self.used_before > limit / 2
+        if computes or (idle and now - self.moved > limit):
             raise TooLate(f"exceeded its time limit of {limit:g} s {where}")
-        if used > limit or now - self.began > PATIENCE * limit:
+        if used > limit or (idle and now - self.began > PATIENCE * limit):
             raise Inconclusive(f"time ran out {where}: {limit:g} s are too few for this run")
 
 
