@@ -45,7 +45,7 @@ def test_the_roles_that_fit_are_found(made, options, roles):
 
 def test_a_miss_says_what_it_is_instead():
     lines = list(recognise(Subject.from_object("optimizer", sam.SAM)).lines())
-    assert "role usam: no: it is SAM with a normalised perturbation" in lines
+    assert "role usam: no: rather SAM with a normalised perturbation" in lines
     assert "second gradient in a step: yes" in lines
 
 

@@ -36,6 +36,7 @@ TELLING = {
     "adam": {"epsilon": 0.1},
     "adamw": {"epsilon": 0.1, "weight_decay": 0.1},
     "momentum": {"momentum": 0.9},
+    "nesterov": {"momentum": 0.9},
     "usam": {"rho": 0.3},
     "sam-l2": {"rho": 0.3},
     "sam-linf": {"rho": 0.3},
@@ -199,7 +200,7 @@ def _fit(subject: Subject, role: str, problem: tuple[Objective, Tensor]) -> Iter
         for _, more in _variants(role)
     ]  # fmt: skip
     nearest, fault = min(others, default=(float("inf"), ""))
-    yield Fit(role, distance, f"it is {fault}" if nearest <= EXACT else "")
+    yield Fit(role, distance, f"rather {fault}" if nearest <= EXACT else "")
 
 
 def _is_kin(role: str) -> bool:
