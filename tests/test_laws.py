@@ -35,6 +35,7 @@ def test_torchs_own_classes_keep_the_laws(name):
         (torch.optim.SGD, {"momentum": 0.9}, {"momentum"}),
         (torch.optim.AdamW, {}, {"adam", "adamw"}),
         (sam.SAM, {}, {"sam-l2"}),
+        (right.Lion, {}, {"lion"}),
         (averages._Inside, {}, set()),
     ],
 )
@@ -47,6 +48,11 @@ def test_a_miss_says_what_it_is_instead():
     lines = list(recognise(Subject.from_object("optimizer", sam.SAM)).lines())
     assert "role usam: no: rather SAM with a normalised perturbation" in lines
     assert "second gradient in a step: yes" in lines
+
+
+def test_the_place_of_epsilon_is_told():
+    facts = recognise(Subject.from_object("optimizer", averages._Inside)).facts
+    assert facts["first step, of Adam's kin"] == "eps inside the root"
 
 
 def test_a_class_that_cannot_be_run_is_inconclusive():

@@ -16,7 +16,7 @@ from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageE
 from limitpoint.judgement.contestant import Contestant, house
 from limitpoint.judgement.registry import claims_of
 from limitpoint.judgement.roles import ROLES
-from limitpoint.laws import Implementation, Structure, field
+from limitpoint.laws import Implementation, Structure, field, first_steps, near
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Objective
@@ -133,6 +133,7 @@ def _facts(implementation: Implementation) -> dict[str, str]:
     degree = structure.degree
     known = degree is not None and min(abs(degree), abs(degree - 1)) < EXACT
     scale = {0: "not felt", 1: "proportional"}[round(degree or 0)] if known else "of its own"
+    form = _first_step(structure.implementation)
     return {
         "structure": spread[structure.kind],
         "memory": "keeps gradients of steps before" if structure.remembers else "none",
@@ -140,7 +141,19 @@ def _facts(implementation: Implementation) -> dict[str, str]:
         "rotations": "turn with the step" if structure.turns else "not alike",
         "second gradient in a step": "yes" if structure.ascends else "no",
         "geometry": _geometry(structure),
+        **({"first step, of Adam's kin": form} if form else {}),
     }
+
+
+def _first_step(implementation: Implementation) -> str:
+    """The form of the first step where epsilon is as large as the gradient; "" for none known."""
+    one, eps = implementation.having(eps=1.0), implementation.defaults.get("eps")
+    betas = implementation.defaults.get("betas", (0.0, 0.0))
+    if not isinstance(eps, float) or len(betas) != 2 or not one.accepts(field(0)):
+        return ""
+    g, step = Structure(one).first_step()
+    forms = first_steps(one.defaults).items()
+    return next((name for name, form in forms if near(-step, form(g, 1.0), EXACT)), "")
 
 
 def _geometry(structure: Structure) -> str:
