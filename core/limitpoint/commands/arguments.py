@@ -88,8 +88,9 @@ def _list(parser: ArgumentParser) -> None:
 def _check(parser: ArgumentParser) -> None:
     parser.add_argument("subject", nargs="+", type=spec,
                         metavar="[ROLE=]MODULE:ATTR[,key=value...]",
-                        help="without a role: what it is, which roles fit, the laws and the roles' theorems. MODULE may be the path of a file: ./mine.py; a role given "
-                        "twice compares optimizers in it")  # fmt: skip
+                        help="without a role: what it is, which roles fit, the laws, and the "
+                        "roles' theorems. MODULE may be the path of a file: ./mine.py; a role "
+                        "given twice compares optimizers in it")  # fmt: skip
     _keyword(parser)
     parser.add_argument("--seeds", default=[42], type=typed(parse_seeds), metavar="SPEC",
                         help="42, 0-19 or 1,5,7-9 (default 42)")  # fmt: skip
