@@ -241,14 +241,10 @@ _ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
 )
 COMMANDS = {
     "list": Command("list the claims", _list),
-<<<<<<< HEAD
     "known": Command("print what is known of each optimizer, from the claims", _known),
-    "check": Command("run the claims of a role against an optimizer", _check, _ROLES),
-=======
     "check": Command(
         "tell what an optimizer is; run the claims of its role against it", _check, _ROLES
     ),
->>>>>>> laws
     "identify": Command("tell which geometry an optimizer maximises the margin in", _identify),
     "mutants": Command("print the kill matrix: claims against wrong optimizers", _mutants),
     "faults": Command("print which law refutes each fault of public optimizers", _faults),
