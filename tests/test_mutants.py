@@ -12,6 +12,7 @@ import pytest
 
 from limitpoint import Setting, UsageError, all_claims
 from limitpoint.cli import main
+from limitpoint.judgement.contestant import House
 from limitpoint.ledger import Suite
 from limitpoint.optimizers import USAM
 from limitpoint.rivals import RIVALS, Rival, build
@@ -201,7 +202,7 @@ def harmless(step_size, **settings):
 
 
 def test_all_runs_every_rival_of_the_role(capsys, monkeypatch):
-    usual = {"usual": Rival("usual", "nothing", lambda _: harmless)}
+    usual = {"usual": Rival("usual", "nothing", lambda role: House(role, harmless))}
     named = {name: RIVALS[name] for name in all_claims()[EXACT].rivals}
     monkeypatch.setattr(mutants, "RIVALS", usual | named)
     monkeypatch.setattr(mutants, "roles_of", lambda name: ("usam",))

@@ -68,7 +68,7 @@ def test_adam_adaptive_edge(trial: Trial) -> None:
     """Time averages of the preconditioned sharpness over the second half of 4000 steps.
 
     The formula is that of a frozen v; a moving one keeps the mean a little below. The interval is
-    calibrated on seeds 0-19: .925 to .99 for betas (.5, .95), (.9, .95) and (.9, .99), where
+    calibrated on seeds 0-19: .914 to .982 for betas (.5, .95), (.9, .95) and (.9, .99), where
     AMSGrad, whose v never falls, gives .1 and less, and momentum undamped 3.7 for 38.
     """
     noise = torch.Generator().manual_seed(trial.seed)

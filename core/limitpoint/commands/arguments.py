@@ -132,6 +132,14 @@ def _mutants(parser: ArgumentParser) -> None:
                         help="run nothing: show the matrix that --json kept")  # fmt: skip
 
 
+def _faults(parser: ArgumentParser) -> None:
+    parser.add_argument("-k", dest="keyword", default=Keywords(""), type=typed(Keywords),
+                        metavar="EXPRESSION", help="only faults whose name or description it "
+                        "names, as in pytest: 'epsilon or decay'")  # fmt: skip
+    _seed(parser)
+    _json(parser)
+
+
 def _errata(parser: ArgumentParser) -> None:
     _selection(parser)
     _seed(parser)
@@ -166,6 +174,14 @@ def _gate(parser: ArgumentParser) -> None:
     parser.add_argument("--write-baseline", type=Path, default=None, metavar="FILE",
                         help="keep what later ledgers are held against, no timings")  # fmt: skip
     _json(parser)
+
+
+def _known(parser: ArgumentParser) -> None:
+    _selection(parser)
+    parser.add_argument("--ledger", type=file, default=None, metavar="FILE",
+                        help="add the verdicts of a run of the claims")  # fmt: skip
+    parser.add_argument("--out", type=in_folder, default=None, metavar="FILE",
+                        help="write it there (Markdown; default: print it)")  # fmt: skip
 
 
 def _figures(parser: ArgumentParser) -> None:
@@ -220,13 +236,15 @@ def _sweep(parser: ArgumentParser) -> None:
 
 
 _ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
-    f"  {role:9} {rule}" for role, rule in ROLES.items()
+    f"  {role:13} {rule}" for role, rule in ROLES.items()
 )
 COMMANDS = {
     "list": Command("list the claims", _list),
+    "known": Command("print what is known of each optimizer, from the claims", _known),
     "check": Command("run the claims of a role against an optimizer", _check, _ROLES),
     "identify": Command("tell which geometry an optimizer maximises the margin in", _identify),
     "mutants": Command("print the kill matrix: claims against wrong optimizers", _mutants),
+    "faults": Command("print which law refutes each fault of public optimizers", _faults),
     "errata": Command("print the errata of the papers, each with its counterexample", _errata),
     "report": Command("write the report page of a ledger, one HTML file without scripts", _report),
     "gate": Command("compare a ledger with a baseline", _gate),

@@ -16,6 +16,7 @@ from limitpoint.judgement.record import ID
 from limitpoint.judgement.roles import check_role
 
 KINDS = (
+    "law",
     "identity",
     "inequality",
     "bound",

@@ -22,9 +22,11 @@ from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.comparison import FORMULA, Evidence
 from limitpoint.judgement.contestant import Contestant, house
 from limitpoint.judgement.setting import Setting
+from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Implementation, field
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.schedules import Schedule, as_schedule
 from limitpoint.problems.problem import Oracle
+from limitpoint.subjects import Subject
 
 
 class Trial:
@@ -112,6 +114,29 @@ class Trial:
         """What is to be said of how the contestants were run."""
         return tuple(dict.fromkeys(note for rule in self._rules for note in rule.notes))
 
+    def implementation(
+        self, role: str, usual: Callable[..., Any], **options: Any
+    ) -> Implementation:
+        """Who plays a role, as its author wrote it: the contestant, else a class of torch's.
+
+        Args:
+            role: one of the claim's roles.
+            usual: a class that keeps the law, for a trial without a contestant.
+            options: its arguments.
+
+        Raises:
+            NotApplicable: the contestant is a rule, no optimizer of torch's kind.
+            Inconclusive: it could not take a step as it is.
+        """
+        contestant = self.contestants.get(role)
+        if contestant is None:
+            return Implementation.of(usual, options)
+        if not isinstance(contestant, Subject):
+            raise NotApplicable("hypothesis not met: an optimizer of torch's kind (this is a rule)")
+        found = Implementation.of(contestant.constructor, contestant.kwargs)
+        found.check(field(self.setting.seed))
+        return found
+
     def run(self, oracle: Oracle, rule: Rule, steps: int, **options: Any) -> Trajectory:
         """`limitpoint.run` under the setting's engine and device."""
         here = self.setting
@@ -155,6 +180,11 @@ class Trial:
     def identity(self) -> Callable[..., Evidence]:
         """See `limitpoint.evidence.identity`."""
         return partial(self._add, relations.identity)
+
+    def same(self, quantity: str, measured: Tensor, expected: Tensor) -> Evidence:
+        """An identity of two trainings of a law, (step, entry) or (entry,), to rounding."""
+        axes = ("step", "entry")[-measured.ndim :] if measured.ndim else ()
+        return self.identity(quantity, measured, expected, ROUNDING, ROUNDING_BECAUSE, along=axes)
 
     @property
     def close(self) -> Callable[..., Evidence]:
