@@ -48,7 +48,7 @@ def test_gd_decay_exponential_step_size(trial: Trial) -> None:
     loss = of_the_direction(trial.seed)
     noise = torch.Generator().manual_seed(trial.seed + 1)
     start = torch.randn(6, generator=noise, dtype=torch.float64)
-    rule = trial.optimizer("gd-decay", 0.02, weight_decay=0.5)
+    rule = trial.optimizer("gd-decay", 0.02, free=("weight_decay",), weight_decay=0.5)
     eta, decay = float(rule.step_size.at(0)), rule.settings.get("weight_decay", 0.5)
     run = trial.run(loss, rule, STEPS, start=start, record=range(STEPS + 1))
     kept, free = 1 - eta * decay, [start]

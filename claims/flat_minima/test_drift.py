@@ -44,7 +44,7 @@ def test_sam_drift(trial: Trial) -> None:
         "hyperbola", models.DiagonalProduct(), losses.Squared(), one.reshape(1, 1), one, start
     )
     for step in (0.1, 0.2):
-        rule = trial.optimizer("sam-l2", step, rho=RHO)
+        rule = trial.optimizer("sam-l2", step, free=("rho",), rho=RHO)
         eta, rho = float(rule.step_size.at(0)), float(rule.settings.get("rho", RHO))
         pace = eta * rho**2
         steps = ARRIVED + round(TIME / pace)

@@ -33,10 +33,9 @@ def test_muon_spectral_ball(trial: Trial) -> None:
     problem = problems.clusters(trial.seed, k=4, d=8, per_class=4)
     noise = torch.Generator().manual_seed(trial.seed)
     start = 2 / decay * torch.randn(problem.start.shape, generator=noise, dtype=torch.float64)
-    rule = trial.optimizer("muon", StepSize(0.5, 0.7), beta1=0.9, weight_decay=decay)
-    beta1, held = (
-        rule.settings.get(name, value) for name, value in (("beta1", 0.9), ("weight_decay", decay))
-    )
+    settings = {"beta1": 0.9, "weight_decay": decay}
+    rule = trial.optimizer("muon", StepSize(0.5, 0.7), free=settings, **settings)
+    beta1, held = (rule.settings.get(name, value) for name, value in settings.items())
     trial.require("0 < eta_t lambda <= 1", 0 < held * rule.step_size.at(0) <= 1)
     starts = torch.stack([problem.start, start])
     run = trial.run(problem, rule, steps, start=starts, record=range(steps + 1))

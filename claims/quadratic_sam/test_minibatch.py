@@ -30,7 +30,7 @@ def test_dnsam_mean_step(trial: Trial) -> None:
     loss = losses.Squared(mean=True)
     problem = problems.gaussian_regression(trial.seed, loss=loss, random_start=True)
     each = problem.sharpness_batches(1)
-    rule = trial.optimizer("dnsam", 0.1, rho=0.5)
+    rule = trial.optimizer("dnsam", 0.1, free=("rho",), rho=0.5)
     eta, rho = float(rule.step_size.at(0)), float(rule.settings.get("rho", 0.5))
     w = problem.start
     seen = OneExample(replace(problem, X=problem.X.expand(problem.n, -1, -1)), each)

@@ -83,9 +83,11 @@ def rival(name: str, fault: str, **wrong: Any) -> Callable[[Made], Made]:
 
     def register(made: Made) -> Made:
         def factory(step_size: Schedule, **settings: Any) -> Rule:
-            return build(made, step_size, settings, **wrong)
+            if isinstance(made, type):
+                return build(made, step_size, settings, **wrong)
+            return _told(made(step_size, **settings), settings)
 
-        _register(name, fault, lambda _: factory if isinstance(made, type) else made)
+        _register(name, fault, lambda _: factory)
         return made
 
     return register
@@ -121,7 +123,7 @@ def build(
     known = {field.name: field.default for field in fields(rule)}
     taken = {name: value for name, value in settings.items() if name in known}
     made: Rule = rule(**{"step_size": step_size, **taken, **wrong})
-    return _told(made, {name: taken.get(name, known[name]) for name in wrong})
+    return _told(made, {name: known[name] for name in wrong} | dict(settings))
 
 
 def _told(rule: Rule, settings: Mapping[str, Any]) -> Rule:
