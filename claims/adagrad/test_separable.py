@@ -31,7 +31,7 @@ def test_adagrad_residual(trial: Trial) -> None:
     [derived] In z = w / sqrt(h) Adagrad with h settled is GD on the inputs sqrt(h) x, whose
     residual is Soudry's; h itself settles like 1/t. The direction alone would say little: what it
     depends on is measured on the same run, and approached like 1 / log t. The bars are calibrated:
-    seeds 0-19 gave at most a half of them, the rivals .1 and more at the end.
+    seeds 0-19 gave at most a third of them.
     """
     problem = problems.support_simplex(trial.seed)
     rule = trial.optimizer("adagrad", 0.5, epsilon=0.0)

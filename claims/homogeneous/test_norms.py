@@ -52,7 +52,7 @@ def test_gd_balance(trial: Trial) -> None:
     hypotheses=("homogeneous, smooth", "exponential loss, summed", "eta L log(1/L) small"),
     kind="inequality",
     roles=("gd",),
-    rivals=("momentum", "signgd", "ngd", "cd", "ascent"),
+    rivals=("momentum", "signgd", "cd", "ascent"),
 )  # fmt: skip
 def test_gd_smoothed_margin(trial: Trial) -> None:
     """Every step of a diagonal network (D = 2) from the first on with L < 1.

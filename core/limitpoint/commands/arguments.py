@@ -177,6 +177,14 @@ def _gate(parser: ArgumentParser) -> None:
     _json(parser)
 
 
+def _known(parser: ArgumentParser) -> None:
+    _selection(parser)
+    parser.add_argument("--ledger", type=file, default=None, metavar="FILE",
+                        help="add the verdicts of a run of the claims")  # fmt: skip
+    parser.add_argument("--out", type=in_folder, default=None, metavar="FILE",
+                        help="write it there (Markdown; default: print it)")  # fmt: skip
+
+
 def _figures(parser: ArgumentParser) -> None:
     parser.add_argument("name", nargs="*", type=figure_name,
                         help="names, or how they begin (default: all)")  # fmt: skip
@@ -229,10 +237,11 @@ def _sweep(parser: ArgumentParser) -> None:
 
 
 _ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
-    f"  {role:9} {rule}" for role, rule in ROLES.items()
+    f"  {role:13} {rule}" for role, rule in ROLES.items()
 )
 COMMANDS = {
     "list": Command("list the claims", _list),
+    "known": Command("print what is known of each optimizer, from the claims", _known),
     "check": Command(
         "tell what an optimizer is; run the claims of its role against it", _check, _ROLES
     ),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.engines import definition
+from limitpoint.engines.gradients import compiled
 from limitpoint.engines.trajectory import log_grid
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
 from limitpoint.identification._courses import COURSES, Course
@@ -131,6 +132,7 @@ def _iterate(
     problem: Problem, rule: Rule, course: Course, grid: NDArray[np.int64], watch: Watch | None
 ) -> tuple[NDArray[np.int64], Tensor, str]:
     """Recorded steps and iterates (R, problems, k, d), and why there are no more of them."""
+    compiled(problem, problem.start.shape)  # for all processes to come
     found = rule.apart(
         lambda: _iterated(problem, rule, course, grid), course.oracle(problem, 0), problem.start,
         watch,

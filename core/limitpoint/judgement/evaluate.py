@@ -24,8 +24,11 @@ from limitpoint.judgement.setting import Setting
 from limitpoint.judgement.trial import Trial
 from limitpoint.judgement.verdict import Verdict
 from limitpoint.laws import warm_up
-from limitpoint.subjects import UNLIMITED, Subject, apart
+from limitpoint.subjects import COARSE, UNLIMITED, Subject, apart
 from limitpoint.theory.limits import Uncertified
+
+#: 2^-24 a step over some thousand steps: calibrated, and it never makes a claim supported.
+NEARLY = 2.0**-12
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,18 @@ def _judge(claim: Claim, trial: Trial) -> Outcome:
     violated = [e for e in trial.evidence if not e.holds]
     if violated:
         verdict, reason = Verdict.REFUTED, str(min(violated, key=lambda e: e.room))
+        if COARSE in trial.notes and all(map(_is_nearly, violated)):
+            verdict, reason = Verdict.INCONCLUSIVE, f"precision ran out ({COARSE}): {reason}"
     seconds = time.perf_counter() - started
     return Outcome(verdict, reason, tuple(trial.evidence), trial.ran, seconds, trial.notes)
+
+
+def _is_nearly(evidence: Evidence) -> bool:
+    """Whether both numbers agree to what float32 leaves of a few thousand steps."""
+    measured, expected = evidence.measured, evidence.expected
+    if measured is None or expected is None:
+        return False
+    return abs(measured - expected) <= NEARLY * max(abs(measured), abs(expected))
 
 
 def _body(claim: Claim, trial: Trial) -> None:

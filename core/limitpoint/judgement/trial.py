@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
+import torch
 from torch import Tensor
 
 from limitpoint.engines.checkpoints import Checkpoint
@@ -74,23 +75,37 @@ class Trial:
         return full if self.setting.horizon == "full" else quick
 
     def optimizer(
-        self, role: str, step_size: Schedule | Tensor | float = 1.0, **settings: Any
+        self,
+        role: str,
+        step_size: Schedule | Tensor | float = 1.0,
+        *,
+        free: Collection[str] = (),
+        **settings: Any,
     ) -> Rule:
         """Who plays a role: the contestant if there is one, else limitpoint's own rule.
 
         Args:
             role: one of the claim's roles.
             step_size: the schedule of the theorem.
-            settings: the theorem's other settings, by the names of limitpoint's own rule. What a
-                contestant runs with in the end, it says in `Rule.settings`.
+            free: the settings that a user may fix otherwise: the claim asks `Rule.settings` what
+                they are.
+            settings: the theorem's other settings, by the names of limitpoint's own rule; no weight
+                decay is one of them, unless the claim says how much.
 
         Raises:
+            NotApplicable: the user fixed a setting that is not free to another value.
             UsageError: the role is not one that the claim declares.
         """
         if role not in self.claim.roles:
             raise UsageError(f"{self.claim.id} does not declare the role {role!r}")
         contestant = self.contestants.get(role) or house(role)
         rule = contestant.rule(as_schedule(step_size), **settings)
+        theirs = rule.settings
+        for name, ours in {"weight_decay": 0.0, **settings}.items():
+            if name in theirs and name not in free and not _equal(theirs[name], ours):
+                raise NotApplicable(
+                    f"hypothesis not met: {name} = {ours} (the subject was given {theirs[name]})"
+                )
         self._rules.append(rule)
         return rule
 
@@ -195,3 +210,10 @@ class Trial:
     def rate(self) -> Callable[..., Evidence]:
         """See `limitpoint.evidence.rate`."""
         return partial(self._add, relations.rate)
+
+
+def _equal(theirs: Any, ours: Any) -> bool:
+    """Whether two settings are one: numbers, tensors that broadcast over a batch, or schedules."""
+    if isinstance(theirs, Tensor | float | int) and isinstance(ours, Tensor | float | int):
+        return bool((torch.as_tensor(theirs) == torch.as_tensor(ours)).all())
+    return bool(theirs == ours)

@@ -6,14 +6,17 @@ from pkgutil import iter_modules
 from limitpoint.optimizers.adagrad import Adagrad
 from limitpoint.optimizers.adam import Adam, Moments
 from limitpoint.optimizers.amsgrad import AMSGrad
+from limitpoint.optimizers.decayed_gd import DecayedGD
+from limitpoint.optimizers.dnsam import DNSAM
 from limitpoint.optimizers.gd import GD
 from limitpoint.optimizers.lion import Lion
 from limitpoint.optimizers.minibatch import Minibatch
 from limitpoint.optimizers.momentum import Momentum
-from limitpoint.optimizers.muon import Muon
+from limitpoint.optimizers.muon import Muon, NewtonSchulzMuon
 from limitpoint.optimizers.nesterov import Nesterov
 from limitpoint.optimizers.rule import Memoryless, Rule
 from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
+from limitpoint.optimizers.schedule_free import ScheduleFree
 from limitpoint.optimizers.steepest_descent import (
     NGD,
     CoordinateDescent,
@@ -25,6 +28,7 @@ from limitpoint.optimizers.stochastic import OneExample, Stochastic
 from limitpoint.optimizers.training import DeepNSAM, DeepRandom, DeepSAM, DeepSGD, Switch
 
 __all__ = [
+    "DNSAM",
     "GD",
     "L2SAM",
     "MSAM",
@@ -35,6 +39,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "CoordinateDescent",
+    "DecayedGD",
     "DeepNSAM",
     "DeepRandom",
     "DeepSAM",
@@ -47,9 +52,11 @@ __all__ = [
     "Momentum",
     "Muon",
     "Nesterov",
+    "NewtonSchulzMuon",
     "OneExample",
     "OneSAM",
     "Rule",
+    "ScheduleFree",
     "SharpnessAware",
     "SignGD",
     "SpectralDescent",

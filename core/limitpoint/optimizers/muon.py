@@ -27,14 +27,17 @@ class Muon(Rule):
     Args:
         beta1: in [0, 1); 0 is spectral descent.
         iterations: of Newton-Schulz instead of the exact polar factor, >= 1, or None.
+        weight_decay: lambda >= 0, decoupled.
     """
 
     beta1: float = 0.9
     iterations: int | None = None
+    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("beta1", self.beta1, 0.0, 1.0)
+        check_range("weight_decay", self.weight_decay, 0.0, float("inf"))
         if self.iterations is not None:
             check_range("iterations", self.iterations, 1, float("inf"))
 
@@ -45,13 +48,22 @@ class Muon(Rule):
     def step(self, oracle: Oracle, w: Tensor, state: Scaled, t: int) -> tuple[Tensor, Any]:
         """One step."""
         m = self.beta1 * state + (1 - self.beta1) * scaled(oracle.grad(w))
-        return w - self.step_size.at(t) * self.orthogonal(m), m
+        eta = self.step_size.at(t)
+        if self.weight_decay:
+            w = (1 - eta * self.weight_decay) * w
+        return w - eta * self.orthogonal(m), m
 
     def orthogonal(self, m: Value) -> Tensor:
         """The polar factor of m (*batch, k, d), or what Newton-Schulz makes of it."""
         if self.iterations is None:
             return polar_factor(m)
         return newton_schulz(matrix_direction(m), self.iterations)
+
+
+@role("muon-ns", "muon as it is used: five Newton-Schulz iterations for the factor")
+def NewtonSchulzMuon(step_size: object = 1.0, **settings: Any) -> Muon:
+    """Muon with five Newton-Schulz iterations (Jordan et al. 2024, as in torch.optim.Muon)."""
+    return Muon(step_size, iterations=5, **settings)  # type: ignore[arg-type]
 
 
 @primitive

@@ -1,4 +1,5 @@
 from ._guards import blamed as blamed
+from ._instance import COARSE as COARSE
 from ._limits import UNLIMITED as UNLIMITED
 from ._limits import USUAL as USUAL
 from ._limits import Limits as Limits

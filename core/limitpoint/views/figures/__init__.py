@@ -13,6 +13,7 @@ from limitpoint.views.figures import (  # registration
     multiclass,
     pixels,
     sam,
+    steps,
     usam,
 )
 from limitpoint.views.figures._registry import FIGURES, Drawing, figure
@@ -29,5 +30,6 @@ __all__ = [
     "multiclass",
     "pixels",
     "sam",
+    "steps",
     "usam",
 ]

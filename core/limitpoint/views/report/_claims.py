@@ -20,6 +20,8 @@ TITLES = {
     "stability": "Stability thresholds, and the edge of stability",
     "momentum": "Momentum: its steps, and its limit",
     "quadratic-sam": "Sharpness-aware steps on quadratics",
+    "flat-minima": "Along the minima, to the flattest",
+    "newton-schulz": "Muon as it is used",
     "lion": "Lion: a constrained problem",
     "sign-and-batch": "Adam's bias by batch",
     "decay": "Weight decay against noise",
