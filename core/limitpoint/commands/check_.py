@@ -36,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     """Print verdict, slack and reason of each claim as it comes; 1 if one is not supported."""
     sys.path.append(str(Path.cwd()))
     with silenced():
-        subjects = [parse_subject(text, Limits(args.timeout, args.memory)) for text in args.subject]
+        subjects = [
+            parse_subject(text.strip(), Limits(args.timeout, args.memory)) for text in args.subject
+        ]
     for text, subject in zip(args.subject, list(subjects), strict=True):
         if text.startswith(BARE):
             fitting = _fitting(subject, show=not args.json)

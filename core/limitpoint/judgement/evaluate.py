@@ -23,6 +23,7 @@ from limitpoint.judgement.record import Record
 from limitpoint.judgement.setting import Setting
 from limitpoint.judgement.trial import Trial
 from limitpoint.judgement.verdict import Verdict
+from limitpoint.laws import warm_up
 from limitpoint.subjects import COARSE, UNLIMITED, Subject, apart
 from limitpoint.theory.limits import Uncertified
 
@@ -121,6 +122,7 @@ def _body(claim: Claim, trial: Trial) -> None:
     if claim.kind != "law" or not subjects or subjects[0].limits == UNLIMITED:
         claim.body(trial)
         return
+    warm_up()
     said = apart(lambda: {"said": np.frombuffer(_said(claim, trial), np.uint8)}, subjects[0].limits)
     ended, text, evidence, seeds = msgspec.msgpack.decode(
         said["said"].tobytes(), type=tuple[int, str, list[Evidence], set[int]]

@@ -9,6 +9,7 @@ from .forms import buffers as buffers
 from .forms import decays as decays
 from .forms import first_steps as first_steps
 from .implementation import Implementation as Implementation
+from .implementation import warm_up as warm_up
 from .network import Network as Network
 from .network import network as network
 from .options import Option as Option

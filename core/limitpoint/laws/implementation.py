@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as default
+from functools import cache
 from inspect import Parameter
 from typing import Any
 
 import torch
 
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
-from limitpoint.laws.field import Field
+from limitpoint.laws.field import Field, field
 from limitpoint.laws.training import Groups, Objective, Training
 from limitpoint.optimizers import Rule
 from limitpoint.subjects import Accepted
@@ -38,7 +40,7 @@ class Implementation:
     """
 
     constructor: Callable[..., Any]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = default(default_factory=dict)
 
     @classmethod
     def of(
@@ -150,3 +152,10 @@ class Implementation:
             raise NotApplicable(
                 f"hypothesis not met: a step from one gradient or two (it took {training.calls})"
             )
+
+
+@cache
+def warm_up() -> None:
+    """What torch imports at a process's first step, for a second: no fork has to do it again."""
+    for kind in (torch.optim.SGD, torch.optim.AdamW):
+        Implementation.of(kind, {}).follow(field(0), steps=1)
