@@ -19,7 +19,7 @@ def test_the_record_is_complete(claim):
     assert claim.statement.endswith(".")
     assert claim.statement.count("$") % 2 == 0
     assert claim.title.endswith(".")
-    assert set(claim.rivals) <= set(RIVALS)
+    assert {name for _, name in claim.named} <= set(RIVALS)
     # Each comparison says where its tolerance comes from (Evidence insists); the docstring says
     # what is tested, in more than a name.
     assert len((claim.body.__doc__ or "").strip()) > 50

@@ -7,7 +7,7 @@ from limitpoint.optimizers import GD, Adam
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.rivals import RIVALS, Rival
 from limitpoint.rivals import matrix as mutants
-from limitpoint.rivals.matrix import all_pairs, fight, named_pairs
+from limitpoint.rivals.matrix import all_matches, fight, named_matches
 
 
 @claim(
@@ -27,21 +27,21 @@ def toy(trial: Trial) -> None:
 
 
 def test_the_wrong_sign_is_refuted_by_as_much_as_it_is_wrong():
-    found = fight(toy.claim, "ascent", Setting())
+    found = fight(toy.claim, "gd", "ascent", Setting())
     assert found.killed
     assert found.named
     assert found.slack == pytest.approx(1 - 2 / 1e-12, rel=1e-3)
 
 
 def test_a_stale_gradient_is_spared_by_a_claim_about_the_first_step():
-    found = fight(toy.claim, "stale", Setting())
+    found = fight(toy.claim, "gd", "stale", Setting())
     assert (found.result, found.named) == ("survived", False)
 
 
 def test_an_exception_is_a_verdict(monkeypatch):
     monkeypatch.setattr(mutants, "RIVALS", {"odd": odd("odd"), "ascent": odd("ascent")})
-    assert fight(toy.claim, "odd", Setting()).result == "not applicable"
-    named = fight(toy.claim, "ascent", Setting())
+    assert fight(toy.claim, "gd", "odd", Setting()).result == "not applicable"
+    named = fight(toy.claim, "gd", "ascent", Setting())
     assert (named.verdict, named.result) == ("error", "survived")
     assert named.reason == "TypeError: needs a radius"
 
@@ -55,9 +55,9 @@ def odd(name):
 
 def test_pairs_are_the_named_ones_or_all_of_the_role():
     claims = list(all_claims().values())
-    named, every = set(named_pairs(claims)), set(all_pairs(claims))
+    named, every = set(named_matches(claims)), set(all_matches(claims))
     assert named < every
-    assert all(found.roles for found, _ in every)
+    assert all(role in found.roles for found, role, _ in every)
 
 
 def test_a_mutation_is_of_the_roles_own_rule():

@@ -9,7 +9,7 @@ import pytest
 from limitpoint import Claim, Erratum, UsageError, all_claims, evaluate
 from limitpoint.cli import main
 from limitpoint.commands import errata_
-from limitpoint.judgement.erratum import BASES, SIDES, SURENESS
+from limitpoint.judgement.erratum import BASES, FAULTS, SIDES, SURENESS
 
 ERRATA = [claim for claim in all_claims().values() if claim.kind == "erratum"]
 TEXTS = {
@@ -19,6 +19,7 @@ TEXTS = {
     "basis": "proof",
     "sure": "certain",
     "because": "The proof has 4.",
+    "copy": "The line is legible.",
 }
 
 
@@ -36,9 +37,10 @@ def both_sides(trial):
 @pytest.mark.parametrize("claim", ERRATA, ids=[claim.id for claim in ERRATA])
 def test_an_erratum_says_what_is_printed_in_plain_text(claim):
     texts = [claim.erratum.printed, claim.erratum.corrected, claim.erratum.where]
-    assert not any(mark in text for text in [*texts, claim.erratum.because] for mark in "$\\{}")
+    reasons = [claim.erratum.because, claim.erratum.copy]
+    assert not any(mark in text for text in [*texts, *reasons] for mark in "$\\{}")
     assert claim.erratum.printed != claim.erratum.corrected
-    assert claim.erratum.because.endswith(".")
+    assert all(text.endswith(".") for text in reasons)
     assert "erratum" in claim.id
 
 
@@ -54,8 +56,10 @@ def test_an_erratum_lacks_nothing(field):
         Erratum(**(TEXTS | {field: " "}))
 
 
-@pytest.mark.parametrize(("field", "known"), [("basis", BASES), ("sure", SURENESS)])
-def test_basis_and_sureness_are_known_words(field, known):
+@pytest.mark.parametrize(
+    ("field", "known"), [("basis", BASES), ("sure", SURENESS), ("fault", FAULTS)]
+)
+def test_basis_sureness_and_fault_are_known_words(field, known):
     with pytest.raises(UsageError, match=", ".join(known)):
         Erratum(**(TEXTS | {field: "a hunch"}))
 
@@ -84,7 +88,7 @@ def test_an_erratum_measures_under_both_statements(side):
 
 def test_the_ledger_carries_the_erratum():
     record = msgspec.to_builtins(evaluate(toy(both_sides)))
-    assert record["erratum"] == TEXTS
+    assert record["erratum"] == TEXTS | {"fault": "false"}
     assert [evidence["under"] for evidence in record["evidence"]] == [*SIDES, ""]
 
 
@@ -108,6 +112,15 @@ def test_the_command_prints_both_statements_and_how_sure(capsys, toys):
     assert lines[1:3] == ["printed  2 + 2 = 5", "4, then 5: 4 < 5"]
     assert lines[3:5] == ["corrected  2 + 2 = 4", "2 + 2: 4 = 4"]
     assert lines[5] == "sure  certain; rests on the paper's own proof. The proof has 4."
+    assert lines[6] == "our copy  The line is legible."
+
+
+def test_what_is_true_and_too_weak_has_a_word_of_its_own(capsys, toys):
+    toys(toy(both_sides, erratum=Erratum(**TEXTS, fault="weak")))
+    assert main(["errata"]) == 0
+    out = capsys.readouterr().out
+    assert "sure  weak; certain; rests on" in out
+    assert "less than its proof gives" in out
 
 
 def test_what_fails_is_shown_first_and_exits_with_1(capsys, toys):

@@ -6,30 +6,33 @@ import pytest
 
 from limitpoint import Setting, all_claims
 from limitpoint.rivals import RIVALS
-from limitpoint.rivals.matrix import fight, named_pairs, roles_of
+from limitpoint.rivals.matrix import fight, named_matches, roles_of
 
 CLAIMS = list(all_claims().values())
-PAIRS = named_pairs(CLAIMS)
+MATCHES = named_matches(CLAIMS)
 LEAST = 6
 
 
 @pytest.mark.parametrize(
-    ("claim", "rival"), PAIRS, ids=[f"{claim.id}-{rival}" for claim, rival in PAIRS]
+    ("claim", "role", "rival"),
+    MATCHES,
+    ids=[f"{claim.id}-{role}-{rival}" for claim, role, rival in MATCHES],
 )
-def test_rival_is_refuted(claim, rival):
-    duel = fight(claim, rival, Setting())
-    assert duel.killed, f"{rival} survives {claim.id}: {duel}"
+def test_rival_is_refuted(claim, role, rival):
+    duel = fight(claim, role, rival, Setting())
+    assert duel.killed, f"{rival} survives {claim.id} as {role}: {duel}"
 
 
 def test_every_rival_is_named_by_a_claim():
-    assert {rival for _, rival in PAIRS} == set(RIVALS)
+    assert {rival for _, _, rival in MATCHES} == set(RIVALS)
 
 
-def test_every_claim_with_a_role_names_a_rival():
-    assert not [claim.id for claim in CLAIMS if claim.roles and not claim.rivals]
+def test_every_role_of_a_claim_meets_a_rival():
+    met = {(claim.id, role) for claim, role, _ in MATCHES}
+    assert not [place for c in CLAIMS for role in c.roles if (place := (c.id, role)) not in met]
 
 
 def test_every_role_has_its_rivals():
     found = Counter(role for rival in RIVALS for role in roles_of(rival))
-    roles = {claim.roles[0] for claim in CLAIMS if claim.roles}
+    roles = {role for claim in CLAIMS for role in claim.roles}
     assert {role: found[role] for role in roles if found[role] < LEAST} == {}

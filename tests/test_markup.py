@@ -19,13 +19,14 @@ NASTY = (
 @pytest.mark.parametrize(
     "field",
     ["source", "statement", "kind", "subject", "reason", "reproduce", "roles", "ran", "place",
-     "quantity", "because", "printed", "corrected", "where", "erratum-because", "python", "sources",
+     "quantity", "because", "printed", "corrected", "where", "erratum-because", "copy",
+     "python", "sources",
      "version", "dashboard"],
 )  # fmt: skip
 def test_no_field_of_a_ledger_is_markup(field, text):
     erratum = {
         "printed": "a", "corrected": "b", "where": "(1)", "basis": "proof", "sure": "certain",
-        "because": "It is.",
+        "because": "It is.", "copy": "It can.",
     }  # fmt: skip
     evidence = {"quantity": "q", "slack": 0.5, "because": "b", "under": "printed"}
     more, environment, version, link = {}, {}, "0", None
@@ -33,7 +34,7 @@ def test_no_field_of_a_ledger_is_markup(field, text):
         evidence[field] = text
     elif field == "place":
         evidence["at"] = {text: 3}
-    elif field in ("printed", "corrected", "where", "erratum-because"):
+    elif field in ("printed", "corrected", "where", "erratum-because", "copy"):
         erratum[field.removeprefix("erratum-")] = text
     elif field in ("python", "sources"):
         environment[field] = {text: text} if field == "sources" else text

@@ -12,6 +12,7 @@ import pytest
 
 from limitpoint import Setting, UsageError, all_claims
 from limitpoint.cli import main
+from limitpoint.judgement.contestant import House
 from limitpoint.ledger import Suite
 from limitpoint.optimizers import USAM
 from limitpoint.rivals import RIVALS, Rival, build
@@ -44,7 +45,7 @@ def duel(
 
 
 def matrix(*duels, claims=None, covered=(), planned=None):
-    claims = {d.claim: d.role for d in duels} if claims is None else claims
+    claims = {d.claim: (d.role,) for d in duels} if claims is None else claims
     rivals = {
         name: Fault("a sign", tuple(sorted({d.role for d in duels if d.rival == name})))
         for name in dict.fromkeys(d.rival for d in duels)
@@ -85,32 +86,39 @@ def test_a_rival_is_not_judged_by_some_of_the_claims_about_its_role():
 
 def test_a_claim_must_refute_somebody():
     spared = duel("usam/two", verdict="supported", named=False)
-    assert matrix(duel(), spared).failures() == ["usam/two refutes no rival"]
-    assert matrix(duel(), claims={"usam/one": "usam", "usam/two": "usam"}).failures() == [
-        "usam/two refutes no rival"
+    assert matrix(duel(), spared).failures() == ["usam/two refutes no rival of usam"]
+    assert matrix(duel(), claims={"usam/one": ("usam",), "usam/two": ("usam",)}).failures() == [
+        "usam/two refutes no rival of usam"
     ]
 
 
 def test_a_claim_without_a_role_has_nobody_to_refute():
-    assert matrix(duel(), claims={"usam/one": "usam", "usam/two": None}).failures() == []
+    assert matrix(duel(), claims={"usam/one": ("usam",), "usam/two": ()}).failures() == []
 
 
 def test_a_rival_plays_the_roles_in_which_claims_name_it():
     for name in RIVALS:
-        named = {c.roles[0] for c in all_claims().values() if name in c.rivals}
+        named = {r for c in all_claims().values() for r, rival in c.named if rival == name}
         assert set(roles_of(name)) == named
 
 
+def test_every_role_of_a_claim_must_refute_somebody():
+    both = {"sam/both": ("n-sam", "gd")}
+    first = duel("sam/both", "cd", role="n-sam")
+    assert matrix(first, claims=both).failures() == ["sam/both refutes no rival of gd"]
+    assert matrix(first, duel("sam/both", "cd", role="gd"), claims=both).failures() == []
+
+
 def test_what_an_interruption_left_out_is_no_failure():
-    claims = {"usam/one": "usam", "usam/two": "usam"}
+    claims = {"usam/one": ("usam",), "usam/two": ("usam",)}
     assert matrix(duel(), claims=claims, covered=["usam"], planned=2).failures() == []
 
 
 def test_a_role_is_covered_by_all_of_its_claims_only():
     claims = [claim for claim in all_claims().values() if claim.roles]
-    adam = [claim for claim in claims if claim.roles[0] == "adam"]
-    assert Matrix.of(adam, Setting(), 0).covered == ["adam"]
-    assert Matrix.of(adam[1:], Setting(), 0).covered == []
+    adam = [claim for claim in claims if "adam" in claim.roles]
+    assert "adam" in Matrix.of(adam, Setting(), 0).covered
+    assert "adam" not in Matrix.of(adam[1:], Setting(), 0).covered
 
 
 @pytest.mark.parametrize(
@@ -194,7 +202,7 @@ def harmless(step_size, **settings):
 
 
 def test_all_runs_every_rival_of_the_role(capsys, monkeypatch):
-    usual = {"usual": Rival("usual", "nothing", lambda _: harmless)}
+    usual = {"usual": Rival("usual", "nothing", lambda role: House(role, harmless))}
     named = {name: RIVALS[name] for name in all_claims()[EXACT].rivals}
     monkeypatch.setattr(mutants, "RIVALS", usual | named)
     monkeypatch.setattr(mutants, "roles_of", lambda name: ("usam",))
@@ -264,7 +272,7 @@ def test_the_heat_map_shows_claims_by_paper_and_rivals_by_role():
         duel(),
         duel(rival="cd", verdict="supported"),
         duel("gd/two", "adam", role="gd"),
-        claims={"usam/one": "usam", "gd/two": "gd", "gd/none": None},
+        claims={"usam/one": ("usam",), "gd/two": ("gd",), "gd/none": ()},
     )
     (axes,) = draw(found).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "two"]

@@ -29,7 +29,8 @@ def whole(tmp_path_factory):
             canvas.savefig(folder / name)
     erratum = {
         "printed": "a < b", "corrected": "b < a", "where": "Theorem 1", "basis": "proof",
-        "sure": "certain", "because": "Its proof says so.",
+        "sure": "certain", "because": "Its proof says so.", "copy": "The line is legible.",
+        "fault": "weak",
     }  # fmt: skip
     records = [
         record(),
@@ -52,7 +53,7 @@ def kills():
         for name, verdict, slack in (("cd", "refuted", -5.0), ("adam", "supported", 0.5))
     ]
     rivals = {name: Fault(f"{name} is wrong", ("gd",)) for name in ("cd", "adam", "ngd")}
-    return Matrix({"usam/one": "gd"}, rivals, 42, [], 2, duels, Suite("0", "abc"))
+    return Matrix({"usam/one": ("gd",)}, rivals, 42, [], 2, duels, Suite("0", "abc"))
 
 
 def test_the_page_needs_nothing_else(whole):
@@ -97,7 +98,14 @@ def test_what_failed_comes_first(whole):
 def test_an_erratum_has_both_statements_and_how_sure_it_is(whole):
     text, _ = whole
     section = text[text.index('<h2 id="errata">') :]
-    for part in ("a &lt; b", "b &lt; a", "Theorem 1", "certain", "Its proof says so."):
+    for part in (
+        "a &lt; b",
+        "b &lt; a",
+        "Theorem 1",
+        "certain",
+        "Its proof says so.",
+        "The line is legible.",
+    ):
         assert part in section
 
 

@@ -13,7 +13,7 @@ from matplotlib.image import imread
 
 from limitpoint import Ledger, Record, Setting, all_claims
 from limitpoint.ledger import Environment, Suite
-from limitpoint.rivals.matrix import Duel, Matrix, named_pairs
+from limitpoint.rivals.matrix import Duel, Matrix, named_matches
 from limitpoint.views.report import render
 from limitpoint.views.report._figures import read_figures
 
@@ -55,11 +55,11 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     verdicts = ["refuted", "inconclusive", "not-applicable"] + ["supported"] * len(CLAIMS)
     records = [record(*pair) for pair in zip(CLAIMS, verdicts, strict=False)]
-    pairs = named_pairs(CLAIMS)
-    matrix = Matrix.of(CLAIMS, Setting(), len(pairs))
-    for n, (claim, rival) in enumerate(pairs):
+    matches = named_matches(CLAIMS)
+    matrix = Matrix.of(CLAIMS, Setting(), len(matches))
+    for n, (claim, role, rival) in enumerate(matches):
         verdict, slack = "refuted" if n else "supported", -(10.0 ** (n % 5 - 2))
-        matrix.duels.append(Duel(claim.id, claim.roles[0], rival, True, verdict, "", slack, 1.0))
+        matrix.duels.append(Duel(claim.id, role, rival, True, verdict, "", slack, 1.0))
     figure = Figure(figsize=(14, 4))
     figure.add_subplot().plot([0, 1])
     figure.savefig(folder / "usam-1.png")

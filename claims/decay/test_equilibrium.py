@@ -38,7 +38,13 @@ def test_adamw_equilibrium(trial: Trial) -> None:
     for product in (0.02, 0.1):
         eta = 0.01
         rule = trial.optimizer(
-            "adamw", eta, weight_decay=product / eta, beta1=0.9, beta2=0.95, epsilon=0.0
+            "adamw",
+            eta,
+            free=("beta1", "beta2", "weight_decay"),
+            weight_decay=product / eta,
+            beta1=0.9,
+            beta2=0.95,
+            epsilon=0.0,
         )
         given = {"beta1": 0.9, "weight_decay": product / eta} | dict(rule.settings)
         eta, beta1 = float(rule.step_size.at(0)), given["beta1"]

@@ -36,12 +36,9 @@ def test_lion_box(trial: Trial) -> None:
     problem = problems.support_simplex(trial.seed, d=8, n=20)
     noise = torch.Generator().manual_seed(trial.seed)
     start = 3 / decay * torch.randn(8, generator=noise, dtype=torch.float64)
-    beta1, beta2 = BETAS
-    rule = trial.optimizer("lion", StepSize(0.5, 0.7), beta1=beta1, beta2=beta2, weight_decay=decay)
-    beta1, beta2, held = (
-        rule.settings.get(name, value)
-        for name, value in (("beta1", beta1), ("beta2", beta2), ("weight_decay", decay))
-    )
+    settings = dict(zip(("beta1", "beta2"), BETAS, strict=True)) | {"weight_decay": decay}
+    rule = trial.optimizer("lion", StepSize(0.5, 0.7), free=settings, **settings)
+    beta1, beta2, held = (rule.settings.get(name, value) for name, value in settings.items())
     trial.require("eta_t lambda <= 1", 0 < held * rule.step_size.at(0) <= 1)
     starts = torch.stack([problem.start, start])
     run = trial.run(problem, rule, steps, start=starts, record=range(steps + 1))

@@ -262,7 +262,7 @@ def judge_extinction(trial: Trial, problem: Problem, depth: int) -> None:
     source="minor_first, corollary of Theorem 3.2 (from a summary); derived",
     statement=r"The predictor of the $\ell_\infty$-SAM flow tends to 0 or to the direction "
     r"$e_{j^*}$, $j^* = \operatorname*{argmax}_{\alpha_j > \rho} \mu_j(\alpha_j-\rho)^{L-2}$; "
-    r"that of gradient flow, depth 2, always to $e_d$.",
+    r"that of gradient flow, depth 2, to $e_d$ from a start with $j^* = 1$ too.",
     hypotheses=(
         "one example, 0 < mu_1 < ... < mu_d",
         "all layers start at the same alpha > 0",

@@ -89,7 +89,8 @@ def sliding_log_slopes(svm: HardMargin, rho: float) -> Tensor:
     "minor-first/linf-linear",
     source="minor_first, Theorem 3.1 (from a summary); residual derived",
     statement=r"The $\ell_\infty$-SAM flow of a linear model goes to the $\ell_2$ max-margin "
-    r"direction: $w(t) - \hat w\log t \to \tilde w + \rho\,\mathrm{sign}(\hat w)$.",
+    r"direction: $w(t) - \hat w\log t \to \tilde w + \rho\,\mathrm{sign}(\hat w)$, from zero and "
+    "with a radius at which the gradient's sign settles.",
     hypotheses=(
         "linearly separable, the support vectors span, logistic loss",
         "the sign is settled: sign(sum_n alpha_n exp(-rho x_n.s) x_n) = s = sign(w_hat)",
@@ -109,6 +110,7 @@ def test_sam_linf_linear_flow(trial: Trial) -> None:
     for d, rho in ((2, 0.2), (4, 0.1)):
         problem = problems.support_simplex(trial.seed, d=d, spread=0.2)
         svm = hard_margin(problem)
+        trial.require("the support vectors span", svm.spans)
         trial.require("the sign of the gradient is settled", sign_consistent(svm, rho))
         expected = svm.residual + rho * svm.w_hat.sign()
         w, log_time = log_time_flow(trial, problem, "sam-linf", rho, problem.start)
@@ -140,6 +142,7 @@ def test_sam_linf_linear(trial: Trial) -> None:
     settled = problems.support_simplex(trial.seed, d=2, spread=0.2)
     sliding = problems.support_simplex(trial.seed, d=2, direction=(1.0, 0.08))
     svms = [hard_margin(settled), hard_margin(sliding)]
+    trial.require("the support vectors span", all(svm.spans for svm in svms))
     trial.require("the sign of the gradient is settled", sign_consistent(svms[0], rho))
     trial.require("the other's is not", not sign_consistent(svms[1], rho))
     pair, start = stack([settled, sliding]), torch.stack([across(settled, svms[0]), sliding.start])
@@ -167,6 +170,7 @@ def test_sam_l2_linear_flow(trial: Trial) -> None:
     """The flow's residual at log t > 25; tolerance as for linf-SAM."""
     problem, rho = problems.support_simplex(trial.seed), 0.5
     svm = hard_margin(problem)
+    trial.require("the support vectors span", svm.spans)
     expected = svm.residual + rho * svm.w_hat / svm.w_hat.norm()
     for start in (problem.start, across(problem, svm)):
         w, log_time = log_time_flow(trial, problem, "sam-l2", rho, start)
@@ -188,6 +192,7 @@ def test_sam_l2_linear(trial: Trial) -> None:
     """Four inputs, rho = .5, two starts; for the tolerance see `HardMargin.residual_tolerance`."""
     problem, rho = problems.support_simplex(trial.seed), 0.5
     svm = hard_margin(problem)
+    trial.require("the support vectors span", svm.spans)
     start = torch.stack([problem.start, across(problem, svm)])
     residual, tolerance = small_step_run(trial, problem, "sam-l2", rho, start, [svm])
     expected = svm.residual + rho * svm.w_hat / svm.w_hat.norm()

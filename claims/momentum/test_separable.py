@@ -19,7 +19,7 @@ def residual_is_that_of_the_longer_step(trial: Trial, role: str, order: int) -> 
     problem = problems.support_simplex(trial.seed)
     svm = hard_margin(problem)
     top = float(torch.linalg.matrix_norm(problem.X, 2)) ** 2
-    rule = trial.optimizer(role, 0.2 / top, momentum=0.9)
+    rule = trial.optimizer(role, 0.2 / top, free=("momentum",), momentum=0.9)
     mu, eta = rule.settings.get("momentum", 0.9), float(rule.step_size.at(0))
     worth, age = eta / (1 - mu), mu**order / (1 - mu)
     t = torch.tensor([3000, 10_000])

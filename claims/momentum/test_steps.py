@@ -12,7 +12,7 @@ STEPS = 50
 def asked_and_done(trial: Trial, role: str):
     """(w_t - w_{t+1}) / eta_t, the gradients at the run's own iterates, and mu."""
     problem = problems.gaussian_regression(trial.seed, random_start=True)
-    rule = trial.optimizer(role, FALLING.times(0.05), momentum=0.9)
+    rule = trial.optimizer(role, FALLING.times(0.05), free=("momentum",), momentum=0.9)
     run = trial.run(problem, rule, STEPS, record=range(STEPS + 1))
     moved = moments.displacements(run, rule)
     return moved, problem.grad(run.w[:-1]), rule.settings.get("momentum", 0.9)

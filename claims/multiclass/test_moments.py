@@ -1,6 +1,7 @@
 """Adam's moments: their ratio, and how closely they follow the gradient."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -10,7 +11,7 @@ from limitpoint.theory import moments
 
 # beta1 <= beta2; for the second pair the bound is one.
 BETAS = ((0.9, 0.95), (0.9, 0.9), (0.9, 0.999), (0.1, 0.999))
-PLAIN = {"epsilon": 0.0, "weight_decay": 0.0}
+PLAIN: dict[str, Any] = {"epsilon": 0.0, "free": ("beta1", "beta2")}
 
 
 def betas_of(trial: Trial, adam: Rule, beta1: float, beta2: float) -> tuple[float, float]:

@@ -89,7 +89,9 @@ def test_amsgrad_goes_down(trial: Trial) -> None:
     noise = torch.Generator().manual_seed(trial.seed)
     g = torch.randn(100, 5, generator=noise, dtype=torch.float64)
     g = g * torch.logspace(0, -2, 100, dtype=torch.float64).unsqueeze(-1)
-    rule = trial.optimizer("amsgrad", ETA, beta1=0.9, beta2=0.95, epsilon=0.0)
+    rule = trial.optimizer(
+        "amsgrad", ETA, free=("beta1", "beta2"), beta1=0.9, beta2=0.95, epsilon=0.0
+    )
     given = {"beta1": 0.9, "beta2": 0.95} | dict(rule.settings)
     m = moving_average(g, given["beta1"])
     peak = moving_average(g**2, given["beta2"]).cummax(0).values

@@ -35,7 +35,7 @@ def test_sam_two_cycle(trial: Trial) -> None:
     start = torch.randn(4, generator=noise, dtype=torch.float64)
     problem, top = problems.axis_regression(SPECTRUM), SPECTRUM[0]
     for level in (0.4, 1.0, 1.8):
-        rule = trial.optimizer("sam-l2", level / top, rho=RHO)
+        rule = trial.optimizer("sam-l2", level / top, free=("rho",), rho=RHO)
         eta, rho = float(rule.step_size.at(0)), float(rule.settings.get("rho", RHO))
         trial.require("eta lambda_1 < 2", eta * top < 2)
         run = trial.run(problem, rule, STEPS, start=start, record=(STEPS - 1, STEPS))

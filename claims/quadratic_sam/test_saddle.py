@@ -14,7 +14,7 @@ def along_the_way_out(trial: Trial, rho_a: float) -> tuple[torch.Tensor, float, 
     saddle = problems.quadratic(torch.tensor([1.0, -a], dtype=torch.float64))
     noise = torch.Generator().manual_seed(trial.seed)
     start = 0.5 + torch.rand(2, generator=noise, dtype=torch.float64)
-    rule = trial.optimizer("usam", 0.2, rho=rho_a / a)
+    rule = trial.optimizer("usam", 0.2, free=("rho",), rho=rho_a / a)
     rho, eta = float(rule.settings.get("rho", rho_a / a)), float(rule.step_size.at(0))
     run = trial.run(saddle, rule, STEPS, start=start, record=range(STEPS + 1))
     return run.w, eta * a, rho * a
@@ -68,6 +68,7 @@ def test_usam_saddle_escape(trial: Trial) -> None:
         because="The report's own (3), with its inner bracket, gives the factor, and its Section 2 "
         "says that SAM may have trouble at saddles. With gradient noise, which it does not treat, "
         "a perturbation may aid.",
+        copy="(3) lost its inner bracket in our copy; Section 1 is prose, and legible.",
     ),
 )
 def test_usam_erratum_saddle_escape(trial: Trial) -> None:
@@ -105,7 +106,7 @@ def test_sam_saddle_trap(trial: Trial) -> None:
     saddle, a = problems.quadratic(torch.tensor([1.0, -0.5], dtype=torch.float64)), 0.5
     steps = trial.steps(300, 3000)
     for eta in (0.2, 1.0):
-        rule = trial.optimizer("sam-l2", eta, rho=0.1)
+        rule = trial.optimizer("sam-l2", eta, free=("rho",), rho=0.1)
         eta, rho = float(rule.step_size.at(0)), float(rule.settings.get("rho", 0.1))
         trial.require("eta a <= 1", eta * a <= 1)
         out = rho * (0.1 + 0.8 * torch.rand(4, 1, generator=noise, dtype=torch.float64))

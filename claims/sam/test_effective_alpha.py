@@ -1,101 +1,60 @@
 """Diagonal networks: the effective scale alpha that sharpness-aware flows end with."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint import (
-    Erratum,
-    Inconclusive,
-    Problem,
-    Trajectory,
-    Trial,
-    claim,
-    flow,
-    limits,
-    measures,
-    problems,
-)
-from limitpoint.optimizers import GD, OneSAM, Rule
+from limitpoint import Inconclusive, Problem, Trial, claim, flow, limits, measures, problems
+from limitpoint.optimizers import GD, OneSAM
 from limitpoint.theory import diagonal
 from limitpoint.theory.diagonal import Field
 
 ERROR = "the flow's local error is 1e-11"
-FieldOf = Callable[[Tensor], Field]
-
-
-def unequal_start(seed: int, n: int = 5) -> Problem:
-    """Sparse regression from scales alpha that differ between coordinates."""
-    return problems.sparse_regression(seed, n, 30, alpha=np.linspace(0.2, 0.4, 30))
-
-
-def flow_to_rest(trial: Trial, problem: Problem, rule: Rule, field: FieldOf) -> Trajectory:
-    """The flow at 60 times until gradient flow's residual would be at rounding, with integrals."""
-    end = 35 * diagonal.relaxation_time(problem)
-    times = np.concatenate([[0], np.geomspace(1e-4 * end, end, 60)])
-    integrals = {
-        "field": lambda w: torch.stack(field(w)),
-        "leading": lambda w: torch.stack(diagonal.leading_integrands(problem, w)),
-    }
-    path = trial.flow(problem, rule, times, integrals=integrals)
-    parts = torch.cat([path.integrals["field"], path.integrals["leading"]], dim=1).unbind(1)
-    names = ("pull", "shrink", "n-sam", "1-sam")
-    return replace(path, integrals=dict(zip(names, parts, strict=True)))
-
-
-def scales_of_the_flow(trial: Trial, name: str, problem: Problem, path: Trajectory) -> Tensor:
-    """Evidence for sqrt(w_+ w_-) = alpha e^{-E(t)} and for beta(t); returns alpha e^{-E(t)}."""
-    alpha = problem.start[0] * torch.exp(-path.integrals["shrink"])
-    measured = measures.effective_alpha(path.w) / alpha
-    trial.identity(f"sqrt(w_+ w_-) / alpha(t), {name}", measured, torch.ones(()), 1e-9, ERROR)
-    beta = problem.model.predictor(path.w)
-    expected = diagonal.flow_predictor(alpha, path.integrals["pull"])
-    trial.identity(f"beta(t), {name}", beta, expected, 1e-9, ERROR)
-    if torch.linalg.vector_norm(diagonal.residual(problem, path.final)) > 1e-9:
-        raise Inconclusive(f"{name}: no interpolator after time {path.times[-1]:.0f}")
-    return alpha
-
-
-def minimises_potential(
-    trial: Trial, name: str, problem: Problem, beta: Tensor, alpha: Tensor
-) -> None:
-    """Evidence that a limit is the certified minimiser of phi_alpha among the interpolators."""
-    best = limits.min_potential_interpolator(problem.X, problem.y, alpha)
-    trial.close(f"limit, {name}", beta, best.solution, 1e-9, ERROR)
-    off = limits.kkt_residual(beta, problem.X, alpha)
-    trial.at_most(f"KKT residual, {name}", off, 0.0, 1e-9, ERROR)
+Orders = Callable[[Problem, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 def check_effective_alpha(
     trial: Trial,
     role: str,
     field: Callable[[Problem, Tensor, float], Field],
-    radii: Sequence[float],
+    orders: Orders,
+    radii: tuple[float, ...],
 ) -> None:
-    """Evidence for the whole theorem, at each radius; the last two are small and 1 : 10."""
-    problem, remainders = unequal_start(trial.seed), []
+    """Evidence for sqrt(w_+ w_-) = alpha e^-E, E = rho I_1 + rho^2 I_2 + rho^3 I_3; the limit."""
+    problem = problems.sparse_regression(trial.seed, 5, 30, alpha=np.linspace(0.2, 0.4, 30))
     for rho in radii:
-        name, rule = f"rho = {rho}", trial.optimizer(role, rho=rho)
-        path = flow_to_rest(trial, problem, rule, partial(field, problem, rho=rho))
-        alpha = scales_of_the_flow(trial, name, problem, path)
-        minimises_potential(trial, name, problem, problem.model.predictor(path.final), alpha[-1])
-        leading = path.integrals[role][-1]
-        off = (path.integrals["shrink"][-1] / rho - leading).abs().max()
-        remainders.append(off / leading.max())
-    ratio = remainders[-2] / remainders[-1]
-    trial.close("remainder, rho to 10 rho", ratio, 0.1, 0.01, "O(rho^2), calibrated")
+
+        def integrand(w: Tensor, rho: float = rho) -> Tensor:
+            return torch.stack([field(problem, w, rho).pull, *orders(problem, w)])
+
+        rule, name = trial.optimizer(role, rho=rho), f"rho = {rho}"
+        times = diagonal.times_to_rest(problem)
+        path = trial.flow(problem, rule, times, integrals={"all": integrand})
+        pull, first, second, third = path.integrals["all"].unbind(1)
+        exponent = rho * first + rho**2 * second + rho**3 * third
+        alpha = problem.start[0] * torch.exp(-exponent)
+        measured = measures.effective_alpha(path.w) / alpha
+        trial.identity(f"sqrt(w_+ w_-) / alpha e^-E, {name}", measured, torch.ones(()), 1e-9, ERROR)
+        beta = problem.model.predictor(path.w)
+        expected = diagonal.flow_predictor(alpha, pull)
+        trial.identity(f"beta(t), {name}", beta, expected, 1e-9, ERROR)
+        if torch.linalg.vector_norm(diagonal.residual(problem, path.final)) > 1e-9:
+            raise Inconclusive(f"{name}: no interpolator after time {path.times[-1]:.0f}")
+        best = limits.min_potential_interpolator(problem.X, problem.y, alpha[-1])
+        trial.close(f"limit, {name}", beta[-1], best.solution, 1e-9, ERROR)
+        off = limits.kkt_residual(beta[-1], problem.X, alpha[-1])
+        trial.at_most(f"KKT residual, {name}", off, 0.0, 1e-9, ERROR)
 
 
 @claim(
     "sam/n-sam-effective-alpha",
-    source="understanding_sam, Theorem 4 (exponent corrected)",
-    statement=r"The flow of n-SAM minimises $\phi$ at the effective scale "
-    r"$\alpha\exp(-\frac{\rho}{n^2}\int X^T r_{sam} \odot X^T r)$, which is $\sqrt{w_+ w_-}$ at "
-    r"every time and $\alpha\exp(-\frac{\rho}{n^2}\int (X^T r)^2 + O(\rho^2))$.",
+    source="understanding_sam, Theorem 4 (exponent corrected, remainder exact)",
+    statement=r"The flow of n-SAM minimises $\phi$ at the effective scale $\alpha e^{-E}$, "
+    r"$E = \frac{\rho}{n^2}\int X^T r \odot X^T r_{sam}$, which is $\sqrt{w_+ w_-}$ at every time; "
+    r"with $a = \frac1n X^T r$ its $r_{sam}$ is $r + 2\rho X(a \odot (w_+^2 + w_-^2)) + \rho^2 "
+    r"X(a^2 \odot \beta)$ and no more.",
     hypotheses=("the flow ends at an interpolator", "alpha > 0 in every coordinate"),
     kind="identity",
     roles=("n-sam",),
@@ -104,19 +63,19 @@ def check_effective_alpha(
 def test_n_sam_effective_alpha(trial: Trial) -> None:
     """n-SAM's flow is in closed form at every time, and ends at the certified minimiser.
 
-    Tolerance 1e-9: as for gradient flow, the integration's error. The remainder of the leading term
-    is C rho (1 + O(rho)) of it: a tenth of the radius leaves a tenth of the remainder. The O(rho)
-    was at most .007 on 20 seeds; the tolerance of .01 is calibrated on them.
+    E is a cubic polynomial in rho over integrals of the path, where the theorem has its first term
+    and O(rho^2). Tolerance 1e-9: as for gradient flow, the integration's error.
     """
-    check_effective_alpha(trial, "n-sam", diagonal.n_sam_field, (0.5, 0.002, 0.02))
+    check_effective_alpha(trial, "n-sam", diagonal.n_sam_field, diagonal.n_sam_orders, (0.5, 0.02))
 
 
 @claim(
     "sam/1-sam-effective-alpha",
-    source="understanding_sam, Theorem 5 (exponent corrected)",
-    statement=r"The flow of 1-SAM minimises $\phi$ at the effective scale "
-    r"$\alpha\exp(-\frac{\rho}{n}\int \sum_i x_i^2 r_{sam,i} r_i)$, which is $\sqrt{w_+ w_-}$ at "
-    r"every time and $\alpha\exp(-\frac{\rho}{n}\int \sum_i x_i^2 r_i^2 + O(\rho^2))$.",
+    source="understanding_sam, Theorem 5 (exponent corrected, remainder exact)",
+    statement=r"The flow of 1-SAM minimises $\phi$ at the effective scale $\alpha e^{-E}$, "
+    r"$E = \frac{\rho}{n}\int \sum_i x_i^2 r_i r_{sam,i}$, which is $\sqrt{w_+ w_-}$ at every "
+    r"time; its $r_{sam,i}$ is $r_i(1 + 2\rho\langle w_+^2 + w_-^2, x_i^2\rangle + \rho^2 r_i"
+    r"\langle\beta, x_i^3\rangle)$ and no more.",
     hypotheses=("the flow ends at an interpolator", "alpha > 0 in every coordinate"),
     kind="identity",
     roles=("1-sam",),
@@ -126,123 +85,10 @@ def test_one_sam_effective_alpha(trial: Trial) -> None:
     """1-SAM's flow is in closed form at every time, and ends at the certified minimiser.
 
     The ascent is along the gradient of the paper's own l_i = r_i^2 / 4 (its (5) and (8)); the
-    authors' code takes twice that (c = 2), which is this with rho doubled. Tolerances
-    as for n-SAM.
+    authors' code takes twice that (c = 2), which is this with rho doubled. Tolerance as for n-SAM.
     """
-    check_effective_alpha(trial, "1-sam", diagonal.one_sam_field, (0.1, 0.002, 0.02))
-
-
-def printed_exponent_fails(
-    trial: Trial, name: str, problem: Problem, path: Trajectory, factor: float
-) -> None:
-    """Evidence that exponent E is right, and `factor` times E, which is printed, is not."""
-    exponent, alpha = path.integrals["shrink"][-1], problem.start[0]
-    measured = -torch.log(measures.effective_alpha(path.final) / alpha)
-    beta = problem.model.predictor(path.final)
-    right, printed = (
-        limits.kkt_residual(beta, problem.X, alpha * torch.exp(-k * exponent)) for k in (1, factor)
-    )
-    trial.corrected.at_most(f"KKT residual, {name}", right, 0.0, 1e-9, ERROR)
-    trial.corrected.identity(f"measured exponent, {name}", measured, exponent, 1e-9, ERROR)
-    because = "20 times what the corrected one may leave"
-    trial.printed.at_least(f"KKT residual, {name}", printed, 20e-9, 0.0, because)
-
-
-@claim(
-    "sam/erratum-theorem-4",
-    source="understanding_sam, Theorem 4 and (14)",
-    statement=r"The exponent of $\alpha_{n\text{-SAM}}$ is $\frac{\rho}{n^2}\int\ldots$, half of "
-    "what is printed.",
-    hypotheses=("the flow ends at an interpolator",),
-    kind="erratum",
-    erratum=Erratum(
-        printed="alpha_n-SAM = alpha exp(-(2 rho / n^2) int (X^T r)^2 ds + O(rho^2))",
-        corrected="alpha_n-SAM = alpha exp(-(rho / n^2) int (X^T r)^2 ds + O(rho^2))",
-        where="Theorem 4, (14) and the last line of its proof (App. B.1)",
-        basis="proof",
-        sure="certain",
-        because="The proof arrives at beta = 2 alpha^2 exp(-(2 rho / n^2) int ...) sinh(...), and "
-        "its b_a(z) = 2 a^2 sinh(z): what is printed belongs to alpha^2, half of it to alpha. All "
-        "three places agree, so that nothing was lost in our copy.",
-    ),
-    roles=("n-sam",),
-    rivals=("1-sam", "gd"),
-)
-def test_n_sam_erratum_theorem_4(trial: Trial) -> None:
-    r"""The limit of n-SAM is no minimiser at the printed scale, and is one at the corrected scale.
-
-    From the paper's own proof: it arrives at 2 alpha^2 exp(-(2 rho/n^2) int ...) sinh(...), and
-    b_a(z) = 2 a^2 sinh(z); so a^2 carries the printed exponent and a half of it. No lost bracket
-    can explain it: (14) and the theorem agree with each other.
-    """
-    problem = unequal_start(trial.seed)
-    rule = trial.optimizer("n-sam", rho=0.5)
-    path = flow_to_rest(trial, problem, rule, partial(diagonal.n_sam_field, problem, rho=0.5))
-    printed_exponent_fails(trial, "rho = 0.5", problem, path, 2)
-
-
-@claim(
-    "sam/erratum-theorem-5",
-    source="understanding_sam, Theorem 5, (15) and (17)",
-    statement=r"The exponent of $\alpha_{1\text{-SAM}}$ is $\frac{\rho}{n}\int\ldots$ with the "
-    r"loss of (5) and the ascent of (8), $\frac{4\rho}{n}\int\ldots$ with the proof's ascent, and "
-    r"never $\frac{8\rho}{n}\int\ldots$ as printed; for $n = 1$ the printed Theorems 4 and 5 "
-    "contradict each other.",
-    hypotheses=("the flow ends at an interpolator",),
-    kind="erratum",
-    erratum=Erratum(
-        printed="alpha_1-SAM = alpha exp(-(8 rho / n) int sum_i x_i^2 r_i^2 ds + O(rho^2))",
-        corrected="alpha_1-SAM = alpha exp(-(rho / n) int sum_i x_i^2 r_i^2 ds + O(rho^2)) with "
-        "the loss of (5) and the ascent of (8); 4 rho / n with the ascent by 4 rho r_i x_i that "
-        "the proof has",
-        where="Theorem 5, (15) and (17) (App. B.2)",
-        basis="contradiction",
-        sure="certain",
-        because="For n = 1 the two methods of (8) are one, but Theorem 4 then prints 2 rho and "
-        "Theorem 5 prints 8 rho. The proof has two slips: 4 rho where (5) and (8) give rho, and "
-        "on alpha what belongs to alpha^2. All three places agree, so that nothing was lost in "
-        "our copy.",
-    ),
-    roles=("1-sam", "n-sam"),
-    rivals=("n-sam", "gd"),
-)
-def test_one_sam_and_n_sam_erratum_theorem_5(trial: Trial) -> None:
-    r"""The limit of 1-SAM is no minimiser at the printed scale, under either reading of the ascent.
-
-    Two slips: the proof ascends by 4 rho r_i x_i * w where rho grad l_i of its (5) and (8) is
-    rho r_i x_i * w, and its (15) puts on alpha what belongs to alpha^2. Both readings of the ascent
-    are run: rho with printed exponent 8 rho/n (8 times too large), and 4 rho (twice too large).
-
-    The contradiction needs neither proof: for n = 1 both methods are one and the same by (8), and
-    the leading exponents printed are 2 rho int x^2 r^2 and 8 rho int x^2 r^2. The minimiser at the
-    one scale is none at the other. Told by the KKT residual: a single example may leave the
-    minimisers themselves within 5e-9 of each other.
-    """
-    problem, rho = unequal_start(trial.seed), 0.02
-    for ascent, factor in ((1, 8), (4, 2)):
-        rule = trial.optimizer("1-sam", rho=ascent * rho)
-        field = partial(diagonal.one_sam_field, problem, rho=ascent * rho)
-        path = flow_to_rest(trial, problem, rule, field)
-        printed_exponent_fails(trial, f"ascent {ascent} rho r x", problem, path, factor)
-
-    single = unequal_start(trial.seed, n=1)
-    field = partial(diagonal.one_sam_field, single, rho=rho)
-    one, n = (
-        flow_to_rest(trial, single, trial.optimizer(role, rho=rho), field)
-        for role in ("1-sam", "n-sam")
-    )
-    trial.identity("n = 1: 1-SAM is n-SAM", one.w, n.w, 1e-12, "the same operations, reordered")
-    limit, exponent = single.model.predictor(one.final), one.integrals["shrink"][-1]
-    scales = {k: single.start[0] * torch.exp(-k * exponent) for k in (1, 2, 8)}
-    corrected = limits.kkt_residual(limit, single.X, scales[1])
-    trial.corrected.at_most("n = 1: KKT residual", corrected, 0.0, 1e-9, ERROR)
-    because = "20 times what the corrected one may leave"
-    for k in (2, 8):
-        residual = limits.kkt_residual(limit, single.X, scales[k])
-        trial.printed.at_least(f"n = 1: KKT residual, {k} rho", residual, 20e-9, 0.0, because)
-    theorem_4 = limits.min_potential_interpolator(single.X, single.y, scales[2]).solution
-    residual = limits.kkt_residual(theorem_4, single.X, scales[8])
-    trial.printed.at_least("n = 1: Theorem 4's limit in Theorem 5", residual, 20e-9, 0.0, because)
+    radii = (0.1, 0.02)
+    check_effective_alpha(trial, "1-sam", diagonal.one_sam_field, diagonal.one_sam_orders, radii)
 
 
 @claim(
@@ -259,7 +105,14 @@ def test_one_sam_and_n_sam_erratum_theorem_5(trial: Trial) -> None:
     ),
     kind="inequality",
     roles=("1-sam", "n-sam"),
-    rivals=("n-sam", "gd", "1-sam-rho-negative", "batches-swapped"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "1-sam-rho-negative",
+        "batches-swapped",
+        "n-sam:1-sam",
+        "n-sam:ascent",
+    ),
 )
 def test_one_sam_shrinks_more_than_n_sam(trial: Trial) -> None:
     r"""What 1-SAM takes off log alpha is at least rho I_1SAM, and that at least rho I_nSAM.
@@ -326,8 +179,8 @@ def test_one_sam_alpha_shrinks(trial: Trial) -> None:
 
     The constant is that of the paper's own loss: 1 + c^2 rho^2 r_i <beta, x_i^3> >= 0 is needed
     with c = 1 (the proof has c = 4). beta_* is the target, of norm 1; B is 1.25 times what GD's
-    flow reaches, and is checked. Tolerance 1e-10: the integration's error in log alpha. The growth
-    of 2 in the second part is calibrated (10 is measured); it shows that some hypothesis on rho is
+    flow reaches, and is checked. Tolerance 1e-10: the integration's error in log alpha. The second
+    part, where some alpha is ten times as large in the end, shows that some hypothesis on rho is
     needed, whoever plays the role, and nothing about the limit: that flow ends at no interpolator.
     """
     problem = problems.sparse_regression(trial.seed, 5, 30, alpha=0.3)
@@ -344,9 +197,9 @@ def test_one_sam_alpha_shrinks(trial: Trial) -> None:
 
     beyond = problems.overshooting_regression()
     far = flow(beyond, OneSAM(rho=4.0), [0.0, 0.004], rtol=1e-6)
-    growth = measures.effective_alpha(far.final).max() / 0.5
-    title = "growth of some alpha far above the bound"
-    trial.at_least(title, growth, 2.0, 0.0, "calibrated", about="a formula")
+    grown = measures.effective_alpha(far.final).max()
+    title = "an alpha at the start, then far above the bound"
+    trial.ordering(title, 0.5, grown, "it can grow", about="a formula")
     size = torch.linalg.vector_norm(problem.model.predictor(path.w), dim=-1).max()
     trial.require("|beta(t)| <= B along the flow", size <= bound)
 
@@ -356,7 +209,8 @@ def test_one_sam_alpha_shrinks(trial: Trial) -> None:
     source="understanding_sam, App. B, with a step of finite size (derived)",
     statement=r"With step size $\gamma$, $w_+ w_-$ is multiplied by "
     r"$(1-\gamma b)^2 - (\gamma a)^2$ a step, with $a = \frac1n X^T r_{sam}$ and $b$ the "
-    "integrand of the flow's exponent; the flow's formula fails at large steps.",
+    "integrand of the flow's exponent; the flow's formula gives too large an alpha, by "
+    r"$e^{(\gamma^2/2) \sum (a^2 + b^2)}$ at least where $b \ge 0$.",
     hypotheses=(),
     kind="identity",
     roles=("1-sam", "n-sam", "gd"),
@@ -373,14 +227,20 @@ def test_one_sam_alpha_shrinks(trial: Trial) -> None:
         "averaged",
         "1-sam-normalised",
         "1-sam-descends-on-all",
+        "n-sam:1-sam",
+        "n-sam:gd",
+        "n-sam:rho-doubled",
+        "gd:momentum",
+        "gd:step-doubled",
+        "gd:n-sam",
     ),
 )
 def test_one_sam_n_sam_gd_discrete_effective_alpha(trial: Trial) -> None:
     """The product formula holds at every step of every rule, and the flow's does not.
 
-    Tolerance 1e-12: 2000 factors with a few roundings of 2^-53 each. At step .3 the flow's
-    exponential misses a factor of about sqrt(prod (1 - (gamma a)^2)): a twentieth at least in the
-    coordinate that is pulled most (calibrated; .089 at least on 20 seeds).
+    Tolerance 1e-12: 2000 factors with a few roundings of 2^-53 each. The flow's e^{-gamma sum b} is
+    too large by e^{(gamma^2 / 2) sum (a^2 + b^2)} at least [derived: for 0 <= u < 1, -log((1 - u)^2
+    - v^2) / 2 >= u + (u^2 + v^2) / 2]: asked of the coordinates whose b was never negative.
     """
     problem = problems.sparse_regression(trial.seed, alpha=0.1)
     step, rules = (
@@ -401,7 +261,10 @@ def test_one_sam_n_sam_gd_discrete_effective_alpha(trial: Trial) -> None:
             f"{role}: sqrt(w_+ w_-) / product", measured, torch.ones(()), 1e-12, "rounding",
             about=role, along=("step", "coordinate"),
         )  # fmt: skip
-        continuous = 0.1 * torch.exp(-step * found.shrink.sum(0))
-        off = (measures.effective_alpha(path.final) / continuous - 1).abs().max()
-        title = f"{role}: error of the flow's formula"
-        trial.at_least(title, off, 0.05, 0.0, "calibrated", about=role)
+        pull, shrink = step * found.pull, step * found.shrink
+        missed = -torch.log(measures.effective_alpha(path.final) / 0.1) - shrink.sum(0)
+        least = ((pull**2 + shrink**2) / 2).sum(0)
+        kept = (shrink >= 0).all(0)
+        title = f"{role}: what the flow's formula misses of -log alpha"
+        because = "rounding of 2000 factors"
+        trial.at_least(title, missed[kept], least[kept], 1e-12, because, about=role)

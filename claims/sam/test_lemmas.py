@@ -71,9 +71,9 @@ def test_n_sam_alignment(trial: Trial) -> None:
     """n-SAM's step keeps at least its share of the gradient, and can have just that share.
 
     Ten random functions of each class, 20 points each, radii from 0.1 / beta to 4 / beta; and
-    the points that BFGS finds where the alignment is least. There the bound is reached to a
-    hundredth of beta (calibrated; in the limit it is attained: near a common top of all cosines,
-    and far out on the ridges).
+    the points that BFGS finds where the alignment is least. All three alphas are attained: where
+    the parabola chain's curvature jumps (|w| = 1, beta = 1, for rho up to 2), on the straight part
+    of Huber's function, and on mu |w|^2 / 2.
 
     Tolerance: rounding of the step, relative to the gradient.
     """
@@ -85,7 +85,18 @@ def test_n_sam_alignment(trial: Trial) -> None:
         tight = least_aligned(objective, points(trial.seed, 8, 4), 0.5 / BETA)
         measured, rounding = excess(trial, objective, tight, radii[1])
         trial.at_least(f"excess where it is least, {name}", measured, alpha, rounding, ROUNDING)
-        trial.close(f"least excess, {name}", measured.min(), alpha, 0.01 * BETA, "calibrated")
+    huber = Objective(
+        "Huber's function",
+        lambda w: (w.abs() - 0.5).where(w.abs() > 1, w**2 / 2).sum(-1),
+        lambda w: w.clamp(-1, 1),
+    )
+    bowl = problems.quadratic(torch.full((1,), 0.7, dtype=torch.float64))
+    rho = torch.tensor([0.1, 0.5, 1.0, 2.0], dtype=torch.float64).reshape(-1, 1, 1)
+    for objective, at, alpha in ((problems.parabola_chain(), 1.0, -1.0), (huber, 3.0, 0.0),
+                                 (bowl, 2.0, 0.7)):  # fmt: skip
+        w = torch.tensor([[at], [-at]], dtype=torch.float64)
+        measured, rounding = excess(trial, objective, w, rho)
+        trial.close(f"excess attained, {objective.name}", measured, alpha, rounding, ROUNDING)
 
 
 def check_gain(
@@ -184,9 +195,10 @@ def check_attained(
         basis="proof",
         sure="certain",
         because="The proof multiplies Lemma 7 by 1 - gamma beta - gamma rho beta^2 / 2, which has "
-        "to be >= 0, and uses convexity twice. The sentence after the lemma, that rho has to be "
-        "below 2 / beta, suggests that no plus was lost in our copy; and (A3) in place of "
-        "convexity is wrong with either sign.",
+        "to be >= 0, and uses convexity twice; and (A3) in place of convexity is wrong with either "
+        "sign.",
+        copy="It has a minus; the sentence after the lemma, that rho has to be below 2 / beta, "
+        "belongs to a minus too, so that none was lost.",
     ),
     roles=("n-sam",),
     rivals=("rho-zero", "rho-negative"),

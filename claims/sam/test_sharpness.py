@@ -1,10 +1,10 @@
-"""Sharpness of linear models, and what m-SAM leaves alone (understanding_sam, Sec. 3 and 4.2)."""
+"""Sharpness of linear models (understanding_sam, Sec. 3)."""
 
 import torch
 from torch import Tensor
 
-from limitpoint import Problem, Trial, claim, losses, problems
-from limitpoint.problems.models import DiagonalDifference, Linear
+from limitpoint import Erratum, Problem, Trial, claim, losses, problems
+from limitpoint.problems.models import Linear
 from limitpoint.theory import sharpness
 
 N, D = 16, 40
@@ -33,9 +33,9 @@ def test_linear_sharpness(trial: Trial) -> None:
     gradient is along its input wherever it is taken, so that the ascent reaches the maximum in one
     step after the first; a step rounds at 1e-16 of the input.
 
-    Controls: the closed form is not the n-sharpness, which is at most sqrt(n) rho times the largest
-    singular value (the loss is 1-Lipschitz); and with the hinge loss minimisers of different
-    margins are *not* equally sharp: the paper's "all global minimizers" needs equal predictions.
+    Control: the closed form is not the n-sharpness, which is at most sqrt(n) rho times the largest
+    singular value (the loss is 1-Lipschitz). That the predictions are equal is needed: see
+    sam/erratum-equally-sharp.
     """
     rho = 0.3
     X = problems.conditioned_rows(trial.seed, N, D, 1.5)
@@ -58,51 +58,45 @@ def test_linear_sharpness(trial: Trial) -> None:
     trial.ordering("most that n-sharpness can be", largest, closed, "the closed form is for m = 1")
     reached = sharpness.ascended_sharpness(logistic, centre, rho, N)
     trial.at_most("n-sharpness by ascent", reached, largest, 1e-12, "the Lipschitz bound")
-    size = torch.linalg.vector_norm(X, dim=-1)
-    near, far = ((1 - margin + 4 * size).clamp(min=0).sum() for margin in (1.0, 2.0))
-    title, because = "hinge loss, sharpness at margin 2", "both are minimisers"
-    trial.ordering(title, far, near, because, about="a formula")
 
 
 @claim(
-    "sam/minimisers-are-fixed",
-    source="understanding_sam, Section 4.2",
-    statement="Every interpolator is a fixed point of m-SAM for every m: each example's gradient "
-    "is zero there, and the ascent goes nowhere.",
-    hypotheses=("all residuals are zero",),
-    kind="identity",
-    roles=("m-sam",),
-    rivals=("ascent-unit-random",),
+    "sam/erratum-equally-sharp",
+    source="understanding_sam, Section 3",
+    statement=r"Not all global minimisers are equally sharp: with the hinge loss on $x = y = 1$, "
+    r"$\rho = .5$, $w = 1$ has sharpness $.5$ and $w = 2$ has $0$; minimisers with the same "
+    "predictions are.",
+    hypotheses=("linear model", "decreasing loss of the margin"),
+    kind="erratum",
+    erratum=Erratum(
+        printed="all global minimizers of the training loss are equally sharp according to the "
+        "1-sharpness",
+        corrected="all that have the same predictions are",
+        where="Section 3, after the closed form of the 1-sharpness",
+        basis="counterexample",
+        sure="certain",
+        because="The closed form has the loss at the margins, which minimisers of a loss that "
+        "reaches its minimum need not share. Where the minimum is reached at one prediction only, "
+        "as for interpolators, the sentence is true.",
+        copy="The sentence is legible.",
+    ),
 )
-def test_m_sam_minimisers_are_fixed(trial: Trial) -> None:
-    """Exactly: integer data, so that every residual is zero without rounding.
+def test_erratum_equally_sharp(trial: Trial) -> None:
+    """The hinge loss on a grid of perturbations; and interpolators of random data, in closed form.
 
-    A linear model with inputs (a, a), so that (u, -u) is in the kernel, and a diagonal network,
-    whose layers' signs do not matter; m = 1, 2, 3, 6, twenty interpolators each. From points that
-    do not interpolate m-SAM does move, or standing still would pass.
+    The largest of 1001 perturbations within rho is at an end, where the loss is monotone.
+    Tolerance: rounding.
     """
-    stream = torch.Generator().manual_seed(trial.seed)
+    delta = torch.linspace(-0.5, 0.5, 1001, dtype=torch.float64)
 
-    def integers(*shape: int) -> Tensor:
-        return torch.randint(-3, 4, shape, generator=stream).double()
+    def sharpest(w: float) -> Tensor:
+        return ((1 - (w + delta)).clamp(min=0) - max(0.0, 1 - w)).max()
 
-    X, beta, layers, kernel = (
-        integers(6, 5).repeat(1, 2),
-        integers(10),
-        integers(2, 10),
-        integers(20, 5),
-    )
-    network = DiagonalDifference()
-    linear = Problem("linear", Linear(), losses.Squared(), X, X @ beta, beta)
-    y = X @ network.predictor(layers)
-    diagonal = Problem("diagonal", network, losses.Squared(mean=True), X, y, layers)
-    signs = 2 * torch.randint(0, 2, (20, 2, 10), generator=stream).double() - 1
-    cases = ((linear, beta + torch.cat([kernel, -kernel], dim=-1)), (diagonal, signs * layers))
-    for problem, start in cases:
-        for m in (1, 2, 3, 6):
-            rule = trial.optimizer("m-sam", 0.01, rho=0.5, batch_size=m)
-            title = f"{problem.name}, m = {m}"
-            final = trial.run(problem, rule, 5, start=start).final
-            trial.identity(f"interpolator after 5 steps, {title}", final, start, 0.0, "exact")
-            moved = trial.run(problem, rule, 1, start=start + 0.5).final - start - 0.5
-            trial.at_least(f"move from elsewhere, {title}", moved.abs().max(), 1e-6, 0.0, "a step")
+    trial.printed.close("w = 1", sharpest(1.0), 0.5, 1e-15, "rounding")
+    trial.printed.close("w = 2", sharpest(2.0), 0.0, 0.0, "no loss within reach")
+    X = problems.conditioned_rows(trial.seed, N, D, 1.5)
+    w = torch.randn(D, generator=torch.Generator().manual_seed(trial.seed)).double()
+    problem = Problem("sharpness", Linear(), losses.Squared(), X, X @ w, w)
+    points = same_predictions(problem, w, 20, trial.seed)
+    closed = sharpness.linear_one_sharpness(problem, points, 0.3)
+    trial.corrected.identity("interpolators", closed, closed[:1], 1e-12, "rounding")

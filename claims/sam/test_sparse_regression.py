@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from limitpoint import Erratum, Problem, Trial, claim, confidence, problems, stack
+from limitpoint import Problem, Trial, claim, problems, stack
 from limitpoint.optimizers import Rule, Stochastic
 
 STEPS = 10_001  # the notebook's 10^4 + 1
@@ -54,21 +54,31 @@ def test_gd_reproduces_the_authors_value(trial: Trial) -> None:
 @claim(
     "sam/sparse-regression",
     source="understanding_sam, Sec. 4.2, Figs 6 and 14, and its authors' notebook",
-    statement="On the authors' sparse regression n-SAM and 1-SAM end at the test losses that their "
-    "notebook prints, and 1-SAM with its best radius is ten times better than n-SAM with its best.",
+    statement="On the authors' sparse regression n-SAM and 1-SAM end at three of the test losses "
+    "that their notebook prints, to the last digit, and 1-SAM with the best of five radii is a "
+    "hundred times better than n-SAM with its best.",
     hypotheses=(),
     kind="identity",
     roles=("1-sam", "n-sam"),
-    rivals=("n-sam", "gd", "rho-doubled", "1-sam-rho-negative", "batches-swapped"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "rho-doubled",
+        "1-sam-rho-negative",
+        "batches-swapped",
+        "n-sam:gd",
+        "n-sam:rho-doubled",
+        "n-sam:1-sam",
+    ),
     seeded=False,
 )
 def test_one_sam_and_n_sam_reproduce_the_authors_values(trial: Trial) -> None:
     """Three printed cells, and the best of a grid of radii at the authors' steps.
 
     The notebook's 1-SAM ascends by 2 rho r_k x_k, twice the rho grad l_k of the paper, so its
-    radius rho is our 2 rho (c = 2). Tolerance: half a unit of the last digit printed. The factor
-    ten in the grid (steps 10/d for n-SAM and 15/d for 1-SAM, as Fig. 14 was run: see
-    sam/erratum-figure-14) is calibrated; it is above a thousand.
+    radius rho is our 2 rho (c = 2; see sam/erratum-equal-radii). Tolerance: half a unit of the
+    last digit printed. The grid is run with 10/d for n-SAM and 15/d for 1-SAM, as Fig. 14 was (see
+    sam/erratum-figure-14); the factor, on these fixed data, is above a thousand.
     """
     one_sam = partial(trial.optimizer, "1-sam")
     n_sam = partial(trial.optimizer, "n-sam")
@@ -77,11 +87,12 @@ def test_one_sam_and_n_sam_reproduce_the_authors_values(trial: Trial) -> None:
         ("n-SAM, 10/d, rho .001", 0.1, n_sam(10 / D, rho=0.001), 0.0157566771, 1e-10),
         ("1-SAM, 5/d, rho .03, u .02", 0.02, one_sam(5 / D, rho=0.06), 2.3854e-4, 1e-8),
     ):
-        trial.close(name, test_loss(trial, u, rule), printed, digit / 2, NOTEBOOK)
+        loss = test_loss(trial, u, rule)
+        trial.identity(name, loss, printed, digit / 2 / printed, NOTEBOOK)
     radii = torch.tensor([0.001, 0.01, 0.1, 0.3, 1.0], dtype=torch.float64).reshape(-1, 1, 1)
     best_n = grid(trial, n_sam(10 / D, rho=radii), len(radii)).min()
     best_one = grid(trial, one_sam(15 / D, rho=2 * 0.2 * radii), len(radii)).min()
-    trial.at_most("best 1-SAM against best n-SAM", best_one, best_n / 10, 0.0, "calibrated")
+    trial.at_most("best 1-SAM against best n-SAM", best_one, best_n / 100, 0.0, "as stated")
 
 
 def grid(trial: Trial, rule: Rule, radii: int) -> Tensor:
@@ -92,74 +103,28 @@ def grid(trial: Trial, rule: Rule, radii: int) -> Tensor:
 
 
 @claim(
-    "sam/erratum-figure-14",
-    source="understanding_sam, Fig. 14 and App. B.3, and its authors' notebook",
-    statement="n-SAM's marginal improvement over ERM in Fig. 14 is that of a smaller step: it was "
-    "run with $10/d$ and ERM with $15/d$, and at equal steps no radius of a grid improves on ERM.",
-    hypotheses=(),
-    kind="erratum",
-    erratum=Erratum(
-        printed="gamma = 15/d for all methods; with its best radius n-SAM improves on ERM, "
-        "marginally",
-        corrected="n-SAM was run with gamma = 10/d; with one step size for both, no radius of a "
-        "grid improves on ERM",
-        where='caption of Figure 14, and App. B.3, "Grid search over rho"',
-        basis="values",
-        sure="likely",
-        because="The value that the authors' notebook prints for n-SAM, rho = .001, is reproduced "
-        "to its last digit with 10/d and missed with 15/d. That ERM was run with 15/d is our "
-        "reading of the notebook. The caption is legible in our copy.",
-    ),
-    roles=("n-sam", "gd"),
-    rivals=("1-sam", "gd", "rho-negative"),
-    seeded=False,
-)
-def test_n_sam_and_gd_erratum_figure_14(trial: Trial) -> None:
-    """The caption says 15/d for all methods; n-SAM's printed cell is reproduced with 10/d only.
-
-    Rests on the value that the notebook prints for rho = .001 (to half its last digit, while 15/d
-    misses it by more than 1e-4), and on runs at both steps: n-SAM's test loss is above ERM's at
-    every radius of the grid, and grows with it. That ERM was run with 15/d is our reading of the
-    notebook. So the remark that n-SAM leads to marginal improvements is not borne out by the
-    authors' own data, and the last line shows where it can come from.
-    """
-    radii = torch.tensor([0.001, 0.01, 0.1, 0.3, 1.0], dtype=torch.float64).reshape(-1, 1, 1)
-    losses, erm = {}, {}
-    for step in (10, 15):
-        rule = trial.optimizer("n-sam", step / D, rho=radii)
-        losses[step] = grid(trial, rule, len(radii))
-        erm[step] = test_loss(trial, 0.1, trial.optimizer("gd", step / D))
-        trial.corrected.ordering(f"ERM < n-SAM, both {step}/d", erm[step], losses[step], "measured")
-        grown = losses[step].diff()
-        trial.corrected.at_least(
-            f"growth from radius to radius, {step}/d", grown, 0.0, 0.0, "measured"
-        )
-    trial.corrected.close("n-SAM, 10/d, rho .001", losses[10][0], 0.0157566771, 5e-11, NOTEBOOK)
-    miss = (losses[15][0] - 0.0157566771).abs()
-    trial.printed.at_least(
-        "n-SAM, 15/d, off the notebook's value by", miss, 1e-4, 0.0, "calibrated"
-    )
-    because = "a smaller step, and Fig. 14's order"
-    trial.corrected.ordering("n-SAM at 10/d < ERM at 15/d", losses[10][0], erm[15], because)
-
-
-@claim(
     "sam/sparse-regression-seeds",
     source="understanding_sam, Sec. 4.2, Figs 6 and 13",
-    statement="1-SAM generalises better than ERM and n-SAM on sparse regression, full-batch and "
-    "stochastic, and the stochastic forms better than the full-batch ones.",
+    statement="1-SAM generalises better than ERM and n-SAM on most sparse regressions, full-batch "
+    "and stochastic, and the stochastic forms better than the full-batch ones: on 49 of 60 at "
+    "least, which chance does once in a million.",
     hypotheses=("x_i standard normal", "noiseless sparse targets"),
     kind="ordering",
     roles=("1-sam", "n-sam", "gd"),
-    rivals=("n-sam", "gd", "1-sam-rho-negative"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "1-sam-rho-negative",
+        "n-sam:1-sam",
+        "gd:1-sam",
+    ),
 )
 def test_one_sam_n_sam_gd_generalisation_over_seeds(trial: Trial) -> None:
     """Exact sign tests over 60 problems, one radius for all methods.
 
     alpha = .05 and gamma = rho = 1/d; the loss is the expected one. The methods are compared
-    problem by problem: p <= 1e-6 takes 49 wins of 60. Twice the step and radius are too long for
-    stochastic 1-SAM on one problem in a thousand, where it diverges. n-SAM stays within .15 of ERM
-    at the median (calibrated), which is the paper's "approximately the same".
+    problem by problem: 49 wins of 60 have p <= 1e-6 if both were as likely to win. Twice the step
+    and radius are too long for stochastic 1-SAM on one problem in a thousand, where it diverges.
     """
     seeds = range(60 * trial.seed, 60 * trial.seed + 60)
     problem = stack([problems.sparse_regression(seed, alpha=0.05) for seed in seeds])
@@ -185,10 +150,9 @@ def test_one_sam_n_sam_gd_generalisation_over_seeds(trial: Trial) -> None:
         ("SGD", "ERM"),
         ("stochastic n-SAM", "n-SAM"),
     ):
-        p = confidence.sign_test(error[better], error[worse])
-        trial.at_most(f"sign test, {better} < {worse}", p, 1e-6, 0.0, "one in a million")
-    apart = (error["n-SAM"] / error["ERM"] - 1).abs().median()
-    trial.at_most("median of |n-SAM / ERM - 1|", apart, 0.15, 0.0, "calibrated")
+        wins = int((error[better] < error[worse]).sum())
+        title = f"{better} < {worse}, wins of 60"
+        trial.at_least(title, wins, 49, 0.0, "sign test, p <= 1e-6")
 
 
 def expected_loss(trial: Trial, problem: Problem, target: Tensor, rule: Rule) -> Tensor:
@@ -201,23 +165,32 @@ def expected_loss(trial: Trial, problem: Problem, target: Tensor, rule: Rule) ->
 @claim(
     "sam/switching",
     source="understanding_sam, App. B.3, Fig. 15, and its authors' notebook",
-    statement="1-SAM leaves the minimum that GD found for a better one that is linearly connected "
-    "to it, and GD stays where 1-SAM has led; the test losses are those printed.",
+    statement="1-SAM leaves the minimum that GD found for a better one, with a training loss under "
+    "a hundredth of the start's on the line between the two, where the test loss falls all the "
+    "way, and GD stays where 1-SAM has led; five test losses are those printed.",
     hypotheses=(),
     kind="identity",
     roles=("1-sam", "gd"),
-    rivals=("n-sam", "gd", "rho-doubled", "1-sam-rho-negative", "batches-swapped"),
+    rivals=(
+        "n-sam",
+        "gd",
+        "rho-doubled",
+        "1-sam-rho-negative",
+        "batches-swapped",
+        "gd:step-doubled",
+        "gd:1-sam",
+    ),
     seeded=False,
 )
 def test_one_sam_and_gd_switching(trial: Trial) -> None:
     """Five printed cells; and the loss on the line between the two minima.
 
-    gamma = 1/d, u_0 = .1, 10^4 + 1 steps a stage (the text's "first 1000 epochs" is a slip), the
-    notebook's radii .175 and 10 doubled (its c = 2). Tolerance: half a unit of the last digit
-    printed. On the line the test loss only falls. The training loss has a bump, which the paper's
-    figure does not show: within 1/100 of the loss at the start and 1/20 of the loss one distance
-    beyond either end (calibrated: 1/880, 1/39). The line to the mirrored solution -w, the same
-    function, passes 0 and shows what a barrier is: the loss at zero, above half the start's.
+    gamma = 1/d, u_0 = .1, 10^4 + 1 steps a stage (for the text's "first 1000 epochs" see
+    sam/erratum-figure-15), the notebook's radii .175 and 10 doubled (its c = 2). Tolerance: half a
+    unit of the last digit printed. On the line the test loss only falls. The training loss has a
+    bump, which the paper's figure does not show: 1/880 of the loss at the start on these fixed
+    data. The line to the mirrored solution -w, the same function, passes 0 and shows what a barrier
+    is: the loss at zero, above half the start's.
     """
     train, test = problems.authors_sparse_regression(0.1)
     gd = trial.optimizer("gd", 1 / D)
@@ -235,7 +208,7 @@ def test_one_sam_and_gd_switching(trial: Trial) -> None:
         "1-SAM, then ERM": (then(gd, one), 9.8348e-5, 1e-9),
     }
     for name, (w, printed, digit) in found.items():
-        trial.close(name, test.value(w), printed, digit / 2, NOTEBOOK)
+        trial.identity(name, test.value(w), printed, digit / 2 / printed, NOTEBOOK)
 
     end = found["ERM, then 1-SAM"][0]
     position = torch.linspace(-1, 2, 301, dtype=torch.float64).reshape(-1, 1, 1)
@@ -244,10 +217,6 @@ def test_one_sam_and_gd_switching(trial: Trial) -> None:
     trial.ordering("test loss along the line", between[1:], between[:-1], "it falls")
     loss, start = train.value(line), train.value(train.start)
     barrier = loss[100:201].max()
-    trial.at_most("barrier against the loss at the start", barrier, start / 100, 0.0, "calibrated")
-    outside = torch.minimum(loss[0], loss[-1])
-    trial.at_most(
-        "barrier against the loss beyond the ends", barrier, outside / 20, 0.0, "calibrated"
-    )
+    trial.at_most("barrier against the loss at the start", barrier, start / 100, 0.0, "as stated")
     mirrored = train.value(erm + position[100:201] * (-erm - erm)).max()
     trial.at_least("control: barrier to the mirrored solution", mirrored, start / 2, 0.0, "zero")

@@ -52,7 +52,7 @@ def test_adam_one_example(trial: Trial) -> None:
     tenth of |w| is calibrated: seeds 0-19 gave .3 and more.
     """
     problem, steps = equal_entries(trial.seed), 3000
-    adam = trial.optimizer("adam", 0.02, **BETAS)
+    adam = trial.optimizer("adam", 0.02, free=("beta1", "beta2"), **BETAS)
     eta = float(adam.step_size.at(0))
     one = trial.run(problem, Stochastic(adam, seed=trial.seed), steps, record=range(steps + 1))
     drawn = np.random.Generator(np.random.PCG64(trial.seed)).integers(N, size=steps)

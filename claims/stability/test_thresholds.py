@@ -82,7 +82,8 @@ def test_gd_edge(trial: Trial) -> None:
 )
 def test_momentum_edge(trial: Trial) -> None:
     """Both sides of 2 + 2 mu; damped momentum, which divides g by ten, is stable up to 38."""
-    mu = trial.optimizer("momentum", 1.0, momentum=0.9).settings.get("momentum", 0.9)
+    own = trial.optimizer("momentum", 1.0, free=("momentum",), momentum=0.9).settings
+    mu = own.get("momentum", 0.9)
     errors_obey(trial, "momentum", 2 + 2 * mu, lambda x: (1 + mu - x, -mu + 0 * x), mu, momentum=mu)
 
 
@@ -98,7 +99,8 @@ def test_momentum_edge(trial: Trial) -> None:
 )
 def test_nesterov_edge(trial: Trial) -> None:
     """Both sides of (2 + 2 mu) / (1 + 2 mu), which at mu = .9 is 1.357."""
-    mu = trial.optimizer("nesterov", 1.0, momentum=0.9).settings.get("momentum", 0.9)
+    own = trial.optimizer("nesterov", 1.0, free=("momentum",), momentum=0.9).settings
+    mu = own.get("momentum", 0.9)
     edge = (2 + 2 * mu) / (1 + 2 * mu)
     errors_obey(
         trial, "nesterov", edge, lambda x: ((1 + mu) * (1 - x), -mu * (1 - x)), mu, momentum=mu

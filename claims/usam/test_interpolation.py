@@ -18,6 +18,11 @@ def settings(seed: int) -> Iterator[tuple[str, Problem]]:
             yield name, problems.gaussian_regression(seed, loss=loss, random_start=random_start)
 
 
+def attainable(problem: Problem) -> bool:
+    """Whether there are fewer examples than inputs, and they are independent."""
+    return int(torch.linalg.matrix_rank(problem.X)) == problem.n < problem.X.shape[-1]
+
+
 def steps_to_rounding(problem: Problem, contraction: float) -> int:
     """Steps after which (1 - contraction * l'' / kappa)^t < 1e-17, with l'' >= .1.
 
@@ -45,6 +50,7 @@ def test_gd_min_distance(trial: Trial) -> None:
     """
     for name, problem in settings(trial.seed):
         closest = limits.min_distance_interpolator(problem.X, problem.y, problem.start)
+        trial.require("n < d, so the targets are attainable", attainable(problem))
         gd = trial.optimizer("gd", 1 / measures.smoothness(problem))
         run = trial.run(problem, gd, steps_to_rounding(problem, 1.0))
         trial.close(name, run.final, closest.solution, 1e-10, "rounding * cond(X)")
@@ -69,6 +75,7 @@ def test_usam_same_limit_as_gd(trial: Trial) -> None:
     """
     for name, problem in settings(trial.seed):
         beta = measures.smoothness(problem)
+        trial.require("n < d, so the targets are attainable", attainable(problem))
         closest = limits.min_distance_interpolator(problem.X, problem.y, problem.start)
         for rho_beta, share in ((0.1, 1.0), (1.0, 1.0), (4.0, 1.0), (0.1, 1.8), (4.0, 1.8)):
             step = share / (beta * (1 + rho_beta))
@@ -103,6 +110,9 @@ def test_usam_same_limit_as_gd(trial: Trial) -> None:
 )
 def test_usam_exact_dynamics(trial: Trial) -> None:
     """The error shrinks by the exact factor on one side of the stability edge, and grows beyond it.
+
+    Our copy of (3) lacks the bracket: it reads as GD with step eta - rho, which the prose around it
+    and Table 1's eta = rho exclude. Section 3.2 has the gradient at the perturbed point.
 
     Tolerance: each step rounds at 2^-53 of the largest entry; 40 steps and the factors' products
     stay within 1e-12. Near the edge the factor is 1 -+ 0.02 a step: 400 steps shrink the top error

@@ -6,7 +6,6 @@ log t / t on data made for it, `problems.support_simplex`: it is what is tested 
 
 import torch
 from torch import Tensor
-from torch.autograd.functional import hessian
 
 from limitpoint import (
     Erratum,
@@ -31,9 +30,15 @@ def starts(problem: Problem, svm: HardMargin) -> Tensor:
 
 
 def curvature(problem: Problem, w: Tensor) -> Tensor:
-    """Largest eigenvalue of the Hessian at each w (B, d), shape (B, 1)."""
-    each = [torch.linalg.eigvalsh(hessian(problem.value, start))[-1:] for start in w]
-    return torch.stack(each)
+    """Largest eigenvalue of the Hessian at each w (*batch, d), shape (*batch, 1)."""
+    each = torch.func.vmap(torch.func.hessian(problem.value))(w.reshape(-1, w.shape[-1]))
+    return torch.linalg.eigvalsh(each)[:, -1].reshape(*w.shape[:-1], 1)
+
+
+def steep_nowhere(trial: Trial, problem: Problem, run: Trajectory, step: Tensor) -> None:
+    """Require step * beta <= 1 at every tenth recorded iterate, the first among them."""
+    pace = step * curvature(problem, run.w[::10])
+    trial.require("eta * beta <= 1 along the run", bool((pace <= 1 + 1e-9).all()))
 
 
 def residual_is_gds(
@@ -65,7 +70,7 @@ def residual_is_gds(
     hypotheses=(
         "linearly separable, sum of the losses",
         "the support vectors span, their multipliers are positive",
-        "eta * beta <= 1 at the start",
+        "eta * beta <= 1 along the run",
     ),
     kind="limit",
     roles=("gd",),
@@ -78,17 +83,20 @@ def test_gd_max_margin(trial: Trial) -> None:
     normal density to a relative 2e-4 at these margins, and better later, so that with g = w.w_hat
     the margins are g + a_n / g, a_n = -log alpha_n plus their mean, and the gradient's weights are
     alpha - G^-1 a / g^2 + O(1/g^4), G the Gram matrix of the support vectors [derived]. The
-    constant 10 of the last term is calibrated.
+    constant 10 of the last term is calibrated: 4.7 at most on seeds 0-11, and 6.3 on the seeds
+    12-59 that did not move it.
     """
     for loss in (losses.Logistic(), losses.Exponential()):
         problem = problems.support_simplex(trial.seed, loss=loss)
         svm = hard_margin(problem)
+        trial.require("the support vectors span, their multipliers are positive", svm.spans)
         start = starts(problem, svm)
         eta = 1 / curvature(problem, start)
         run = trial.run(
             problem, trial.optimizer("gd", eta), trial.steps(10_000, 200_000), start=start
         )
         residual_is_gds(trial, type(loss).__name__, svm, run, eta)
+        steep_nowhere(trial, problem, run, eta)
 
     problem = problems.support_simplex(trial.seed, loss=losses.Probit())
     svm, step = hard_margin(problem), 1 / measures.smoothness(problem)
@@ -102,7 +110,7 @@ def test_gd_max_margin(trial: Trial) -> None:
         weights,
         svm.alpha - lag / g2,
         10 * lag.abs().max() / g2**2,
-        "the next term of the expansion in 1/g^2, its constant calibrated",
+        "the next term of the expansion in 1/g^2, its constant calibrated on seeds 0-11",
     )
 
 
@@ -115,7 +123,7 @@ def test_gd_max_margin(trial: Trial) -> None:
     hypotheses=(
         "linearly separable, sum of the losses",
         "the support vectors span, their multipliers are positive",
-        "eta * beta and rho * beta <= 1/2 at the start",
+        "eta * beta <= 1/2 and rho < eta",
     ),
     kind="limit",
     roles=("usam",),
@@ -131,6 +139,7 @@ def test_usam_max_margin(trial: Trial) -> None:
     for loss in (losses.Logistic(), losses.Exponential()):
         problem = problems.support_simplex(trial.seed, loss=loss)
         svm = hard_margin(problem)
+        trial.require("the support vectors span, their multipliers are positive", svm.spans)
         start = starts(problem, svm)
         eta = 0.5 / curvature(problem, start)
         # Not eta = rho, where two of the rivals would only stand still.
@@ -138,25 +147,28 @@ def test_usam_max_margin(trial: Trial) -> None:
         usam = trial.optimizer("usam", eta, rho=rho)
         run = trial.run(problem, usam, trial.steps(10_000, 200_000), start=start)
         residual_is_gds(trial, type(loss).__name__, svm, run, eta, rho)
+        steep_nowhere(trial, problem, run, 2 * eta)
 
 
 @claim(
     "usam/erratum-min-not-sum",
     source="usam_report, (4)",
-    statement=r"GD's limit direction maximises $\min_n y_n\langle w, x_n\rangle$ over the unit "
-    r"ball, not $\sum_n y_n\langle w, x_n\rangle$ as (4) prints: the maximiser of the sum may "
-    "misclassify an example.",
-    hypotheses=("linearly separable, sum of the losses",),
+    statement=r"For losses with an exponential tail GD's limit direction maximises "
+    r"$\min_n y_n\langle w, x_n\rangle$ over the unit ball, not $\sum_n y_n\langle w, x_n\rangle$ "
+    "as (4) prints: the maximiser of the sum may misclassify an example.",
+    hypotheses=("linearly separable, sum of losses with an exponential tail",),
     kind="erratum",
     erratum=Erratum(
         printed="the limit direction maximises sum_n y_n <w, x_n> over |w|_2 <= 1",
-        corrected="it maximises min_n y_n <w, x_n> over |w|_2 <= 1",
+        corrected="for losses with an exponential tail it maximises min_n y_n <w, x_n> over "
+        "|w|_2 <= 1",
         where="(4) in Section 3.2",
         basis="contradiction",
         sure="likely",
         because="The report calls (4) the maximum margin separator, the hard margin support "
-        "vector machine, which maximises the minimum. Our copy would have had to read a minimum "
-        "as a sum.",
+        "vector machine, which maximises the minimum. That all strictly monotone losses lead "
+        "there is another matter: see usam/erratum-monotone-losses.",
+        copy="It would have had to read a minimum as a sum.",
     ),
     roles=("gd",),
     rivals=("signgd", "adam", "ngd"),
@@ -186,6 +198,7 @@ def test_gd_erratum_min_not_sum(trial: Trial) -> None:
         -3 / 89**0.5,
         1e-15,
         because,
+        about="a formula",
     )
     least = measures.margin(problem, reached)
     trial.corrected.ordering("least margin: 0, then GD's", 0.0, least, because)

@@ -39,7 +39,17 @@ def settings(seed: int) -> Iterator[tuple[str, Problem]]:
     hypotheses=("linear model",),
     kind="identity",
     roles=("usam", "gd", "sam-l2", "n-sam", "1-sam"),
-    rivals=("signgd", "adam", "cd", "usam-decayed"),
+    rivals=(
+        "signgd",
+        "adam",
+        "cd",
+        "usam-decayed",
+        "gd:signgd",
+        "gd:cd",
+        "sam-l2:usam-decayed",
+        "n-sam:usam-decayed",
+        "1-sam:usam-decayed",
+    ),
 )
 def test_usam_gd_and_sam_stay_in_the_span(trial: Trial) -> None:
     """The part of w_t - w_0 outside the span of the data is rounding, at every step.

@@ -16,15 +16,16 @@ from sphinx.util import logging
 
 from limitpoint import Ledger, Record, claims_of
 from limitpoint.judgement.claim import Claim
-from limitpoint.judgement.erratum import BASES, SURENESS
+from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
 from limitpoint.judgement.registry import papers
 from limitpoint.rivals import RIVALS
+from limitpoint.rivals.matrix import Duel, Matrix
 from limitpoint.views.figures import FIGURES
 from limitpoint.views.report import TITLES, number
 
 ROOT = Path(__file__).resolve().parents[2]
 LATEST, BASELINE = ROOT / "reports/latest/ledger.json", ROOT / "reports/baseline.json"
-DRAWN = ROOT / "reports/latest/figures"
+MUTANTS, DRAWN = ROOT / "reports/latest/mutants.json", ROOT / "reports/latest/figures"
 
 
 def markdown(text: str) -> str:
@@ -66,6 +67,13 @@ def ledger() -> tuple[Ledger, Path]:
     """The ledger that the pages show: $LEDGER, else that of ./ci/claims, else the baseline."""
     path = Path(os.environ.get("LEDGER") or (LATEST if LATEST.exists() else BASELINE))
     return Ledger.read(path), path
+
+
+def duels() -> dict[tuple[str, str, str], Duel]:
+    """What `limitpoint mutants --json reports/latest/mutants.json` kept, by all three."""
+    if not MUTANTS.exists():
+        return {}
+    return {(duel.claim, duel.role, duel.rival): duel for duel in Matrix.read(MUTANTS).duels}
 
 
 def drawings(app: Sphinx) -> dict[str, str]:
@@ -124,13 +132,18 @@ def write_pages(app: Sphinx) -> None:
             records[record.id] = record
     by_paper = {paper: claims_of(paper) for paper in papers()}
     killers = {
-        name: [c for claims in by_paper.values() for c in claims if name in c.rivals]
+        name: [
+            c
+            for claims in by_paper.values()
+            for c in claims
+            if name in [rival for _, rival in c.named]
+        ]
         for name in RIVALS
     }
     pages = Pages(Path(app.srcdir))
     common = {
         "records": records, "ledger": found, "path": shown, "rivals": RIVALS, "titles": TITLES,
-        "bases": BASES, "sureness": SURENESS,
+        "bases": BASES, "sureness": SURENESS, "faults": FAULTS, "duels": duels(),
     }  # fmt: skip
     for paper, claims in by_paper.items():
         pages.write(

@@ -37,12 +37,18 @@ def paper(text: str) -> str:
     return text
 
 
+#: What stands before an optimizer for which no role is given.
+BARE = " optimizer="
+
+
 @typed
 def spec(text: str) -> str:
-    """ROLE=MODULE:ATTR..., as far as its role goes."""
+    """ROLE=MODULE:ATTR..., as far as its role goes, or MODULE:ATTR for what it is."""
     role, equals, _ = text.partition("=")
-    if not equals or ":" in role:
-        raise UsageError(f"{text!r} names no role: write ROLE={text}, as gd={text}")
+    if ":" in role:
+        return f"{BARE}{text}"
+    if not equals:
+        raise UsageError(f"{text!r} names no optimizer: write MODULE:ATTR or ROLE=MODULE:ATTR")
     check_role(role.strip())
     return text
 

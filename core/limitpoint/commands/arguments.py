@@ -132,6 +132,14 @@ def _mutants(parser: ArgumentParser) -> None:
                         help="run nothing: show the matrix that --json kept")  # fmt: skip
 
 
+def _faults(parser: ArgumentParser) -> None:
+    parser.add_argument("-k", dest="keyword", default=Keywords(""), type=typed(Keywords),
+                        metavar="EXPRESSION", help="only faults whose name or description it "
+                        "names, as in pytest: 'epsilon or decay'")  # fmt: skip
+    _seed(parser)
+    _json(parser)
+
+
 def _errata(parser: ArgumentParser) -> None:
     _selection(parser)
     _seed(parser)
@@ -228,7 +236,7 @@ def _sweep(parser: ArgumentParser) -> None:
 
 
 _ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
-    f"  {role:9} {rule}" for role, rule in ROLES.items()
+    f"  {role:13} {rule}" for role, rule in ROLES.items()
 )
 COMMANDS = {
     "list": Command("list the claims", _list),
@@ -236,6 +244,7 @@ COMMANDS = {
     "check": Command("run the claims of a role against an optimizer", _check, _ROLES),
     "identify": Command("tell which geometry an optimizer maximises the margin in", _identify),
     "mutants": Command("print the kill matrix: claims against wrong optimizers", _mutants),
+    "faults": Command("print which law refutes each fault of public optimizers", _faults),
     "errata": Command("print the errata of the papers, each with its counterexample", _errata),
     "report": Command("write the report page of a ledger, one HTML file without scripts", _report),
     "gate": Command("compare a ledger with a baseline", _gate),

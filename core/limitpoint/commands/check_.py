@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from limitpoint.commands._screen import console, print_json, progress, say_left_out, silenced
-from limitpoint.errors import UsageError
+from limitpoint.commands._types import BARE
+from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
 from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.comparison import tightest
 from limitpoint.judgement.evaluate import evaluate
@@ -24,6 +26,7 @@ from limitpoint.judgement.record import Record
 from limitpoint.judgement.registry import claims_about
 from limitpoint.judgement.setting import Setting
 from limitpoint.ledger import Keeper, Ledger, environment, source_digests, suite
+from limitpoint.recognition import recognise_apart
 from limitpoint.subjects import Limits, Subject, parse_subject
 
 INTERRUPTED = 130
@@ -34,6 +37,9 @@ def run(args: argparse.Namespace) -> int:
     sys.path.append(str(Path.cwd()))
     with silenced():
         subjects = [parse_subject(text, Limits(args.timeout, args.memory)) for text in args.subject]
+    for text, subject in zip(args.subject, list(subjects), strict=True):
+        if text.startswith(BARE):
+            subjects += _fitting(subject, show=not args.json)
     runs = _runs(subjects, args)
     if args.traceback:
         _show_tracebacks()
@@ -57,6 +63,19 @@ def run(args: argparse.Namespace) -> int:
         return INTERRUPTED
     _end(records, show.out, as_json=args.json)
     return int(any(record.failed for record in records))
+
+
+def _fitting(subject: Subject, *, show: bool) -> list[Subject]:
+    """Say what an optimizer is; itself, in each role that fits."""
+    try:
+        found = recognise_apart(subject)
+    except (SubjectFailed, Inconclusive, NotApplicable) as exc:
+        print(f"{subject.target}: not recognised: {exc}", file=sys.stderr)
+        return []
+    if show:
+        print(subject.target, *(f"  {line}" for line in found.lines()), sep="\n")
+    given = subject.spec.partition("=")[2]
+    return [replace(subject, role=role, spec=f"{role}={given}") for role in found.roles]
 
 
 class _Run(NamedTuple):

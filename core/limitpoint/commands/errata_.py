@@ -17,7 +17,7 @@ from limitpoint.commands._selection import selected
 from limitpoint.errors import UsageError
 from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.comparison import Evidence
-from limitpoint.judgement.erratum import BASES, SURENESS, Erratum
+from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS, Erratum
 from limitpoint.judgement.evaluate import evaluate
 from limitpoint.judgement.record import Record
 from limitpoint.judgement.setting import Setting
@@ -64,6 +64,7 @@ def _entry(record: Record) -> RenderableType:
         rows.add_row(side, Text(getattr(erratum, side), style=colour))
         rows.add_row("", _measured([e for e in record.evidence if e.under == side]))
     rows.add_row("sure", _sureness(erratum))
+    rows.add_row("our copy", erratum.copy)
     return Padding(Group(heading, Padding(rows, (0, 0, 0, 2))), (0, 0, 1, 0))
 
 
@@ -78,12 +79,15 @@ def _measured(evidence: list[Evidence]) -> Text:
 
 
 def _sureness(erratum: Erratum) -> Text:
+    fault = "" if erratum.fault == "false" else f"{erratum.fault}; "
     return Text.assemble(
+        fault,
         (erratum.sure, SURE_COLOURS[erratum.sure]),
         f"; rests on {BASES[erratum.basis]}. {erratum.because}",
     )
 
 
 def _legend() -> Text:
-    meaning = "; ".join(f"{name}: {text}" for name, text in SURENESS.items())
+    words = {name: text for name, text in FAULTS.items() if name != "false"} | SURENESS
+    meaning = "; ".join(f"{name}: {text}" for name, text in words.items())
     return Text(f"{meaning}. In italics what was measured, the first of it; --json has all.", "dim")

@@ -17,7 +17,14 @@ from limitpoint.commands._screen import claims_table, console, print_json
 from limitpoint.commands._selection import selected
 from limitpoint.errors import UsageError
 from limitpoint.judgement.setting import Setting
-from limitpoint.rivals.matrix import Duel, Matrix, all_pairs, kill_matrix, named_pairs, processes
+from limitpoint.rivals.matrix import (
+    Duel,
+    Matrix,
+    all_matches,
+    kill_matrix,
+    named_matches,
+    processes,
+)
 
 MARKS = {
     "refuted": Text("■", "green"),
@@ -54,16 +61,16 @@ def run(args: argparse.Namespace) -> int:
 def _fought(args: argparse.Namespace) -> tuple[Matrix, bool]:
     """The matrix as far as it got, and whether it was interrupted."""
     claims = selected(args)
-    pairs = (all_pairs if args.all else named_pairs)(claims)
-    if not pairs:
+    matches = (all_matches if args.all else named_matches)(claims)
+    if not matches:
         raise UsageError("none of the selected claims names a rival")
-    jobs = args.jobs or processes(pairs)
+    jobs = args.jobs or processes(matches)
     setting = Setting(seed=args.seed)
     with _Bar(None if args.json in (None, "-") else Path(args.json)) as bar:
         try:
             kill_matrix(claims, setting, everything=args.all, jobs=jobs, watch=bar.watch)
         except KeyboardInterrupt:
-            print(f"interrupted after {len(bar.matrix.duels)} of {len(pairs)} duels",
+            print(f"interrupted after {len(bar.matrix.duels)} of {len(matches)} duels",
                   file=sys.stderr)  # fmt: skip
             return bar.matrix, True
     return bar.matrix, False
@@ -107,8 +114,7 @@ class _Bar(Progress):
 
 def _show(matrix: Matrix, *, reasons: bool) -> None:
     out = console()
-    roles = dict.fromkeys(role for role in matrix.claims.values() if role)
-    for role in roles:
+    for role in matrix.played:
         out.print(_block(matrix, role))
     out.print(Text.assemble(
         MARKS["refuted"], " refuted   ", MARKS["survived"], " survived   ",
@@ -138,7 +144,6 @@ def _block(matrix: Matrix, role: str) -> Group:
     """The claims about a role against the rivals that play it, a character a duel."""
     duels = {(d.claim, d.rival): d for d in matrix.duels if d.role == role}
     rivals = matrix.playing(role)
-    claims = [claim for claim, played in matrix.claims.items() if played == role]
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(rivals)]
     names = zip(letters, rivals, strict=True)
     key = Columns([Text.assemble((letter, "bold"), f" {name}") for letter, name in names],
@@ -148,7 +153,7 @@ def _block(matrix: Matrix, role: str) -> Group:
     table.add_column("claim", overflow="fold", min_width=30)
     table.add_column(" ".join(letters), no_wrap=True)
     table.add_column("refuted", justify="right")
-    for claim in claims:
+    for claim in matrix.about(role):
         row = [duels.get((claim, rival)) for rival in rivals]
         fought = [duel for duel in row if duel]
         cells = Text(" ").join(_mark(duel) for duel in row)

@@ -17,6 +17,9 @@ from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Oracle, Problem
 
 Floats = NDArray[np.float64]
+LN2 = float(np.log(2))
+#: Beyond every exponent of float64, subnormal numbers included.
+FAR = 3000
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,14 @@ class Gradients:
         run.part(self._given, 0, 1, 0, self._count)
         mantissa, exponent = (m[:, 0, :, : self._d] for m in (run.memory, run.memory_exponent))
         return mantissa.reshape(self._shape), exponent.reshape(self._shape)
+
+
+def times_exp(mantissa: Floats, exponent: Floats, log_factor: float | Floats) -> Floats:
+    """mantissa * 2^exponent * e^log_factor; 0 or infinite only where that is."""
+    k = np.rint(log_factor / LN2)
+    with np.errstate(all="ignore"):
+        whole = np.clip(exponent + k, -FAR, FAR).astype(np.int32)
+        return np.ldexp(mantissa * np.exp(log_factor - k * LN2), whole)
 
 
 @lru_cache(maxsize=32)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from limitpoint.engines.gradients import compiled, times_exp
 from limitpoint.numerics import exp, tensor
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Oracle, Problem
@@ -112,6 +114,8 @@ class LogLoss(Oracle):
 
     def grad(self, w: Tensor) -> Tensor:
         """Gradient, the shape of w; divided in the logarithms, so that nothing underflows."""
-        g = self.problem.grad(w)
         log_loss = self.problem.log_value(w).reshape(*w.shape[: -self.ndim], *(1,) * self.ndim)
-        return self.factor * tensor(g * exp(-log_loss))
+        kernels = compiled(self.problem, w.shape)
+        if kernels is None:
+            return self.factor * tensor(self.problem.grad(w) * exp(-log_loss))
+        return torch.from_numpy(self.factor * times_exp(*kernels.at(w), -log_loss.numpy()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limitpoint.engines import definition
+from limitpoint.engines.gradients import compiled
 from limitpoint.engines.trajectory import log_grid
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
 from limitpoint.identification._courses import COURSES, Course
@@ -130,6 +132,7 @@ def _iterate(
     problem: Problem, rule: Rule, course: Course, grid: NDArray[np.int64], watch: Watch | None
 ) -> tuple[NDArray[np.int64], Tensor, str]:
     """Recorded steps and iterates (R, problems, k, d), and why there are no more of them."""
+    compiled(problem, problem.start.shape)  # for all processes to come
     found = rule.apart(
         lambda: _iterated(problem, rule, course, grid), course.oracle(problem, 0), problem.start,
         watch,
@@ -143,32 +146,25 @@ def _iterate(
 def _iterated(
     problem: Problem, rule: Rule, course: Course, grid: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
-    w, kept, recorded, t = problem.start.clone(), [], set(grid.tolist()), 0
+    kept, recorded, t = [], set(grid.tolist()), 0
     ended, where = "", f" (on {course.name})" if course in COURSES else ""
-    with torch.no_grad():
-        try:
-            state = rule.init(course.oracle(problem, 0), w)
-            for t in range(int(grid[-1]) + 1):
-                if t in recorded:
-                    _check_finite(w, t)
-                    kept.append(w.clone())
-                if t < grid[-1]:
-                    w, state = rule.step(course.oracle(problem, t), w, state, t)
-        except Inconclusive as reason:
-            ended = str(reason)
-        except (SubjectFailed, NotApplicable) as reason:
-            raise SubjectFailed(f"{reason}{where}") from reason
-        except Exception as reason:
-            what = " ".join(f"{type(reason).__name__} at step {t}: {reason}".split())
-            raise SubjectFailed(f"raised {what}{where}") from reason
-    iterates = torch.stack(kept) if kept else w.new_empty(0, *w.shape)
+    sees = partial(course.oracle, problem)
+    try:
+        steps = definition.iterates(rule, sees, problem.start, int(grid[-1]))
+        for t, (w, _) in enumerate(steps):
+            if t in recorded:
+                definition.check_finite(w, t)
+                kept.append(w.clone())
+    except Inconclusive as reason:
+        ended = str(reason)
+    except (SubjectFailed, NotApplicable) as reason:
+        raise SubjectFailed(f"{reason}{where}") from reason
+    except Exception as reason:
+        what = " ".join(f"{type(reason).__name__} at step {t}: {reason}".split())
+        raise SubjectFailed(f"raised {what}{where}") from reason
+    start = problem.start
+    iterates = torch.stack(kept) if kept else start.new_empty(0, *start.shape)
     return {"w": iterates.numpy(), "ended": np.frombuffer(ended.encode(), dtype=np.uint8)}
-
-
-def _check_finite(w: Tensor, t: int) -> None:
-    if not bool(torch.isfinite(w).all()):
-        kind = "NaN" if bool(torch.isnan(w).any()) else "infinite"
-        raise SubjectFailed(f"its iterate is {kind} at step {t} or just before")
 
 
 def _ratios(problem: Problem, w: Tensor, optima: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from limitpoint.judgement.record import ID
 from limitpoint.judgement.roles import check_role
 
 KINDS = (
+    "law",
     "identity",
     "inequality",
     "bound",
@@ -42,8 +43,9 @@ class Claim:
         statement: one sentence; LaTeX between dollar signs.
         hypotheses: each one named.
         kind: one of `KINDS`.
-        roles: the optimizers it is about; the first is the one a rival replaces.
-        rivals: names of wrong implementations that it must refute (`limitpoint.rivals`).
+        roles: the optimizers it is about.
+        rivals: names of wrong implementations that it must refute (`limitpoint.rivals`), each in
+            the first role; "role:name" is one in another role.
         body: the test, a function of a `Trial`.
         erratum: what is printed and what holds instead; for the kind "erratum", and for no other.
         seeded: it reads the trial's seed. A claim on fixed data does not, and runs once.
@@ -71,13 +73,20 @@ class Claim:
             )
         for role in self.roles:
             check_role(role)
-        if self.rivals and not self.roles:
-            raise UsageError(f"{self.id}: rivals need a role to play")
+        for role, name in self.named:
+            if role not in self.roles:
+                raise UsageError(f"{self.id}: the rival {name!r} needs one of its roles to play")
 
     @property
     def paper(self) -> str:
         """The part of the id before the slash."""
         return self.id.partition("/")[0]
+
+    @property
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """Role and name of each rival."""
+        parts = (rival.rpartition(":") for rival in self.rivals)
+        return tuple((role or next(iter(self.roles), ""), name) for role, _, name in parts)
 
     def about(self, roles: Collection[str]) -> bool:
         """Whether a subject in one of these roles is judged by it; errata are about a paper."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
+import torch
 from torch import Tensor
 
 from limitpoint.engines.checkpoints import Checkpoint
@@ -21,9 +22,11 @@ from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.comparison import FORMULA, Evidence
 from limitpoint.judgement.contestant import Contestant, house
 from limitpoint.judgement.setting import Setting
+from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Implementation, field
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.schedules import Schedule, as_schedule
 from limitpoint.problems.problem import Oracle
+from limitpoint.subjects import Subject
 
 
 class Trial:
@@ -72,23 +75,37 @@ class Trial:
         return full if self.setting.horizon == "full" else quick
 
     def optimizer(
-        self, role: str, step_size: Schedule | Tensor | float = 1.0, **settings: Any
+        self,
+        role: str,
+        step_size: Schedule | Tensor | float = 1.0,
+        *,
+        free: Collection[str] = (),
+        **settings: Any,
     ) -> Rule:
         """Who plays a role: the contestant if there is one, else limitpoint's own rule.
 
         Args:
             role: one of the claim's roles.
             step_size: the schedule of the theorem.
-            settings: the theorem's other settings, by the names of limitpoint's own rule. What a
-                contestant runs with in the end, it says in `Rule.settings`.
+            free: the settings that a user may fix otherwise: the claim asks `Rule.settings` what
+                they are.
+            settings: the theorem's other settings, by the names of limitpoint's own rule; no weight
+                decay is one of them, unless the claim says how much.
 
         Raises:
+            NotApplicable: the user fixed a setting that is not free to another value.
             UsageError: the role is not one that the claim declares.
         """
         if role not in self.claim.roles:
             raise UsageError(f"{self.claim.id} does not declare the role {role!r}")
         contestant = self.contestants.get(role) or house(role)
         rule = contestant.rule(as_schedule(step_size), **settings)
+        theirs = rule.settings
+        for name, ours in {"weight_decay": 0.0, **settings}.items():
+            if name in theirs and name not in free and not _equal(theirs[name], ours):
+                raise NotApplicable(
+                    f"hypothesis not met: {name} = {ours} (the subject was given {theirs[name]})"
+                )
         self._rules.append(rule)
         return rule
 
@@ -96,6 +113,29 @@ class Trial:
     def notes(self) -> tuple[str, ...]:
         """What is to be said of how the contestants were run."""
         return tuple(dict.fromkeys(note for rule in self._rules for note in rule.notes))
+
+    def implementation(
+        self, role: str, usual: Callable[..., Any], **options: Any
+    ) -> Implementation:
+        """Who plays a role, as its author wrote it: the contestant, else a class of torch's.
+
+        Args:
+            role: one of the claim's roles.
+            usual: a class that keeps the law, for a trial without a contestant.
+            options: its arguments.
+
+        Raises:
+            NotApplicable: the contestant is a rule, no optimizer of torch's kind.
+            Inconclusive: it could not take a step as it is.
+        """
+        contestant = self.contestants.get(role)
+        if contestant is None:
+            return Implementation.of(usual, options)
+        if not isinstance(contestant, Subject):
+            raise NotApplicable("hypothesis not met: an optimizer of torch's kind (this is a rule)")
+        found = Implementation.of(contestant.constructor, contestant.kwargs)
+        found.check(field(self.setting.seed))
+        return found
 
     def run(self, oracle: Oracle, rule: Rule, steps: int, **options: Any) -> Trajectory:
         """`limitpoint.run` under the setting's engine and device."""
@@ -141,6 +181,11 @@ class Trial:
         """See `limitpoint.evidence.identity`."""
         return partial(self._add, relations.identity)
 
+    def same(self, quantity: str, measured: Tensor, expected: Tensor) -> Evidence:
+        """An identity of two trainings of a law, (step, entry) or (entry,), to rounding."""
+        axes = ("step", "entry")[-measured.ndim :] if measured.ndim else ()
+        return self.identity(quantity, measured, expected, ROUNDING, ROUNDING_BECAUSE, along=axes)
+
     @property
     def close(self) -> Callable[..., Evidence]:
         """See `limitpoint.evidence.close`."""
@@ -165,3 +210,10 @@ class Trial:
     def rate(self) -> Callable[..., Evidence]:
         """See `limitpoint.evidence.rate`."""
         return partial(self._add, relations.rate)
+
+
+def _equal(theirs: Any, ours: Any) -> bool:
+    """Whether two settings are one: numbers, tensors that broadcast over a batch, or schedules."""
+    if isinstance(theirs, Tensor | float | int) and isinstance(ours, Tensor | float | int):
+        return bool((torch.as_tensor(theirs) == torch.as_tensor(ours)).all())
+    return bool(theirs == ours)

@@ -10,6 +10,7 @@ from limitpoint.optimizers.rule import Memoryless
 from limitpoint.problems.problem import Oracle
 
 
+@role("optimizer", "any class of torch's kind: what it owes its user, whatever its rule is")
 @role("gd", "w - eta g, g = grad L(w)")
 @dataclass(frozen=True, eq=False)
 class GD(Memoryless):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from limitpoint.judgement.contestant import House
+from limitpoint.judgement.contestant import Contestant, House
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES, Factory
 from limitpoint.optimizers.schedules import Schedule
+from limitpoint.subjects import Subject
 
 Made = TypeVar("Made", bound=Callable[..., Any])
 
@@ -22,26 +24,52 @@ class Rival:
     Args:
         name: stable; claims refer to it.
         fault: the one thing that is wrong.
-        playing: its factory `(step_size, **settings) -> Rule` in a role.
+        contestant: the rival in a role.
+        twin: of a class of torch's kind: the same without the fault.
     """
 
     name: str
     fault: str
-    playing: Callable[[str], Factory]
-
-    def contestant(self, role: str) -> House:
-        """The rival in a role."""
-        return House(role, self.playing(role))
+    contestant: Callable[[str], Contestant]
+    twin: Callable[[str], Contestant] | None = None
 
 
 _RIVALS: dict[str, Rival] = {}
 RIVALS: Mapping[str, Rival] = MappingProxyType(_RIVALS)
 
 
+def _add(rival: Rival) -> None:
+    if rival.name in _RIVALS:
+        raise ValueError(f"rival {rival.name!r} is registered twice")
+    _RIVALS[rival.name] = rival
+
+
 def _register(name: str, fault: str, playing: Callable[[str], Factory]) -> None:
-    if name in _RIVALS:
-        raise ValueError(f"rival {name!r} is registered twice")
-    _RIVALS[name] = Rival(name, fault, playing)
+    _add(Rival(name, fault, lambda role: House(role, playing(role))))
+
+
+def faulty(
+    name: str, fault: str, *, twin: Callable[..., Any], **options: Any
+) -> Callable[[Made], Made]:
+    """Register a class of torch's kind: it plays as somebody's own class would.
+
+    Args:
+        name: stable.
+        fault: the one thing that is wrong.
+        twin: the right class.
+        options: of both.
+    """
+
+    def register(made: Made) -> Made:
+        wrong, right = (partial(_subject, cls, options) for cls in (made, twin))
+        _add(Rival(name, fault, wrong, right))
+        return made
+
+    return register
+
+
+def _subject(made: Callable[..., Any], options: Mapping[str, Any], role: str) -> Subject:
+    return Subject.from_object(role, made, **options)
 
 
 def rival(name: str, fault: str, **wrong: Any) -> Callable[[Made], Made]:

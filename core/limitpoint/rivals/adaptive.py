@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from limitpoint import optimizers
-from limitpoint.numerics import Value, maximum, scaled, square, tensor, total
+from limitpoint.numerics import Value, maximum, scaled, sqrt, square, tensor, total
 from limitpoint.optimizers import Moments, Rule
 from limitpoint.optimizers.schedules import Schedule
 from limitpoint.problems.problem import Oracle
@@ -74,6 +74,21 @@ class _EpsilonInside(optimizers.Adam):
     def ratio(self, moments: Moments, t: int) -> Tensor:
         root = torch.sqrt(tensor(moments.v) + self.epsilon)
         return tensor(moments.m) / root.clamp_min(1e-300)
+
+
+@rival("adam-epsilon-clamped", "sqrt(v) clamped at epsilon from below")
+class _EpsilonClamped(optimizers.Adam):
+    def ratio(self, moments: Moments, t: int) -> Tensor:
+        root = tensor(sqrt(moments.v))
+        return tensor(moments.m) / torch.maximum(root, root.new_tensor(1e-300) + self.epsilon)
+
+
+@rival("adam-epsilon-grown", "epsilon times the root of the number of entries")
+class _EpsilonGrown(optimizers.Adam):
+    def ratio(self, moments: Moments, t: int) -> Tensor:
+        root = tensor(sqrt(moments.v))
+        damped = root + self.epsilon * root.shape[-2:].numel() ** 0.5
+        return tensor(moments.m) / damped.clamp_min(1e-300)
 
 
 @rival("adam-half-corrected", "the bias of the first moment alone is corrected")

@@ -12,6 +12,13 @@ from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import rival
 
 
+@rival("gd-clipped", "the gradient is clipped at norm 10")
+class _ClippedGD(optimizers.GD):
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        g = tensor(oracle.grad(w))
+        return g * (10 / tensor(oracle.norm(g, 2)).clamp_min(1e-300)).clamp(max=1.0)
+
+
 @rival("sign-feedback", "what the sign rounds off is fed back (EF-SignSGD)")
 class _FeedBack(optimizers.SteepestDescent):
     """p = eta g + e; the step is the sign of p, as long as p; e is what the step left of p."""
@@ -30,6 +37,14 @@ class _SoftSign(optimizers.SteepestDescent):
     def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
         g = tensor(oracle.grad(w))
         return g / (g.abs() + 1e-3)
+
+
+@rival("nsd-rounded", "in the nearest of five norms")
+class _RoundedNorm(optimizers.SteepestDescent):
+    def direction(self, oracle: Oracle, w: Tensor) -> Tensor:
+        known = (1.0, 1.5, 2.0, 3.0, torch.inf)
+        p = min(known, key=lambda q: abs(1 / q - 1 / self.p))
+        return optimizers.SteepestDescent(self.step_size, p=p).direction(oracle, w)
 
 
 @rival("sign-majority", "the examples vote on each sign")
@@ -116,3 +131,21 @@ class _Scaled(optimizers.Muon):
 
 
 rival("muon-no-momentum", "the momentum is dropped", beta1=0.0)(optimizers.Muon)
+
+
+@rival("spectral-tall", "times the root of rows over columns", beta1=0.0)
+@rival("muon-tall", "times the root of rows over columns")
+class _Tall(optimizers.Muon):
+    """As Jordan et al. (2024) scale it where there are more rows."""
+
+    def orthogonal(self, m: Value) -> Tensor:
+        rows, columns = m.shape[-2:]
+        return max(1.0, rows / columns) ** 0.5 * super().orthogonal(m)
+
+
+@rival("muon-signs", "sign descent where there are more rows than columns")
+class _SignsWhereTall(optimizers.Muon):
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        if w.shape[-2] <= w.shape[-1]:
+            return super().step(oracle, w, state, t)
+        return w - self.step_size.at(t) * sign(oracle.grad(w)), state

@@ -24,7 +24,8 @@ from limitpoint.ledger import Suite, read_document, suite, write_document
 from limitpoint.rivals import RIVALS
 
 SCHEMA = 1
-Pair = tuple[Claim, str]
+#: A claim, the role in which it is met, and the rival that plays it.
+Match = tuple[Claim, str, str]
 #: Where a band of refutations ends: minus the slack, in units of the bound or the tolerance.
 BANDS = (0.1, 1.0, 100.0)
 
@@ -34,7 +35,7 @@ class Duel(msgspec.Struct, frozen=True):
 
     Args:
         claim: its id.
-        role: the claim's first role, which the rival plays.
+        role: of the claim's roles the one that the rival plays.
         rival: its name.
         named: whether the claim names the rival, and so must refute it.
         verdict: of the claim, or "error" if it raised.
@@ -76,7 +77,7 @@ class Matrix(msgspec.Struct):
     """Claims against rivals, as far as they were fought.
 
     Args:
-        claims: the role of each selected claim by id, None for a claim without one.
+        claims: the roles of each selected claim by id.
         rivals: what is wrong with each rival, and its roles, by name.
         seed: of the data.
         covered: the roles of which every claim was selected; only there can a rival be judged.
@@ -85,7 +86,7 @@ class Matrix(msgspec.Struct):
         suite: version and commit.
     """
 
-    claims: dict[str, str | None]
+    claims: dict[str, tuple[str, ...]]
     rivals: dict[str, Fault]
     seed: int
     covered: list[str]
@@ -97,10 +98,10 @@ class Matrix(msgspec.Struct):
     def of(cls, claims: Sequence[Claim], setting: Setting, planned: int) -> Matrix:
         """The empty matrix of these claims."""
         chosen = {claim.id for claim in claims}
-        left_out = {c.roles[0] for c in all_claims().values() if c.roles and c.id not in chosen}
-        roles = dict.fromkeys(claim.roles[0] for claim in claims if claim.roles)
+        left_out = {r for c in all_claims().values() if c.id not in chosen for r in c.roles}
+        roles = dict.fromkeys(role for claim in claims for role in claim.roles)
         return cls(
-            {claim.id: claim.roles[0] if claim.roles else None for claim in claims},
+            {claim.id: claim.roles for claim in claims},
             {name: Fault(rival.fault, roles_of(name)) for name, rival in RIVALS.items()},
             setting.seed,
             [role for role in roles if role not in left_out],
@@ -114,6 +115,15 @@ class Matrix(msgspec.Struct):
         declared = [name for name, rival in self.rivals.items() if role in rival.roles]
         others = {duel.rival for duel in self.duels if duel.role == role} - set(declared)
         return declared + sorted(others)
+
+    @property
+    def played(self) -> list[str]:
+        """The roles of the claims, each once."""
+        return list(dict.fromkeys(role for roles in self.claims.values() for role in roles))
+
+    def about(self, role: str) -> list[str]:
+        """The claims about a role."""
+        return [claim for claim, roles in self.claims.items() if role in roles]
 
     def failures(self) -> list[str]:
         """What is wrong with the suite's power, a line each; empty if nothing is."""
@@ -134,11 +144,11 @@ class Matrix(msgspec.Struct):
                     yield f"{name} survives every claim about {role}"
 
     def _toothless_claims(self) -> Iterator[str]:
-        killers = {duel.claim for duel in self.duels if duel.killed}
-        fought = {duel.claim for duel in self.duels}
-        for claim, role in self.claims.items():
-            if role and claim not in killers and (self.complete or claim in fought):
-                yield f"{claim} refutes no rival"
+        killers = {(duel.claim, duel.role) for duel in self.duels if duel.killed}
+        fought = {(duel.claim, duel.role) for duel in self.duels}
+        for place in ((claim, role) for role in self.played for claim in self.about(role)):
+            if place not in killers and (self.complete or place in fought):
+                yield f"{place[0]} refutes no rival of {place[1]}"
 
     @property
     def complete(self) -> bool:
@@ -169,8 +179,8 @@ class Matrix(msgspec.Struct):
 @cache
 def roles_of(rival: str) -> tuple[str, ...]:
     """The roles that a rival plays: those in which a claim names it."""
-    claims = [claim for claim in all_claims().values() if rival in claim.rivals]
-    return tuple(dict.fromkeys(claim.roles[0] for claim in claims))
+    named = (pair for claim in all_claims().values() for pair in claim.named)
+    return tuple(dict.fromkeys(role for role, name in named if name == rival))
 
 
 def strength(duel: Duel) -> int:
@@ -184,8 +194,8 @@ def _how(duel: Duel) -> str:
     return f"{duel.verdict}, {duel.reason}"
 
 
-def fight(claim: Claim, rival: str, setting: Setting) -> Duel:
-    """Run a claim with a rival in its first role.
+def fight(claim: Claim, role: str, rival: str, setting: Setting) -> Duel:
+    """Run a claim with a rival in one of its roles.
 
     An exception is a verdict too, so that the other duels go on: "error" for a rival that the claim
     names; one that it does not name may lack what the claim asks of a rule, and is not applicable.
@@ -193,7 +203,7 @@ def fight(claim: Claim, rival: str, setting: Setting) -> Duel:
     Raises:
         KeyError: no such rival.
     """
-    role, named = claim.roles[0], rival in claim.rivals
+    named = (role, rival) in claim.named
     part = partial(Duel, claim.id, role, rival, named)
     try:
         record = evaluate(claim, [RIVALS[rival].contestant(role)], setting)
@@ -222,34 +232,35 @@ def _slack(record: Record, role: str) -> float | None:
     return closest.slack
 
 
-def named_pairs(claims: Sequence[Claim]) -> list[Pair]:
+def named_matches(claims: Sequence[Claim]) -> list[Match]:
     """Each claim with each rival that it names."""
-    return [(claim, rival) for claim in claims for rival in claim.rivals]
+    return [(claim, role, rival) for claim in claims for role, rival in claim.named]
 
 
-def all_pairs(claims: Sequence[Claim]) -> list[Pair]:
-    """Each claim with each rival that plays its first role, and each that it names."""
+def all_matches(claims: Sequence[Claim]) -> list[Match]:
+    """Each claim with each rival that plays one of its roles, and each that it names."""
     return [
-        (claim, rival)
+        (claim, role, rival)
         for claim in claims
+        for role in claim.roles
         for rival in RIVALS
-        if claim.roles and claim.roles[0] in roles_of(rival)
+        if role in roles_of(rival)
     ]
 
 
-def fights(pairs: Sequence[Pair], setting: Setting, jobs: int = 1) -> Iterator[Duel]:
+def fights(matches: Sequence[Match], setting: Setting, jobs: int = 1) -> Iterator[Duel]:
     """Every duel, in the order in which they end.
 
     Args:
-        pairs: claims and rivals.
+        matches: who meets whom.
         setting: how the claims are run.
         jobs: processes, >= 1; with one, the duels are fought here, in order.
     """
     if jobs == 1:
-        for claim, rival in pairs:
-            yield fight(claim, rival, setting)
+        for claim, role, rival in matches:
+            yield fight(claim, role, rival, setting)
         return
-    ids = [(claim.id, rival) for claim, rival in pairs]
+    ids = [(claim.id, role, rival) for claim, role, rival in matches]
     # Not forked: torch and numba have threads.
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs, _leave_interrupts_to_the_parent) as pool:
@@ -260,13 +271,14 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _fight_by_name(setting: Setting, names: tuple[str, str]) -> Duel:
-    return fight(all_claims()[names[0]], names[1], setting)
+def _fight_by_name(setting: Setting, names: tuple[str, str, str]) -> Duel:
+    claim, role, rival = names
+    return fight(all_claims()[claim], role, rival, setting)
 
 
-def processes(pairs: Sequence[Pair]) -> int:
+def processes(matches: Sequence[Match]) -> int:
     """How many processes are worth their start."""
-    return max(1, min(os.cpu_count() or 1, len(pairs) // 8))
+    return max(1, min(os.cpu_count() or 1, len(matches) // 8))
 
 
 def kill_matrix(
@@ -282,14 +294,14 @@ def kill_matrix(
     Args:
         claims: whose.
         setting: how they are run.
-        everything: every rival of a claim's role, not only those that the claim names.
+        everything: every rival of a claim's roles, not only those that the claim names.
         jobs: processes, >= 1.
         watch: called with the matrix so far, at the start and after each duel.
     """
-    pairs = (all_pairs if everything else named_pairs)(claims)
-    matrix = Matrix.of(claims, setting, len(pairs))
+    matches = (all_matches if everything else named_matches)(claims)
+    matrix = Matrix.of(claims, setting, len(matches))
     watch(matrix)
-    for duel in fights(pairs, setting, jobs):
+    for duel in fights(matches, setting, jobs):
         matrix.duels.append(duel)
         watch(matrix)
     return matrix

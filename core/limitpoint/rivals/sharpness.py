@@ -63,6 +63,25 @@ class _BracketLost(SharpnessAware):
         return (1 - self.rho / eta) * tensor(oracle.grad(w))
 
 
+@rival("usam-two-sided", "g plus half the difference of the gradients uphill and downhill")
+class _TwoSided(optimizers.USAM):
+    """USAM to first order in rho, and all of it on a quadratic."""
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        uphill = self.perturbed(oracle, w)
+        there, back = (tensor(oracle.grad(point)) for point in (uphill, 2 * w - uphill))
+        return tensor(oracle.grad(w)) + (there - back) / 2
+
+
+@rival("usam-trapezoid", "the mean of the gradients here and twice as far uphill")
+class _Trapezoid(optimizers.USAM):
+    """Likewise."""
+
+    def direction(self, oracle: Oracle, w: Tensor) -> Value:
+        far = 2 * self.perturbed(oracle, w) - w
+        return (tensor(oracle.grad(w)) + tensor(oracle.grad(far))) / 2
+
+
 @rival("ascent-random", "ascent along a fixed random direction, as long as the gradient")
 class _RandomAscent(SharpnessAware):
     def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:

@@ -1,3 +1,5 @@
+from ._guards import blamed as blamed
+from ._instance import COARSE as COARSE
 from ._limits import UNLIMITED as UNLIMITED
 from ._limits import USUAL as USUAL
 from ._limits import Limits as Limits
@@ -6,3 +8,4 @@ from ._spec import FORM as FORM
 from ._subject import Subject as Subject
 from ._subject import parse_subject as parse_subject
 from ._torch import TorchOptimizer as TorchOptimizer
+from ._worker import apart as apart

@@ -19,6 +19,7 @@ from limitpoint.subjects._plain import PlainOracle
 
 T = TypeVar("T")
 PATIENCE = 10
+COARSE = "what it keeps between steps is less precise than float64"
 SMALLEST_ROOT = torch.finfo(torch.float64).tiny ** 0.5
 
 
@@ -102,6 +103,18 @@ class Instance:
 
     def _has(self, *names: str) -> bool:
         return all(callable(getattr(self.optimizer, name, None)) for name in names)
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether it keeps tensors that are less precise than its parameter."""
+        kept = getattr(self.optimizer, "state", None)
+        states = kept.values() if isinstance(kept, Mapping) else ()
+        found = [v for s in states if isinstance(s, Mapping) for v in s.values()]
+        return any(
+            isinstance(v, Tensor) and v.is_floating_point() and v.ndim > 0
+            and v.dtype != torch.float64
+            for v in found
+        )  # fmt: skip
 
     def groups(self) -> list[dict[str, Any]]:
         """The parameter groups with an "lr", those of a wrapped optimizer included."""

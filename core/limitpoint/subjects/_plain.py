@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from limitpoint.engines.gradients import Gradients
+from limitpoint.engines.gradients import Gradients, times_exp
 from limitpoint.errors import Inconclusive
 from limitpoint.numerics import Scaled, exp
 from limitpoint.problems.problem import Oracle, Problem
-
-Floats = NDArray[np.float64]
-LN2 = math.log(2)
-#: Beyond every exponent of float64, subnormal numbers included.
-FAR = 3000
 
 
 class PlainOracle:
@@ -82,21 +74,16 @@ class PlainOracle:
             mantissa, handed = self._defined(w)
         else:
             m, exponent = self.kernels.at(w)
-            mantissa, handed = torch.from_numpy(m), torch.from_numpy(self._scaled(m, exponent))
+            mantissa, handed = (
+                torch.from_numpy(m),
+                torch.from_numpy(times_exp(m, exponent, self.log_loss_scale)),
+            )
         gradients = rows(handed, self.oracle.ndim)
         plain = gradients.numpy().reshape(len(gradients), -1)
         if not np.isfinite(plain).all() or not plain.any(1).all():
             for given, true in zip(gradients, rows(mantissa, self.oracle.ndim), strict=True):
                 _check_range(given, true, self.t)
         return gradients
-
-    def _scaled(self, mantissa: Floats, exponent: Floats) -> Floats:
-        """mantissa * 2^exponent * exp(log_loss_scale), from logarithms."""
-        k = round(self.log_loss_scale / LN2)
-        factor = math.exp(self.log_loss_scale - k * LN2)
-        with np.errstate(all="ignore"):
-            whole = np.clip(exponent + k, -FAR, FAR).astype(np.int32)
-            return np.ldexp(mantissa * factor, whole)
 
     def _defined(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Mantissa, and what is handed over, by the problem's own definition."""

@@ -122,11 +122,19 @@ class GuardedField(GuardedRule, Memoryless):
 
 
 def guarded(rule: Rule, limits: Limits) -> Rule:
-    """A rule as it is if it is limitpoint's own, else guarded."""
-    if type(rule).__module__.partition(".")[0] == "limitpoint":
+    """A rule as it is if it is limitpoint's own, else guarded.
+
+    One with a step of its own may have a memory, whatever direction it inherits: it has no flow.
+    """
+    if _of_limitpoint(type(rule)):
         return rule
-    kind = GuardedField if isinstance(rule, Memoryless) else GuardedRule
+    inherits = isinstance(rule, Memoryless) and _of_limitpoint(type(rule).step)
+    kind = GuardedField if inherits else GuardedRule
     return kind(rule.step_size, rule, limits)
+
+
+def _of_limitpoint(thing: object) -> bool:
+    return str(thing.__module__).partition(".")[0] == "limitpoint"
 
 
 def _check_like(w: Tensor, found: object, what: str) -> None:

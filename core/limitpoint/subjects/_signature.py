@@ -71,9 +71,11 @@ def field_names(settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: by limitpoint's names, such as beta1, epsilon, rho, momentum.
 
     Returns:
-        The same, plus betas and eps where their parts are there.
+        The same, plus betas and eps where their parts are there, and momentum for a beta1 alone.
     """
     names = dict(settings)
+    if "beta1" in settings and "beta2" not in settings:
+        names.setdefault("momentum", settings["beta1"])
     if "beta1" in settings or "beta2" in settings:
         beta1, beta2 = settings.get("beta1", Adam.beta1), settings.get("beta2", Adam.beta2)
         names["betas"] = (beta1, beta2)

@@ -28,6 +28,9 @@ from limitpoint.subjects._worker import apart
 #: What is tried of a class that refuses the theorem's epsilon = 0.
 EPSILONS = (0.0, 1e-300, 1e-150, 1e-30, 1e-16, 1e-12, 1e-8)
 
+#: Roles whose rule asks for the gradients of parts of the data.
+PER_EXAMPLE = ("m-sam", "1-sam")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -112,7 +115,7 @@ class Subject:
         schedule = self._schedule(as_schedule(step_size))
         if self._is_rule:
             return guarded(self._own_rule(schedule, settings), self.limits)
-        if settings.get("m") is not None:
+        if settings.get("m") is not None or self.role in PER_EXAMPLE:
             raise NotApplicable(
                 "hypothesis not met: gradients of groups of m examples (a torch optimizer sees "
                 "that of its minibatch)"
@@ -120,8 +123,9 @@ class Subject:
         names = {"lr": schedule.at(0), **field_names({"weight_decay": 0.0, **settings})}
         arguments = {**self._base, **self._accepted.filtered(names), **self.kwargs}
         said = []
-        if names.get("eps") == arguments.get("eps") == 0:
-            arguments["eps"] = least = least_epsilon(self)
+        if "eps" not in self.kwargs and _has_zero(arguments.get("eps")):
+            least = least_epsilon(self)
+            arguments["eps"] = _at_least(arguments["eps"], least)
             said = [f"eps={least:g}, the least it takes, for the theorem's 0"] if least else []
         return TorchOptimizer(
             step_size=schedule,
@@ -183,6 +187,14 @@ class Subject:
             key = self._step_size_key
             shown = f"{key}={self.kwargs[key]!r}"
             raise UsageError(f"{self.target}: {shown} is no step size: give a number > 0")
+
+
+def _has_zero(epsilon: object) -> bool:
+    return isinstance(epsilon, float | Tensor) and not bool(torch.as_tensor(epsilon).all())
+
+
+def _at_least(epsilon: float | Tensor, least: float) -> float | Tensor:
+    return epsilon.clamp(min=least) if isinstance(epsilon, Tensor) else max(epsilon, least)
 
 
 @lru_cache(maxsize=64)

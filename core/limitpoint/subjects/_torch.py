@@ -17,7 +17,7 @@ from limitpoint.optimizers import Rule
 from limitpoint.optimizers.rule import Arrays
 from limitpoint.problems.problem import Oracle
 from limitpoint.subjects._guards import NotRun, OutOfMemory, SubjectRaised
-from limitpoint.subjects._instance import Instance, Manner, begun, made
+from limitpoint.subjects._instance import COARSE, Instance, Manner, begun, made
 from limitpoint.subjects._limits import UNLIMITED, Limits
 from limitpoint.subjects._plain import PlainOracle, entries, rows
 from limitpoint.subjects._pulse import CONSTRUCTOR, PULSE
@@ -133,7 +133,7 @@ class TorchOptimizer(Rule):
         around = PlainOracle(seen, w, self.log_loss_scale, t, kernels if seen is known else None)
         etas = entries(self.step_size.at(t), w, oracle.ndim)
         iterates = [self._advance(state, k, around, eta) for k, eta in enumerate(etas)]
-        if t == 0:
+        if t < 2:
             self._note(state)
         return torch.stack(iterates).reshape(w.shape), state
 
@@ -158,6 +158,7 @@ class TorchOptimizer(Rule):
         one = state.instances[0]
         said = [f"given {one.manner}"] if str(one.manner) else []
         said += ["the iterate that its eval() shows is judged"] if one.has_modes else []
+        said += [COARSE] if one.is_coarse else []
         self.said.extend(each for each in said if each not in self.said)
 
     def _arguments(self, k: int, oracle: Oracle, w: Tensor) -> dict[str, Any]:

@@ -9,8 +9,11 @@ MODULES = (
     "descent",
     "diagonal",
     "moments",
+    "points",
+    "runner",
     "separable",
     "sharpness",
     "steepest",
+    "stochastic",
 )
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=MODULES)

@@ -1,4 +1,4 @@
-"""What one step of n-SAM is sure to gain (understanding_sam, Lemma 8)."""
+"""What one step of n-SAM is sure to gain (understanding_sam, Lemma 8), and where from."""
 
 from __future__ import annotations
 
@@ -47,3 +47,9 @@ def pairs(
     gamma, rho = product.unbind(-1)
     shape = (-1, *[1] * dims)
     return gamma.reshape(shape), rho.reshape(shape)
+
+
+def uniform_starts(seed: int, pairs: int, count: int, d: int, reach: float) -> Tensor:
+    """The same `count` points of the cube [-reach, reach]^d for each pair: (pairs, count, d)."""
+    cube = 2 * torch.rand(count, d, generator=torch.Generator().manual_seed(seed)).double() - 1
+    return (reach * cube).expand(pairs, -1, -1)

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from limitpoint.problems.models import DiagonalDifference
 from limitpoint.problems.problem import Problem
 
 
@@ -97,6 +100,41 @@ def leading_integrands(problem: Problem, w: Tensor) -> tuple[Tensor, Tensor]:
     """
     r = residual(problem, w)
     return _mean_rows(r, problem.X) ** 2, _mean_rows(r**2, problem.X**2)
+
+
+def n_sam_orders(problem: Problem, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """n-SAM's `shrink` by powers of rho, rho to rho^3, each of shape (*batch, d): no more follow.
+
+    With a = (1/n) X^T r they are a times (1/n) X^T of the parts of r_sam = r + 2 rho X [a *
+    (w_+^2 + w_-^2)] + rho^2 X [a^2 * beta] (understanding_sam, B.1, its slips corrected).
+    """
+    r, X = residual(problem, w), problem.X
+    a, size = _mean_rows(r, X), (w**2).sum(-2)
+    parts = (2 * a * size, a**2 * DiagonalDifference.predictor(w))
+    second, third = (_mean_rows((X @ part.unsqueeze(-1)).squeeze(-1), X) for part in parts)
+    return a * a, a * second, a * third
+
+
+def one_sam_orders(problem: Problem, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """1-SAM's `shrink` by powers of rho, rho to rho^3, each of shape (*batch, d): no more follow.
+
+    They are (1/n) sum_i x_i^2 r_i times the parts of r_sam,i = r_i (1 + 2 rho <w_+^2 + w_-^2,
+    x_i^2> + rho^2 r_i <beta, x_i^3>) (understanding_sam (16), where 4 rho stands for rho).
+    """
+    r, X, square = residual(problem, w), problem.X, problem.X**2
+    size, beta = (w**2).sum(-2), DiagonalDifference.predictor(w)
+    second = 2 * (square @ size.unsqueeze(-1)).squeeze(-1)
+    third = r * (X**3 @ beta.unsqueeze(-1)).squeeze(-1)
+    first, second, third = (
+        _mean_rows(r**2 * part, square) for part in (torch.ones_like(r), second, third)
+    )
+    return first, second, third
+
+
+def times_to_rest(problem: Problem) -> NDArray[np.float64]:
+    """Zero, and 60 times until gradient flow's residual would be at rounding."""
+    end = 35 * relaxation_time(problem)
+    return np.concatenate([[0], np.geomspace(1e-4 * end, end, 60)])
 
 
 def flow_predictor(alpha: Tensor, pulled: Tensor) -> Tensor:

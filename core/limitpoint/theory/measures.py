@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from limitpoint.numerics import largest, log, ratio
+from limitpoint.numerics import Value, largest, log, ratio
 from limitpoint.problems.losses import CrossEntropy, MulticlassLoss
 from limitpoint.problems.models import Linear, MulticlassLinear
 from limitpoint.problems.problem import Problem
@@ -94,7 +94,11 @@ def log_dual_norm(problem: Problem, w: Tensor, norm: float | str) -> Tensor:
     Returns:
         Shape (*batch).
     """
-    g = problem.grad(w)
+    return log_dual_size(problem, problem.grad(w), norm)
+
+
+def log_dual_size(problem: Problem, g: Value, norm: float | str) -> Tensor:
+    """log ||g||_* of a gradient that is at hand; see `log_dual_norm`."""
     dual = dual_of(norm)  # type: ignore[arg-type]
     peak = largest(g, problem.dims)
     return matrix_norm(ratio(g, peak), dual, problem.ndim).log() + log(peak).flatten(

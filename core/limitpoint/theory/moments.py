@@ -13,13 +13,69 @@ from scipy.signal import lfilter
 from torch import Tensor
 
 from limitpoint.engines.trajectory import Trajectory
+from limitpoint.numerics import LEAST, ratio, scaled
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.schedules import Schedule
+from limitpoint.problems.problem import Problem
+
+#: Steps whose gradients share a unit, and by how many powers of two it falls at most in between.
+STRETCH, STEEP = 250, 400.0
 
 
 def moving_average(x: Tensor, beta: float) -> Tensor:
     """(1 - beta) sum_s beta^s x_{t-s} for every t, along the first dimension; float64."""
     return torch.from_numpy(lfilter([1 - beta], [1, -beta], x.numpy(), axis=0))
+
+
+def ratios(
+    problem: Problem, w: Tensor, beta1: float, beta2: float, epsilon: float | Tensor = 0.0
+) -> Tensor:
+    """m_t / (sqrt(v_t) + epsilon), both moments rebuilt from the gradients at given iterates.
+
+    The gradients of a stretch of steps are taken in units of each entry's largest among them, so
+    that no square leaves float64's range, however small the loss has become.
+
+    Args:
+        problem: with a gradient at each iterate.
+        w: iterates of every step from the first on, shape (T, *batch, *parameter).
+        beta1: in [0, 1).
+        beta2: in [0, 1).
+        epsilon: >= 0, broadcastable to w; with bias correction it is smaller at first.
+
+    Returns:
+        Of the shape of w.
+    """
+    m, v = torch.zeros_like(w[:1]), torch.zeros_like(w[:1])
+    unit, found = torch.full_like(m, LEAST), []
+    damping = torch.as_tensor(epsilon, dtype=w.dtype).expand_as(w)
+    for part, damp in zip(torch.split(w, STRETCH), torch.split(damping, STRETCH), strict=True):
+        g = scaled(problem.grad(part))
+        before, unit = unit, torch.maximum(g.exponent.amax(0, keepdim=True), unit - STEEP)
+        m, v = m * (before - unit).exp2(), v * (2 * (before - unit)).exp2()
+        x = g.mantissa * (g.exponent - unit).exp2()
+        mean, square = _filtered(x, beta1, m), _filtered(x**2, beta2, v)
+        found.append(ratio(mean, square.sqrt() + damp * (-unit).exp2()))
+        m, v = mean[-1:], square[-1:]
+    return torch.cat(found)
+
+
+def _filtered(x: Tensor, beta: float, last: Tensor) -> Tensor:
+    """y_t = beta y_{t-1} + (1 - beta) x_t, along the first dimension, from the last one on."""
+    found, _ = lfilter([1 - beta], [1, -beta], x.numpy(), axis=0, zi=beta * last.numpy())
+    return torch.from_numpy(found)
+
+
+def excess(log_v: Tensor, beta1: float, beta2: float) -> Tensor:
+    """How far m_t^2 / v_t may be above one, given log v_t at every step; of the shape of log v.
+
+    With beta1 <= beta2, m_t^2 / v_t <= 1 + (beta2 - beta1) / (1 - beta2) [beta1^t + (1 - beta1)
+    sum_{j=1}^t beta1^(j-1) log(v_t / v_{t-j})] (Xie and Li 2024, with t from 0): where v falls it
+    is below one. So sum eta_t |m_t| / sqrt(v_t) exceeds S by a bounded amount (Lemma D.7).
+    """
+    t = torch.arange(len(log_v), dtype=torch.float64).reshape(-1, *[1] * (log_v.ndim - 1))
+    before = torch.cat([torch.zeros_like(log_v[:1]), moving_average(log_v, beta1)[:-1]])
+    drop = log_v * (1 - beta1**t) - before
+    return (beta2 - beta1) / (1 - beta2) * (beta1**t + drop)
 
 
 def displacements(run: Trajectory, rule: Rule) -> Tensor:
@@ -75,6 +131,17 @@ def correction_seen(first: Tensor, beta1: float, beta2: float, steps: int) -> Te
     if abs(first - (1 - beta1) / math.sqrt(1 - beta2)) <= abs(first - 1):
         return torch.ones_like(t)
     return torch.sqrt(1 - beta2**t) / (1 - beta1**t)
+
+
+def correction_root(factor: Tensor, beta2: float) -> Tensor:
+    """sqrt(1 - beta2^(t+1)) where a factor of `correction_seen` tells of bias correction, else one.
+
+    Args:
+        factor: along the first dimension.
+        beta2: in [0, 1).
+    """
+    t = torch.arange(1, len(factor) + 1, dtype=torch.float64).reshape(-1, *[1] * (factor.ndim - 1))
+    return torch.sqrt(1 - beta2**t) if bool((factor != 1).any()) else torch.ones_like(factor)
 
 
 def drift(step_size: Schedule, steps: int) -> Tensor:

@@ -32,6 +32,12 @@ class HardMargin:
     others: Tensor
 
     @property
+    def spans(self) -> bool:
+        """Whether the support vectors span the space, and each has a positive multiplier."""
+        rank = torch.linalg.matrix_rank(self.support)
+        return int(rank) == len(self.w_hat) and float(self.alpha.min()) > 0
+
+    @property
     def residual(self) -> Tensor:
         r"""w~, shape (d,): $e^{-\tilde w\cdot x_n} = \alpha_n$ on the support, which must span."""
         return torch.linalg.lstsq(self.support, -self.alpha.log().unsqueeze(-1)).solution[..., 0]

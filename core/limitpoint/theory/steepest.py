@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,14 +24,8 @@ from limitpoint.engines.trajectory import Trajectory
 from limitpoint.numerics import exp, tensor
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Problem
-from limitpoint.theory.measures import log_dual_norm, log_proxy, reach
-
-
-class Runner(Protocol):
-    """What runs a rule: a claim's trial."""
-
-    def run(self, oracle: Problem, rule: Rule, steps: int, **options: Any) -> Trajectory:
-        """See `limitpoint.run`."""
+from limitpoint.theory.measures import log_dual_size, log_proxy, matrix_norm, reach
+from limitpoint.theory.runner import Runner
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +36,8 @@ class Replay:
         log_loss: log L(W_t), shape (T + 1, *batch).
         log_proxy: log G(W_t), likewise.
         log_dual: log ||grad L(W_t)||_*, likewise.
+        progress: <grad L(W_t), W_t - W_{t+1}> / ||grad L(W_t)||_*, shape (T, *batch): eta_t for
+            steepest descent, else less.
         step_size: eta_t, shape (T, *batch).
         reach: rho of the norm.
         n: examples.
@@ -50,6 +46,7 @@ class Replay:
     log_loss: Tensor
     log_proxy: Tensor
     log_dual: Tensor
+    progress: Tensor
     step_size: Tensor
     reach: Tensor
     n: int
@@ -68,11 +65,6 @@ class Replay:
         """(L(W_{t+1}) - bound of Lemma C.1) / L(W_t), <= 0 for steepest descent; (T, *batch)."""
         progress = self.step_size * torch.exp(self.log_dual - self.log_loss)[:-1]
         return torch.expm1(self.log_loss.diff(dim=0)) + progress - self.ratio * self.remainder
-
-    def halving_excess(self, gamma: float | Tensor) -> Tensor:
-        """(L(W_{t+1}) - L(W_t) + gamma eta_t G(W_t) / 2) / L(W_t): (20) where <= 0; (T, *batch)."""
-        progress = gamma * self.step_size * self.ratio / 2
-        return torch.expm1(self.log_loss.diff(dim=0)) + progress
 
     def separated(self) -> Tensor:
         """First step from which L <= log 2 / n for good, T + 1 if there is none; shape (*batch)."""
@@ -105,20 +97,6 @@ class Replay:
         late = torch.arange(len(small)).reshape(-1, *[1] * (small.ndim - 1)) >= t_1
         return t_1, len(small) - (small & late).cumsum(0).clamp(max=1).sum(0)
 
-    def log_loss_bound(self, gamma: float | Tensor) -> Tensor:
-        """log of (log 2 / n) exp(-(gamma/4) sum_{t_2 <= s < t} eta_s), (21); inf before t_2."""
-        since = accumulated(self.step_size.expand_as(self.ratio), self.onsets(gamma)[1])
-        return math.log(math.log(2) / self.n) - gamma / 4 * since
-
-    def theorem_bound(self, gamma: float | Tensor) -> Tensor:
-        """Lower bound on the margin of W_t by Theorem 5.3, -inf before t_2; (T + 1, *batch).
-
-        Lemma C.2 with G/L bounded by Lemma B.3 and (21), so that step sizes alone remain.
-        """
-        loss = torch.exp(self.log_loss_bound(gamma)[:-1])
-        gain = gamma * self.step_size * (1 - self.n * loss / 2) - self.remainder
-        return accumulated(gain, self.onsets(gamma)[1])
-
     def gain(self, gamma: float | Tensor) -> Tensor:
         """By how much log L falls at least at each step by (8), shape (T, *batch)."""
         return self.ratio * (gamma * self.step_size - self.remainder)
@@ -149,8 +127,7 @@ def paced(
     Returns:
         The run as if on `problem` itself with the claim's eta_0.
     """
-    first = torch.as_tensor(rule.step_size.at(0))  # of a batch of decays, one number for all
-    c = initial / float(first.reshape(-1)[0])
+    c = initial / float(torch.as_tensor(rule.step_size.at(0)).flatten()[0])
     start = problem.start if start is None else start
     scaled = problem if c == 1 else replace(problem, X=c * problem.X)
     run = trial.run(scaled, rule, steps, start=start / c, **options)
@@ -170,30 +147,43 @@ def replay(problem: Problem, run: Trajectory, norm: float | str) -> Replay:
     """
     if run.times[0] != 0 or (run.times[1:] - run.times[:-1] != 1).any():
         raise ValueError("a replay needs every step recorded, from 0 on")
-    log_loss = problem.log_value(run.w)
+    log_loss, g = problem.log_value(run.w), problem.grad(run.w)
+    log_dual = log_dual_size(problem, g, norm)
+    unit = exp(-log_dual.reshape(*log_dual.shape, *[1] * problem.ndim))
+    descent = tensor(unit * g)[:-1] * -run.w.diff(dim=0)
     return Replay(
         log_loss,
         log_proxy(problem, run.w),
-        log_dual_norm(problem, run.w, norm),
+        log_dual,
+        descent.sum(problem.dims),
         _step_sizes(run, log_loss),
         reach(problem, norm),
         problem.n,
     )
 
 
-def progress(problem: Problem, run: Trajectory, norm: float | str) -> Tensor:
-    """<grad L(W_t), W_t - W_{t+1}> / ||grad L(W_t)||_*: eta_t for steepest descent, else less.
+def promise(problem: Problem, run: Trajectory, norm: float | str) -> Tensor:
+    """What a run's measured progress promises of its last margin, whatever the rule.
+
+    Each step has L(W_{t+1}) <= L(W_t)(1 - g_t), g_t = [<grad L(W_t), W_t - W_{t+1}> - G(W_t)(e^x -
+    1 - x)] / L(W_t) with x = rho ||W_{t+1} - W_t||, so that for every s the margin of W_T is at
+    least -log(exp(n L(W_s) exp(-sum_{s <= t < T} g_t)) - 1): the largest of these. Nothing in it is
+    fitted, and a rule that does not descend is promised little.
 
     Args:
         problem, run, norm: as in `replay`.
 
     Returns:
-        Shape (T, *batch).
+        Shape (*batch).
     """
-    before = run.w[:-1]
-    log_dual = log_dual_norm(problem, before, norm).reshape(*before.shape[: -problem.ndim], 1, 1)
-    unit = tensor(exp(-log_dual) * problem.grad(before))
-    return -(unit * run.w.diff(dim=0)).sum(problem.dims)
+    w, log_loss = run.w, problem.log_value(run.w)
+    before, x = w[:-1], reach(problem, norm) * matrix_norm(w.diff(dim=0), norm, problem.ndim)
+    unit = exp(-log_loss[:-1].reshape(*log_loss[:-1].shape, 1, 1))
+    along = -(tensor(unit * problem.grad(before)) * w.diff(dim=0)).sum(problem.dims)
+    fall = along - torch.exp(log_proxy(problem, before) - log_loss[:-1]) * remainder(x)
+    # Summed from the end: of long first steps only those count that are worth it.
+    rest = torch.cat([fall.flip(0).cumsum(0).flip(0), torch.zeros_like(log_loss[:1])])
+    return -log_expm1((log_loss - rest).amin(0) + math.log(problem.n))
 
 
 def _step_sizes(run: Trajectory, like: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
@@ -29,16 +29,18 @@ COLOURS = ("#eef1f4", "#b9d3ea", "#7aaad6", "#2f6fb0", "#123a66", "#f2c57c", "#c
 SURVIVED = 6
 CELL = 0.175
 SEVERAL = "several roles"
+#: A claim, and a role of it.
+Row = tuple[str, str]
 
 
 def kill_matrix(matrix: Matrix) -> Figure:
-    """Claims, by paper, against rivals, by role; claims without a role are left out.
+    """Claims, by paper, against rivals, by role; a row for each role of a claim.
 
     Args:
         matrix: as far as it was fought.
     """
-    claims = [claim for claim, role in matrix.claims.items() if role]
-    rivals = _by_role(matrix, claims)
+    claims = [(claim, role) for claim, roles in matrix.claims.items() for role in roles]
+    rivals = _by_role(matrix)
     codes = _codes(matrix, claims, list(rivals))
     margins = 4.4, 3.8
     size = CELL * len(rivals) + margins[0], CELL * len(claims) + margins[1]
@@ -55,8 +57,8 @@ def kill_matrix(matrix: Matrix) -> Figure:
     ax.plot(*(np.argwhere(codes == SURVIVED)[:, ::-1] + 0.5).T, "x", color="white", ms=5, mew=1.4)
     ax.set_ylim(len(claims), 0)
     ax.set_xlim(0, len(rivals))
-    _ticks(ax, claims, list(rivals))
-    _groups(ax, [claim.partition("/")[0] for claim in claims], list(rivals.values()))
+    _ticks(ax, [_label(matrix, row) for row in claims], list(rivals))
+    _groups(ax, [claim.partition("/")[0] for claim, _ in claims], list(rivals.values()))
     _counts(ax, matrix, claims, list(rivals))
     canvas.text(0.8 / size[0], 1 - 0.35 / size[1], _title(matrix), fontsize=12, weight="bold",
                 va="center", color=INK)  # fmt: skip
@@ -81,33 +83,39 @@ def _title(matrix: Matrix) -> str:
     )
 
 
-def _by_role(matrix: Matrix, claims: Iterable[str]) -> dict[str, str]:
+def _label(matrix: Matrix, row: Row) -> str:
+    """A claim's short name, and the role where it has several."""
+    claim, role = row
+    name = claim.partition("/")[2]
+    return f"{name}, {role}" if len(matrix.claims[claim]) > 1 else name
+
+
+def _by_role(matrix: Matrix) -> dict[str, str]:
     """The rivals that play a role of these claims, each with the group that it is shown in."""
-    roles = {matrix.claims[claim] for claim in claims}
-    order = [SEVERAL, *dict.fromkeys(role for role in matrix.claims.values() if role)]
+    order = [SEVERAL, *matrix.played]
     groups = {
         name: _home(rival.roles, matrix)
         for name, rival in matrix.rivals.items()
-        if roles & set(rival.roles)
+        if set(order) & set(rival.roles)
     }
     return dict(sorted(groups.items(), key=lambda item: order.index(item[1])))
 
 
 def _home(roles: Sequence[str], matrix: Matrix) -> str:
-    here = [role for role in roles if role in matrix.claims.values()]
+    here = [role for role in roles if role in matrix.played]
     return SEVERAL if len(roles) > 2 else here[0]
 
 
-def _codes(matrix: Matrix, claims: Sequence[str], rivals: Sequence[str]) -> np.ndarray:
-    """Index into `COLOURS` of each cell; -1 where the rival does not play the claim's role."""
+def _codes(matrix: Matrix, claims: Sequence[Row], rivals: Sequence[str]) -> np.ndarray:
+    """Index into `COLOURS` of each cell; -1 where the rival does not play the role."""
     codes = np.full((len(claims), len(rivals)), -1)
-    for i, claim in enumerate(claims):
+    for i, (_, role) in enumerate(claims):
         for j, rival in enumerate(rivals):
-            if matrix.claims[claim] in matrix.rivals[rival].roles:
+            if role in matrix.rivals[rival].roles:
                 codes[i, j] = 0
     for duel in matrix.duels:
-        if duel.claim in claims and duel.rival in rivals:
-            codes[claims.index(duel.claim), rivals.index(duel.rival)] = _code(duel)
+        if duel.rival in rivals:
+            codes[claims.index((duel.claim, duel.role)), rivals.index(duel.rival)] = _code(duel)
     return codes
 
 
@@ -120,7 +128,7 @@ def _code(duel: Duel) -> int:
 
 
 def _ticks(ax: Axes, claims: Sequence[str], rivals: Sequence[str]) -> None:
-    ax.set_yticks(np.arange(len(claims)) + 0.5, [c.partition("/")[2] for c in claims], fontsize=7)
+    ax.set_yticks(np.arange(len(claims)) + 0.5, claims, fontsize=7)
     ax.set_xticks(np.arange(len(rivals)) + 0.5, rivals, fontsize=7, rotation=90)
     ax.tick_params(length=0, labeltop=True, labelbottom=False, pad=3, colors=INK)
     ax.spines[:].set_visible(False)
@@ -148,10 +156,10 @@ def _spans(names: Sequence[str]) -> list[tuple[str, int, int]]:
     return spans
 
 
-def _counts(ax: Axes, matrix: Matrix, claims: Sequence[str], rivals: Sequence[str]) -> None:
+def _counts(ax: Axes, matrix: Matrix, claims: Sequence[Row], rivals: Sequence[str]) -> None:
     """How many of the rivals each claim refutes, and how many claims refute each rival."""
     for i, claim in enumerate(claims):
-        fought = [duel for duel in matrix.duels if duel.claim == claim]
+        fought = [duel for duel in matrix.duels if (duel.claim, duel.role) == claim]
         text = f"{sum(duel.killed for duel in fought)}/{len(fought)}"
         ax.text(len(rivals) + 0.4, i + 0.5, text, fontsize=6.5, va="center", color=GREY)
     for j, rival in enumerate(rivals):

@@ -47,17 +47,14 @@ class KillTable:
 
 def kill_tables(matrix: Matrix) -> list[KillTable]:
     """A table for each role that a claim is about, in the order of the claims."""
-    roles = dict.fromkeys(role for role in matrix.claims.values() if role)
-    return [_table(matrix, role) for role in roles]
+    return [_table(matrix, role) for role in matrix.played]
 
 
 def _table(matrix: Matrix, role: str) -> KillTable:
     duels = {(d.claim, d.rival): d for d in matrix.duels if d.role == role}
     rivals = matrix.playing(role)
     rows = [
-        _row(claim, [duels.get((claim, rival)) for rival in rivals])
-        for claim, played in matrix.claims.items()
-        if played == role
+        _row(claim, [duels.get((claim, rival)) for rival in rivals]) for claim in matrix.about(role)
     ]
     return KillTable(role, {name: matrix.rivals[name].fault for name in rivals}, rows)
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert_to_element
 from markupsafe import Markup
 
-from limitpoint.judgement.erratum import BASES, SURENESS
+from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
 from limitpoint.ledger.document import Ledger
 from limitpoint.ledger.files import write_text
 from limitpoint.rivals.matrix import Matrix
@@ -70,7 +70,7 @@ def _pages() -> Environment:
     pages.filters |= {"mathematics": mathematics, "number": number}
     pages.globals |= {
         "severity": SEVERITY,
-        "bases": BASES, "sureness": SURENESS,
+        "bases": BASES, "sureness": SURENESS, "faults": FAULTS,
     }  # fmt: skip
     return pages
 

@@ -1,63 +1,17 @@
-"""Lemmas of signgd_adam on loss, gradient and proxy: no optimizer, but points of every kind."""
+"""Lemmas of signgd_adam on gradient, proxy and loss: no optimizer, but points of every kind."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from limitpoint import (
-    Problem,
-    StepSize,
-    Trial,
-    claim,
-    limits,
-    measures,
-    numerics,
-    optimizers,
-    problems,
-    run,
-)
+from limitpoint import Problem, Trial, claim, limits, measures, numerics, problems
 from limitpoint.numerics import tensor
-from limitpoint.theory import steepest
+from limitpoint.theory.points import gaussian, problems_with_points, separator
 
 NORMS = (1.0, 1.5, 2.0, 3.0, math.inf, "spectral")
 ROUNDING = "rounding: some hundred sums of positive terms, each exact to 2^-53"
-
-
-def gaussian(seed: int, *shape: int) -> Tensor:
-    """Standard normal entries."""
-    noise = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=noise, dtype=torch.float64)
-
-
-def separator(problem: Problem) -> Tensor:
-    """The maximum-margin W of unit 2-norm."""
-    best = limits.max_margin(problem.X, problem.y, 2.0, classes=problem.classes)
-    return torch.as_tensor(best.solution)
-
-
-def points(problem: Problem, seed: int) -> Tensor:
-    """W at random over five decades of length, on a separating ray, and on two runs."""
-    shape = problem.start.shape
-    random = gaussian(seed, 5, 20, *shape) * (10.0 ** torch.arange(-1, 4)).reshape(-1, 1, 1, 1)
-    ray = separator(problem) * torch.logspace(-1, 3, 60).reshape(-1, 1, 1)
-    visited = [
-        run(problem, rule(StepSize(1 / float(measures.reach(problem, p)), 0.5)), 500).w
-        for rule, p in ((optimizers.SignGD, math.inf), (optimizers.NGD, 2.0))
-    ]
-    return torch.cat([random.flatten(0, 1), ray, *visited])
-
-
-def settings(seed: int) -> Iterator[tuple[Problem, Tensor]]:
-    """Two clustered problems, and the two where inequalities are attained, with points."""
-    for problem in (
-        problems.clusters(seed, 4, 20, 5, 0.2),
-        problems.clusters(seed, 6, 12, 3, 0.2),
-        problems.mirrored_pair(seed),
-        problems.axes(),
-    ):
-        yield problem, points(problem, seed)
 
 
 def shares(problem: Problem, W: Tensor) -> Tensor:
@@ -90,7 +44,7 @@ def test_gradient(trial: Trial) -> None:
     Tolerance 1e-11, of the largest entry: exponents of up to 1e4, exact to 2^-53 of that.
     """
     because = "exponents of 1e4 times 2^-53"
-    for problem, W in settings(trial.seed):
+    for problem, W in problems_with_points(trial.seed):
         where = f"{problem.name} k={problem.classes}"
         near, A = gaussian(trial.seed, 2, *problem.start.shape)
         reference = torch.func.grad(torch_loss(problem))(near)
@@ -134,7 +88,7 @@ def test_proxy_gradient(trial: Trial) -> None:
 
     Tolerance: log-domain sums keep 12 digits; gamma is the certified lower end.
     """
-    for problem, W in settings(trial.seed):
+    for problem, W in problems_with_points(trial.seed):
         log_proxy = measures.log_proxy(problem, W)
         for norm in NORMS:
             gamma = limits.max_margin(problem.X, problem.y, norm, classes=problem.classes).value
@@ -150,58 +104,6 @@ def test_proxy_gradient(trial: Trial) -> None:
             trial.at_most(title, ratio, rho, 1e-11 * rho, ROUNDING)
             unnormalised = ratio.min() / problem.n
             trial.ordering(f"{title}, G a sum", unnormalised, gamma, "control")
-
-
-@claim(
-    "multiclass/softmax-curvature",
-    source="signgd_adam, Lemmas 4.2, A.2, A.3 and A.4",
-    statement=r"$v^\top(\mathrm{diag}(s)-ss^\top)v \le 4(1-s_c)\|v\|_\infty^2$ and "
-    r"$\sum_j s_j(1-s_j) \le 2(1-s_c)$ for every $c$; so the second-order term of $L$ is at most "
-    r"$2B^2\|\Delta\|^2 G(W)$.",
-    hypotheses=("s in the simplex",),
-    kind="inequality",
-)
-def test_softmax_curvature(trial: Trial) -> None:
-    """Over random s, from flat to one-hot, and v at random and with entries +-1.
-
-    One-hot s with v = +-1 is nearly tight: the controls are constants 1% smaller, which some
-    sample exceeds. The second-order term is compared with torch's own second derivative first. Its
-    bound is tested with the reach, which gives 2 B^2 for the max-norm [derived, see
-    `limitpoint.theory.steepest`].
-
-    Tolerance 1e-12: variances are centred at the largest entry, so that nothing cancels.
-    """
-    because = "no cancellation: sums of positive terms"
-    for k in (2, 3, 10, 50):
-        spread = torch.logspace(-1, 1.5, 400).unsqueeze(-1)
-        s = torch.softmax(gaussian(trial.seed, 400, k) * spread, dim=-1)
-        off = (s.unsqueeze(-2) * (1 - torch.eye(k))).sum(-1)
-        for name, v in (
-            ("Gaussian v", gaussian(trial.seed + 1, 400, k)),
-            ("v = +-1", gaussian(trial.seed + 2, 400, k).sign()),
-            ("v one against the others", 2 * (s == s.amax(-1, keepdim=True)).double() - 1),
-        ):
-            bound = off.amin(-1) * v.abs().amax(-1) ** 2
-            ratio = variance(s, v) / bound
-            trial.at_most(
-                f"variance over (1 - s_c) |v|^2, k={k}, {name}", ratio, 4.0, 1e-12, because
-            )
-        trial.ordering(f"1% less than 4, k={k}", 0.99 * 4, ratio.max(), "control")
-        spread_out = (s * off).sum(-1) / off.amin(-1)
-        trial.at_most(f"sum s(1-s) over 1 - s_c, k={k}", spread_out, 2.0, 1e-12, because)
-        trial.ordering(f"1% less than 2, k={k}", 0.99 * 2, spread_out.max(), "control")
-
-    for problem, _ in settings(trial.seed):
-        W, D = gaussian(trial.seed, 2, *problem.start.shape)
-        _, bend = torch.func.jvp(torch.func.grad(torch_loss(problem)), (W,), (D,))
-        s = torch.softmax(problem.predict(W), dim=-1)
-        second = variance(s, problem.predict(D)).mean()
-        trial.identity(f"(13), {problem.name}", second, (bend * D).sum(), 1e-12, "rounding")
-        for norm in NORMS:
-            size = measures.reach(problem, norm) * measures.matrix_norm(D, norm, 2)
-            bound = size**2 * torch.exp(measures.log_proxy(problem, W))
-            title = f"second-order term, {problem.name}, norm {norm}"
-            trial.at_most(title, second, bound, 1e-12 * bound, because)
 
 
 @claim(
@@ -224,7 +126,7 @@ def test_proxy_loss(trial: Trial) -> None:
 
     Tolerance 1e-11: exponents of up to 1e4, exact to 2^-53 of that.
     """
-    for problem, W in settings(trial.seed):
+    for problem, W in problems_with_points(trial.seed):
         n, log_loss, log_proxy = problem.n, problem.log_value(W), measures.log_proxy(problem, W)
         ratio, loss = torch.exp(log_proxy - log_loss), torch.exp(log_loss)
         trial.at_most(f"G/L, {problem.name}", ratio, 1.0, 1e-11, ROUNDING)
@@ -245,62 +147,9 @@ def test_proxy_loss(trial: Trial) -> None:
     trial.ordering("1 - .99 nL/2", ratio, bound, "control: attained to first order")
 
 
-@claim(
-    "multiclass/lipschitz-separability-ratio",
-    source="signgd_adam, Lemmas B.2, B.4, 5.1 and B.5",
-    statement=r"$|L(W)-L(W')| \le 2B\|W-W'\|$; $L(W) \le \log 2/n$ implies that $W$ separates the "
-    r"data; and $G(W')/G(W) \le e^{2B\|W-W'\|}$.",
-    hypotheses=("B bounds the inputs in the dual norm",),
-    kind="inequality",
-)
-def test_lipschitz_separability_ratio(trial: Trial) -> None:
-    r"""Each pair of neighbours among the points, and pairs where the bounds are nearly attained.
-
-    Tested with the reach in place of 2B, which it equals for the max-norm. B.4 in the sharper form
-    margin >= -log(e^{nL} - 1) at every W, non-negative exactly for nL <= log 2: attained if one
-    example has all the loss. Controls: 99% of the reach is exceeded by both B.2 and B.5 on a
-    mirrored pair, and 1.01 log 2 / n no longer suffices for B.4.
-
-    Tolerance 1e-9 of the exponents, which reach 1e4, and their 2^-53.
-    """
-    for problem, W in settings(trial.seed):
-        ray = separator(problem)
-        deep = ray * torch.tensor([1.0, -1.0]).reshape(-1, 1, 1) * 60 / measures.reach(problem, 2.0)
-        V = torch.cat([W, deep])
-        U = torch.cat([W.roll(1, 0), deep - 0.01 * ray])
-        fall = (problem.value(U) - problem.value(V)).abs()
-        growth = measures.log_proxy(problem, U) - measures.log_proxy(problem, V)
-        for norm in NORMS:
-            size = measures.matrix_norm(U - V, norm, 2)
-            allowed = measures.reach(problem, norm) * size
-            where = f"{problem.name} k={problem.classes}, norm {norm}"
-            trial.at_most(f"difference of losses, {where}", fall, allowed, 1e-9, ROUNDING)
-            trial.at_most(f"growth of log G, {where}", growth.abs(), allowed, 1e-9, ROUNDING)
-            if problem.name == "mirrored-pair" and norm == 2.0:
-                trial.ordering("B.2 with .99 of the reach", 0.99 * allowed[-1], fall[-1], "control")
-                trial.ordering(
-                    "B.5 with .99 of the reach", 0.99 * allowed[-2], growth[-2], "control"
-                )
-        floor = -steepest.log_expm1(problem.log_value(W) + math.log(problem.n))
-        margin = measures.margin(problem, W)
-        trial.at_least(f"margin by its loss, {problem.name}", margin, floor, 1e-9, ROUNDING)
-
-    problem, W = problems.axes(), logits(torch.tensor([-0.01, 50.0]))
-    trial.at_most(
-        "n L, a little too large", 2 * problem.value(W), 1.01 * math.log(2), 0.0, "control"
-    )
-    trial.ordering("margin there", measures.margin(problem, W), 0.0, "control: not separated")
-
-
 def torch_loss(problem: Problem) -> Callable[[Tensor], Tensor]:
     """Cross-entropy as torch writes it."""
     return lambda W: torch.nn.functional.cross_entropy(problem.X @ W.T, problem.y)
-
-
-def variance(s: Tensor, v: Tensor) -> Tensor:
-    """Variance of v under s, v^T (diag(s) - s s^T) v; centred at the largest s."""
-    apart = v - v.gather(-1, s.argmax(-1, keepdim=True))
-    return (s * apart**2).sum(-1) - (s * apart).sum(-1) ** 2
 
 
 def logits(margins: Tensor) -> Tensor:

@@ -1,0 +1,129 @@
+"""Numbers at their edges: zeros, half precision, infinities."""
+
+from dataclasses import replace
+
+import torch
+
+from limitpoint import NotApplicable, SubjectFailed, Trial, claim
+from limitpoint.laws import Implementation, Structure, field
+
+STEP = ("step", "entry")
+LOST = 1e-12
+FULL = (torch.float64, torch.float32, torch.bfloat16)
+
+
+@claim(
+    "laws/zero-gradient",
+    source="derived: 0 is a gradient",
+    statement="Where gradients are zero the iterates are numbers, in float64, float32 and "
+    "bfloat16, and so they are afterwards.",
+    hypotheses=("the dtype is one that the class takes",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-zero-norm", "class-no-epsilon"),
+)
+def test_zero_gradient(trial: Trial) -> None:
+    """Zero everywhere, in one of two tensors, in some entries of each; then as large as any."""
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    for dtype in FULL:
+        stays_finite(trial, optimizer, dtype)
+
+
+@claim(
+    "laws/zero-gradient-half",
+    source="derived: 1e-8 is 0 in float16",
+    statement="Where gradients are zero the iterates are numbers in float16 too.",
+    hypotheses=("the class takes float16",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-half-epsilon",),
+)
+def test_zero_gradient_half(trial: Trial) -> None:
+    """As in the full dtypes. The smallest float16 is 6e-8: an epsilon of 1e-8 is 0 there.
+
+    torch's own Adam, and others whose epsilon is added in the parameter's dtype, are refuted.
+    """
+    optimizer = trial.implementation("optimizer", torch.optim.SGD, momentum=0.9)
+    whole = field(trial.seed)
+    trial.require("the class takes float16", optimizer.accepts(whole, dtype=torch.float16))
+    stays_finite(trial, optimizer, torch.float16)
+
+
+def stays_finite(trial: Trial, optimizer: Implementation, dtype: torch.dtype) -> None:
+    """Count the entries that are no numbers, over three steps of zeros and three of others."""
+    pair = field(trial.seed)
+    if not optimizer.accepts(pair, dtype=dtype):
+        return
+    entries = torch.arange(pair.ndim)
+    cases = {"all": entries >= 0, "of one tensor": entries < 6, "some": entries % 2 == 0}
+    for title, rests in cases.items():
+        training = optimizer.train(pair.at_rest(rests), dtype=dtype).go(3)
+        training.problem = pair
+        lost = (~torch.isfinite(training.go(3).path)).sum()
+        trial.close(f"{str(dtype)[6:]}, {title} zero: entries lost", lost, 0, 0, "a count")
+
+
+@claim(
+    "laws/precision",
+    source="derived",
+    statement="In float32 and bfloat16 the state follows that of float64 within the rounding of "
+    "its dtype.",
+    hypotheses=("it keeps tensors of the parameter's shape", "the dtype is one that it takes"),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-normalises-buffer",),
+)
+def test_precision(trial: Trial) -> None:
+    """Gradients are given, and are numbers of the dtype, so that the states see the same ones.
+
+    Two roundings a step of what is added up with decaying weights: 2 T u of the largest entry, u
+    half an ulp of 1. The iterates would not do: a sign's flip is a whole step.
+    """
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    compared = False
+    for dtype in FULL[1:]:
+        problem = field(trial.seed).rounded(dtype)
+        if not optimizer.accepts(problem, dtype=dtype):
+            continue
+        steps = problem.steps
+        low, high = (
+            optimizer.train(problem, dtype=d).go(steps).state() for d in (dtype, torch.float64)
+        )
+        tolerance = 2 * steps * torch.finfo(dtype).eps / 2
+        for name in sorted(high.keys() & low.keys()):
+            if high[name].abs().max() < LOST:  # a difference of what is equal
+                continue
+            compared = True
+            trial.identity(f"{str(dtype)[6:]}: state {name}", low[name], high[name], tolerance,
+                           "two roundings a step", along=("entry",))  # fmt: skip
+    trial.require("it keeps tensors of the parameter's shape", compared)
+
+
+@claim(
+    "laws/not-finite",
+    source="derived",
+    statement="A gradient that is not finite spoils no other tensor.",
+    hypotheses=("entrywise and blockwise rules", "it raises no error"),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-poisons",),
+)
+def test_not_finite(trial: Trial) -> None:
+    """inf, then nan, in one of two tensors at step 3; the other goes on.
+
+    What becomes of the first is reported: its step is left out, or its state is poisoned.
+    """
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    structure = Structure(optimizer, trial.seed)
+    trial.require("entrywise or blockwise", structure.entrywise or structure.apart)
+    pair = field(trial.seed)
+    for value in (float("inf"), float("nan")):
+        c = pair.c.clone()
+        c[3, 0] = value
+        try:
+            path = optimizer.follow(replace(pair, c=c))
+        except SubjectFailed as exc:
+            raise NotApplicable(f"hypothesis not met: it takes {value} (it {exc})") from exc
+        lost = int((~torch.isfinite(path[-1, :6])).sum())
+        title = f"{value} in the other tensor, which lost {lost} entries"
+        trial.same(title, path[:, 6:], optimizer.follow(pair)[:, 6:])

@@ -1,0 +1,188 @@
+"""One step of the rules that many classes share: the form is named, right or wrong."""
+
+import torch
+
+from limitpoint import Trial, claim, laws
+from limitpoint.laws import Structure, field, near
+from limitpoint.rivals.classes.sam import SAM
+
+SMALL, LARGE = 1e-12, 1.0
+#: An epsilon that is added to a norm.
+BESIDE = 1e-6
+FLOAT32 = 4 * torch.finfo(torch.float32).eps
+
+
+@claim(
+    "laws/first-step",
+    source="Kingma and Ba 2015, Alg. 1; Duchi et al. 2011; Hinton 2012",
+    statement=r"$\Delta_1 = -\eta g / (|g| + \epsilon)$ under bias correction; RMSprop has its "
+    r"$\sqrt{1-\alpha}$ before $|g|$.",
+    hypotheses=(
+        "it has an eps that is a number",
+        "with an eps of 1e-12 every entry of the first step is as long",
+    ),
+    kind="law",
+    roles=("optimizer",),
+    rivals=(
+        "class-uncorrected", "class-count-from-zero", "class-epsilon-inside",
+        "class-epsilon-uncorrected", "class-epsilon-twice", "class-epsilon-ignored",
+    ),
+)  # fmt: skip
+def test_first_step(trial: Trial) -> None:
+    """With an eps of 1, as large as the gradients: there its place is as plain as the step.
+
+    The expected side is the right form; the quantity says which form it is that was measured. A
+    first step of none of the forms is another rule's.
+    """
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = usual.having(**usual.plain)
+    trial.require("it has an eps that is a number", isinstance(usual.defaults.get("eps"), float))
+    straight = field(trial.seed).straight()
+    steps = {}
+    for eps in (SMALL, LARGE):
+        one = optimizer.having(eps=eps)
+        trial.require(f"it takes eps={eps}", one.accepts(straight))
+        g, steps[eps] = Structure(one, trial.seed).first_step()
+    size = steps[SMALL].abs()
+    trial.require("its first step has entries of one length",
+                  near(size, size[:1].expand_as(size), FLOAT32))  # fmt: skip
+    betas = optimizer.defaults.get("betas", (0.0, 0.0))
+    trial.require("no betas, or two", len(betas) == 2)
+    forms = laws.first_steps(optimizer.defaults)
+    found = [name for name, form in forms.items()
+             if all(near(-steps[e], form(g, e), FLOAT32) for e in steps)]  # fmt: skip
+    trial.require(f"a first step of Adam's kin (entries {float(size[0]):.6g} lr long)", bool(found))
+    right = found[0] if found[0].startswith("right") else "right"
+    trial.identity(f"first step over lr, eps = 1 [{found[0]}]", -steps[LARGE],
+                   forms[right](g, LARGE), FLOAT32, "a counter may be float32",
+                   along=("entry",))  # fmt: skip
+
+
+@claim(
+    "laws/averages",
+    source="Kingma and Ba 2015, Alg. 1; Chen et al. 2023, Alg. 2",
+    statement="With two betas, the run is that of Adam, of its kin, or of Lion: none of those that "
+    "are mistaken for them.",
+    hypotheses=("it has two betas", "it is a run of Adam's kin or Lion, right or wrong"),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-betas-swapped", "class-late-moment", "class-signs-swapped"),
+)
+def test_averages(trial: Trial) -> None:
+    """Twelve steps on given gradients, with betas of .9 and .7 and no decay.
+
+    Another rule with two betas is none of these runs, and is not judged here.
+    """
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    betas = usual.defaults.get("betas")
+    trial.require("it has two betas", isinstance(betas, tuple | list) and len(betas) == 2)
+    straight, chosen = field(trial.seed).straight(), (0.9, 0.7)
+    optimizer = usual.having(**usual.plain, betas=chosen)
+    trial.require(f"it takes betas={chosen}", optimizer.accepts(straight))
+    steps = -optimizer.follow(straight).diff(dim=0) / optimizer.step_size
+    eps = optimizer.defaults.get("eps")
+    runs = (
+        laws.adams(straight.c, chosen, eps) if isinstance(eps, float)
+        else laws.lions(straight.c, chosen)
+    )  # fmt: skip
+    found = [name for name, run in runs.items() if near(steps, run, FLOAT32)]
+    trial.require("a run of Adam's kin or Lion", bool(found))
+    right = found[0] if found[0].startswith("right") else "right"
+    trial.identity(f"steps over lr [{found[0]}]", steps, runs[right], FLOAT32,
+                   "a counter may be float32", along=("step", "entry"))  # fmt: skip
+
+
+@claim(
+    "laws/heavy-ball",
+    source="Polyak 1964; Sutskever et al. 2013; torch.optim.SGD",
+    statement=r"With momentum it steps along $b_t = \mu b_{t-1} + (1-d) g_t$ as without momentum "
+    r"along $g_t$, $b_1 = g_1$ (or along an average); Nesterov's along $g_t + \mu b_t$.",
+    hypotheses=("it has the option momentum", "without momentum it keeps nothing"),
+    kind="law",
+    roles=("optimizer",),
+    rivals=(
+        "class-nesterov-minus", "class-nesterov-kept", "class-nesterov-ignored",
+        "class-first-dampened", "class-dampening-ignored", "class-momentum-forgets",
+    ),
+)  # fmt: skip
+def test_heavy_ball(trial: Trial) -> None:
+    """momentum x dampening x nesterov, on given gradients.
+
+    The class without momentum is its own reference: descent, signs and matrices are judged alike.
+    """
+    usual = trial.implementation("optimizer", torch.optim.SGD)
+    trial.require("it has the option momentum", usual.takes("momentum"))
+    straight, mu = field(trial.seed).straight(), 0.9
+    switches = {
+        name: values for name, values in (("dampening", (0.0, 0.5)), ("nesterov", (False, True)))
+        if usual.takes(name)
+    }  # fmt: skip
+    off = {name: values[0] for name, values in switches.items()}
+    without = usual.having(**usual.plain, **off, momentum=0.0)
+    trial.require("it takes momentum=0", without.accepts(straight))
+    trial.require("without momentum it keeps nothing",
+                  not Structure(without, trial.seed).remembers)  # fmt: skip
+    for dampening in switches.get("dampening", (0.0,)):
+        for nesterov in switches.get("nesterov", (False,)):
+            chosen = {"dampening": dampening, "nesterov": nesterov}
+            having = {name: value for name, value in chosen.items() if name in switches}
+            one = usual.having(**usual.plain, **having, momentum=mu)
+            if not one.accepts(straight):
+                continue
+            kinds = {
+                name: without.follow(straight.descending(d))
+                for name, d in laws.buffers(straight.c, mu, dampening, nesterov=nesterov).items()
+            }
+            path = one.follow(straight)
+            name = next((n for n, p in kinds.items() if near(path, p)), "of no known kind")
+            trial.require("a heavy ball (it is another rule's)", name in kinds or usual.is_common)
+            right = kinds[name] if name.startswith("right") else kinds["right"]
+            title = ", ".join(f"{n} {v}" for n, v in having.items())
+            trial.same(f"momentum {mu} {title} [{name}]", path, right)
+
+
+@claim(
+    "laws/ascent",
+    source="Foret et al. 2021, (2); Kwon et al. 2021, (5); understanding_sam, (3)",
+    statement=r"The second gradient is that at $w + \rho g / \|g\|$, with the norm of all "
+    r"tensors; or at $w + \rho g$; adaptive: at $w + \rho w^2 g / \| |w| g \|$.",
+    hypotheses=("it takes a second gradient within a step, at a radius rho",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=(
+        "class-norm-by-tensor", "class-norm-by-group", "class-norms-added", "class-ascent-down",
+        "class-rho-ignored", "class-adaptive-gradient", "class-way-back-rounded",
+    ),
+)  # fmt: skip
+def test_ascent_of_sam(trial: Trial) -> None:
+    """Where the second gradient of the first step is taken, at two radii, in one group and in two.
+
+    Then that nothing of it is left: where gradients are given, the radius is not felt.
+    """
+    usual = trial.implementation("optimizer", SAM)
+    pair = field(trial.seed)
+    trial.require("it takes a second gradient within a step, at a radius rho",
+                  usual.takes("rho") and Structure(usual, trial.seed).ascends)  # fmt: skip
+    w, g = pair.start, torch.cat([x.reshape(-1) for x in pair.gradients(0, pair.split(pair.start))])
+    for adaptive in (False, True) if usual.takes("adaptive") else (False,):
+        for rho in (0.05, 0.2):
+            switch = {"adaptive": adaptive} if usual.takes("adaptive") else {}
+            optimizer = usual.having(rho=rho, **switch)
+            kinds = {n: e for n, e in laws.ascents(w, g, rho).items() if ("ASAM" in n) == adaptive}
+            for groups in (None, [([0], {}), ([1], {})]):
+                if not optimizer.accepts(pair, groups):
+                    continue
+                training = optimizer.train(pair, groups).go(1)
+                found = torch.cat([x.reshape(-1) for x in training.points[-1]]) - w
+                name = next((n for n, e in kinds.items() if near(found, e, BESIDE)), "")
+                title = f"ascent, rho {rho}, {'one group' if groups is None else 'two groups'}"
+                title += f", adaptive [{name}]" if adaptive else f" [{name}]"
+                trial.identity(title, found, kinds[name or next(iter(kinds))], BESIDE,
+                               "an epsilon beside the norm", along=("entry",))  # fmt: skip
+    plain = usual.having(rho=1e-3)
+    straight = pair.straight()
+    if plain.accepts(straight):
+        large = usual.having(rho=0.2)
+        trial.same(
+            "given gradients: rho .2 = rho .001", large.follow(straight), plain.follow(straight)
+        )

@@ -1,0 +1,223 @@
+"""What a step of one tensor may depend on: its own entries, all of them, nothing else."""
+
+import torch
+
+from limitpoint import Trial, claim, laws
+from limitpoint.laws import Structure, field
+
+STEP = ("step", "entry")
+BFLOAT16 = 5 * 3.4 * 2**-8
+
+
+@claim(
+    "laws/product",
+    source="contract of torch.optim; derived",
+    statement="A tensor moves as with an optimizer of its own, whoever stands beside it: one at "
+    "rest for every rule, one with gradients for entrywise and blockwise rules.",
+    hypotheses=("entrywise rules: measured on one tensor", "blockwise rules: on two"),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-shared-count",),
+)
+def test_product(trial: Trial) -> None:
+    """Two matrices with one optimizer, and with one each; a third without gradients before them.
+
+    A rule that is entrywise on one tensor has to be so on two. A tensor at rest adds nothing to a
+    norm either, so that the second comparison holds for every rule.
+    """
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    structure = Structure(optimizer, trial.seed)
+    pair = field(trial.seed)
+    together = optimizer.follow(pair)
+    if structure.entrywise or structure.apart:
+        apart = torch.cat([optimizer.follow(pair.alone(k)) for k in (0, 1)], 1)
+        trial.same("two tensors together = apart", together, apart)
+    three = field(trial.seed, (2, 2), *pair.shapes)
+    resting = three.at_rest(torch.arange(three.ndim) < 4)
+    alone = optimizer.follow(resting.part(slice(4, None), *pair.shapes))
+    beside = optimizer.follow(resting)[:, 4:]
+    trial.same("beside a tensor at rest = without it", beside, alone)
+
+
+@claim(
+    "laws/cut",
+    source="derived; for the norm of all gradients Foret et al. 2021, (2)",
+    statement="A tensor cut in two moves as the whole.",
+    hypotheses=("entrywise, or a norm of all gradients: measured; of SAM, the ascent",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-norm-by-tensor", "class-norms-added", "class-shared-count"),
+)
+def test_cut(trial: Trial) -> None:
+    """A (4, 2) matrix, and its halves. What takes a second gradient is judged by where it does."""
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    structure = Structure(optimizer, trial.seed)
+    whole = field(trial.seed, (4, 2))
+    cut = whole.shaped((2, 2), (2, 2))
+    ascends = structure.ascends and optimizer.takes("rho")
+    if ascends:
+        points = [
+            torch.cat([x.reshape(-1) for x in optimizer.train(problem).go(1).points[-1]])
+            for problem in (whole, cut)
+        ]
+        trial.same("where the second gradient is taken", points[1], points[0])
+    lawful = structure.entrywise or not structure.apart
+    trial.require("entrywise, or with a norm of all gradients", lawful or ascends)
+    if lawful:
+        trial.same("cut in two = whole", optimizer.follow(cut), optimizer.follow(whole))
+
+
+@claim(
+    "laws/groups",
+    source="contract of torch.optim: per-parameter options",
+    statement="Two groups with options of their own move as with two optimizers.",
+    hypotheses=("it takes parameter groups", "gradients do not depend on w"),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-first-group", "class-rate-of-first", "class-norm-by-group"),
+)
+def test_groups(trial: Trial) -> None:
+    """Each option that a group has, in the second group at another value; then two equal groups.
+
+    Gradients are given, so that a norm of all of them does not mix the groups of SAM; the equal
+    groups move on a curved problem, where it would.
+    """
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    pair = field(trial.seed)
+    halves = [([0], {}), ([1], {})]
+    trial.require("it takes parameter groups", optimizer.accepts(pair, halves))
+    trial.same("two equal groups = one", optimizer.follow(pair, halves), optimizer.follow(pair))
+    straight, size = pair.straight(), 6
+    inside = optimizer.train(pair).groups[0] if optimizer.train(pair).groups else {}
+    for option, values in laws.variants(optimizer).items():
+        if option.name not in inside:
+            continue
+        for value in values:
+            base = optimizer.having(**option.context)
+            other = base.having(**{option.name: value})
+            if not (base.accepts(straight) and other.accepts(straight)):
+                continue
+            split = [([0], {}), ([1], {option.name: value})]
+            if not base.accepts(straight, split):
+                continue
+            found = base.follow(straight, split)
+            expected = torch.cat(
+                [base.follow(straight)[:, :size], other.follow(straight)[:, size:]], 1
+            )
+            trial.same(f"{option.name} = {value} in the second group", found, expected)
+
+
+@claim(
+    "laws/late-gradient",
+    source="contract of torch.optim: parameters without a gradient are skipped",
+    statement="A parameter whose gradient is None stays where it is, and starts afresh when it has "
+    "one; SAM takes its perturbation back even without a second gradient.",
+    hypotheses=("its start: entrywise and blockwise rules",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-group-count", "class-decays-frozen", "class-perturbation-left"),
+)
+def test_late_gradient(trial: Trial) -> None:
+    """The second of two tensors has no gradient for four steps; then none in SAM's second phase."""
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    structure = Structure(optimizer, trial.seed)
+    pair, late, size = field(trial.seed), 4, 6
+    training = optimizer.train(pair, absent=lambda t: (1,) if t < late else ())
+    path = training.go(pair.steps).path
+    start = path[:1, size:].expand(late + 1, -1)
+    trial.close("while it has no gradient", path[: late + 1, size:], start, 0.0, "exact",
+                along=STEP)  # fmt: skip
+    if structure.entrywise or structure.apart:
+        fresh = optimizer.follow(pair.alone(1).from_step(late))
+        trial.same("from its first gradient on = afresh", path[late:, size:], fresh)
+        alone = optimizer.follow(pair.alone(0))
+        trial.same("beside it = without it", path[:, :size], alone)
+    if training.two_phase:
+        lost = optimizer.train(pair, again=lambda t: (1,)).go(1).path
+        trial.same("without a second gradient", lost[1, size:], lost[0, size:])
+
+
+@claim(
+    "laws/shapes",
+    source="derived: the entries are what is trained",
+    statement="The same entries in another shape, or in another order in memory, move the same: "
+    "for entrywise rules and norms of all; for Muon's kin a kernel is the matrix (out, rest).",
+    hypotheses=("the shape is one that the class takes",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-kernel-scale", "class-kernel-slices", "class-reshapes"),
+)
+def test_shapes(trial: Trial) -> None:
+    """(8, 2) as (16,), (8, 2, 1, 1), sixteen scalars; transposed in memory; a gradient expanded."""
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    structure = Structure(optimizer, trial.seed)
+    matrix = field(trial.seed, (8, 2))
+    expected = optimizer.follow(matrix)
+    shapes: list[tuple[tuple[int, ...], ...]] = []
+    if structure.entrywise or not structure.apart:
+        shapes = [((16,),), ((8, 2, 1, 1),), ((),) * 16]
+    elif structure.orthogonalises:
+        shapes = [((8, 2, 1, 1),)]
+    for shape in shapes:
+        problem = matrix.shaped(*shape)
+        if optimizer.accepts(problem):
+            trial.same(f"as {len(shape)} of shape {shape[0]}", optimizer.follow(problem), expected)
+    turned = optimizer.follow(matrix, layout=lambda x: x.t().contiguous().t())
+    trial.same("transposed in memory", turned, expected)
+    even = matrix.even()
+    found = optimizer.follow(even, expanded=True)
+    trial.same("with an expanded gradient", found, optimizer.follow(even))
+
+
+@claim(
+    "laws/symmetry",
+    source="derived; signgd_adam, Sec. 2 for which norms",
+    statement="Mirrored coordinates move mirrored; permuted ones permuted.",
+    hypotheses=("permutations of all entries: not of rules that see a matrix",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-index",),
+)
+def test_symmetry(trial: Trial) -> None:
+    """Rows change their sign, and their places: every norm of a matrix allows it.
+
+    All entries change places, for entrywise rules and norms of all.
+    """
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    structure = Structure(optimizer, trial.seed)
+    whole = field(trial.seed, (4, 2))
+    path = optimizer.follow(whole)
+    signs = torch.tensor([1.0, -1.0, -1.0, 1.0]).double().repeat_interleave(2)
+    mirrored = optimizer.follow(whole.flipped(signs))
+    trial.same("mirrored", mirrored * signs, path)
+    rows = torch.tensor([6, 7, 2, 3, 0, 1, 4, 5])
+    moved = optimizer.follow(whole.part(rows, (4, 2)), steps=1).diff(dim=0)
+    trial.identity("rows permuted: first step", moved, path.diff(dim=0)[:1, rows], BFLOAT16,
+                   "five iterations of 2^-8 (bfloat16), grown by 3.4", along=STEP)  # fmt: skip
+    if structure.entrywise or not structure.apart:
+        order = torch.tensor([3, 0, 7, 1, 2, 6, 5, 4])
+        moved = optimizer.follow(whole.part(order, (4, 2)))
+        trial.same("permuted", moved, path[:, order])
+
+
+@claim(
+    "laws/scale",
+    source="derived; for Adam Kingma and Ba 2015, Sec. 2.1",
+    statement="Where a loss of s times the size makes steps of s^d times the size, d is 0 or 1.",
+    hypotheses=("it has such a degree: no epsilon, no radius of its own",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-root-lost",),
+)
+def test_scale(trial: Trial) -> None:
+    """All entries at all steps agree about d, from s = 16; an epsilon is made as good as none.
+
+    d = 0: Adam, signs, norms, matrices; d = 1: descent and momentum. An epsilon of 1e-8 moves d by
+    less than 1e-8.
+    """
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    degree = Structure(optimizer.having(**optimizer.plain), trial.seed).degree
+    trial.require("steps that are a power of the loss", degree is not None)
+    assert degree is not None
+    nearest = min(max(round(degree), 0), 1)
+    trial.close("degree", degree, nearest, laws.DEGREE, "an epsilon of 1e-8 beside gradients of 1")

@@ -1,0 +1,76 @@
+"""Training as people do it: closures, checkpoints, a network with a frozen part."""
+
+import torch
+
+from limitpoint import Trial, claim
+from limitpoint.laws import field, network
+
+STEP = ("step", "entry")
+HALF = 5
+
+
+@claim(
+    "laws/closure",
+    source="contract of torch.optim: step(closure)",
+    statement="step(closure) is backward and step(); it returns the closure's loss and calls it as "
+    "often as the rule takes gradients, with gradients enabled.",
+    hypotheses=("its step takes a closure",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-closure-blind", "class-loss-lost", "class-closure-twice", "class-sam-loss-lost"),
+)
+def test_closure(trial: Trial) -> None:
+    """The closure zeroes the gradients, and takes the loss and backward by autograd.
+
+    One that has to be called is counted only: L-BFGS calls it as often as its search asks.
+    """
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    pair = field(trial.seed)
+    plain, closed = optimizer.train(pair), optimizer.train(pair, closure=True)
+    trial.require("its step takes a closure", closed.takes_closure)
+    plain.go(pair.steps)
+    closed.go(pair.steps - 1)
+    before = closed.parameters if not closed.two_phase else None
+    tensors = [p.detach().clone() for p in before or ()]
+    closed.go(1)
+    trial.same("step(closure) = backward, step()", closed.path, plain.path)
+    returned = closed.returned
+    trial.close("a loss is returned", int(returned is not None), 1, 0, "a count")
+    if tensors and returned is not None:
+        loss = pair.value(pair.steps - 1, tensors)
+        trial.same("the loss that is returned", returned.detach(), loss.detach())
+    if not closed.needs_closure:
+        trial.close("calls of the closure a step", closed.calls, 1, 0, "a count")
+
+
+@claim(
+    "laws/network",
+    source="derived",
+    statement="On a network with a kernel, biases and a frozen tensor: that one stays, a group for "
+    "each tensor is one group of all, a checkpoint resumes, and the loss falls.",
+    hypotheses=("it takes tensors of every shape",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-norm-by-group", "class-count-lost-on-load"),
+)
+def test_network(trial: Trial) -> None:
+    """tanh of a convolution, a linear layer, cross-entropy; gradients by autograd, full batch."""
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    net = network(trial.seed)
+    optimizer, steps = usual, 12
+    trial.require("it takes tensors of every shape", optimizer.accepts(net))
+    whole = optimizer.train(net).go(HALF)
+    saved = whole.saved()
+    path = whole.go(steps - HALF).path
+    still = torch.cat([torch.full(x.shape, float(k in net.frozen)).reshape(-1)
+                       for k, x in enumerate(net.split(net.start))]).bool()  # fmt: skip
+    trial.close("the frozen tensor", path[:, still], path[:1, still].expand(steps + 1, -1), 0.0,
+                "exact", along=STEP)  # fmt: skip
+    groups = [([k], {}) for k in range(len(net.shapes))]
+    if optimizer.accepts(net, groups):
+        trial.same("a group for each tensor = one", optimizer.follow(net, groups, steps), path)
+    fresh = optimizer.train(net.moved(path[HALF]))
+    fresh.call(lambda: fresh.optimizer.load_state_dict(saved))
+    trial.same("resumed", fresh.go(steps - HALF).path, path[HALF:])
+    losses = [net.value(0, net.split(w)) for w in (path[0], path[-1])]
+    trial.ordering("the loss falls", losses[1], losses[0], "a step size of .01 and a dozen steps")

@@ -1,0 +1,151 @@
+"""What the parts of a rule look like, right and wrong, each by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Form = Callable[[Tensor, float], Tensor]
+
+
+def decays(steps: Tensor, start: Tensor, eta: float, decay: float) -> dict[str, Tensor]:
+    """The iterates under decoupled decay and what is mistaken for it; the first is the right one.
+
+    Args:
+        steps: what is added at each step without decay, (steps, n).
+        start: (n,).
+        eta: the step size.
+        decay: lambda.
+    """
+    factors = {
+        "decoupled": (1 - eta * decay, False),
+        "after the step": (1 - eta * decay, True),
+        "uphill": (1 + eta * decay, False),
+        "not multiplied by lr": (1 - decay, False),
+        "multiplied by lr twice": (1 - eta**2 * decay, False),
+        "doubled": (1 - 2 * eta * decay, False),
+        "not applied": (1.0, False),
+    }
+    return {name: _decayed(steps, start, *how) for name, how in factors.items()}
+
+
+def _decayed(steps: Tensor, start: Tensor, factor: float, after: bool) -> Tensor:
+    path = [start]
+    for step in steps:
+        w = path[-1]
+        path.append(factor * (w + step) if after else factor * w + step)
+    return torch.stack(path)
+
+
+def first_steps(options: Mapping[str, Any]) -> dict[str, Form]:
+    """First steps over -lr by gradient and epsilon, of Adam's kin; those named "right" come first.
+
+    Args:
+        options: of the class: betas, or alpha of RMSprop, or neither (Adagrad).
+    """
+    if "betas" in options:
+        return _adam(*map(float, options["betas"]))
+    if "alpha" in options:
+        return _placements(1.0, (1 - float(options["alpha"])) ** 0.5)
+    return _placements(1.0, 1.0)
+
+
+def _placements(m: float, root: float) -> dict[str, Form]:
+    """First steps m g / (root |g|), by where epsilon is."""
+    return {
+        "right": lambda g, e: m * g / (root * g.abs() + e),
+        "eps inside the root": lambda g, e: m * g / (root**2 * g**2 + e).sqrt(),
+        "eps squared inside the root": lambda g, e: m * g / (root**2 * g**2 + e**2).sqrt(),
+        "eps twice": lambda g, e: m * g / (root * g.abs() + 2 * e),
+        "eps ignored": lambda g, e: m * g / (root * g.abs()),
+    }
+
+
+def _adam(beta1: float, beta2: float) -> dict[str, Form]:
+    one, two = 1 - beta1, (1 - beta2) ** 0.5
+    # NAdam's warm-up of the momentum, at its usual momentum_decay of .004.
+    mu, following = (beta1 * (1 - 0.5 * 0.96 ** (0.004 * t)) for t in (1, 2))
+    dozat = one * following / (1 - mu * following)
+    return {
+        **_placements(1.0, 1.0),
+        "right, with Nesterov's look-ahead (NAdam)": (lambda g, e: (1 + dozat) * g / (g.abs() + e)),
+        "right, with Nesterov's look-ahead (NAdam, constant)": (
+            lambda g, e: (1 + beta1 / (1 + beta1)) * g / (g.abs() + e)
+        ),
+        "eps added before the bias correction": lambda g, e: g / (g.abs() + e / two),
+        "eps inside the root, before the bias correction": (
+            lambda g, e: g / (g**2 + e / two**2).sqrt()
+        ),
+        "bias correction lost": lambda g, e: one * g / (two * g.abs() + e),
+        "bias correction of the first moment lost": lambda g, e: one * g / (g.abs() + e),
+        "bias correction of the second moment lost": lambda g, e: g / (two * g.abs() + e),
+        "1 - beta1 lost": lambda g, e: g / one / (g.abs() + e),
+        "bias correction of the next step": (
+            lambda g, e: one / (1 - beta1**2) * g / (two * g.abs() / (1 - beta2**2) ** 0.5 + e)
+        ),
+    }
+
+
+def buffers(
+    gradients: Tensor, momentum: float, dampening: float, *, nesterov: bool
+) -> dict[str, Tensor]:
+    """What is stepped along, of a heavy ball and of what is mistaken for it.
+
+    The first two are right: the buffer starts at the first gradient, or is an average from zero.
+
+    Args:
+        gradients: (steps, n).
+        momentum: mu.
+        dampening: what is taken off each gradient but the first.
+        nesterov: with the look-ahead.
+    """
+    mu, keep = momentum, 1 - dampening
+    found: dict[str, list[Tensor]] = {}
+    zero = torch.zeros_like(gradients[0])
+    ball, average, damped, kept = zero, zero, zero, zero
+    for t, g in enumerate(gradients):
+        ball = mu * ball + (keep * g if t else g)
+        average = torch.lerp(average, g, 1 - mu)
+        damped = mu * damped + keep * g
+        kept = mu * (mu * kept + (keep * g if t else g)) + g
+        ahead = {
+            "right": g + mu * ball,
+            "right, an average": torch.lerp(g, average, mu),
+            "with the look-ahead's sign wrong": g - mu * ball,
+            "with the look-ahead kept in the buffer": kept,
+            "without the look-ahead": ball,
+        }
+        plain = {
+            "right": ball,
+            "right, an average": average,
+            "with the first buffer dampened": damped,
+            "forgotten at each step": g,
+        }
+        for name, d in (ahead if nesterov else plain).items():
+            found.setdefault(name, []).append(d)
+    return {name: torch.stack(ds) for name, ds in found.items()}
+
+
+def ascents(w: Tensor, g: Tensor, rho: float) -> dict[str, Tensor]:
+    """Where SAM and its kin climb to from w, by gradient and radius.
+
+    Args:
+        w, g: all entries of all tensors, (n,).
+        rho: the radius.
+    """
+    adaptive = w.abs() * g
+    return {
+        "normalised (SAM)": rho * g / g.norm(),
+        "not normalised (USAM)": rho * g,
+        "by signs": rho * g.sign(),
+        "adaptive (ASAM)": rho * w**2 * g / adaptive.norm(),
+        "adaptive, |w| + .01 (ASAM)": _offset(w, g, rho),
+    }
+
+
+def _offset(w: Tensor, g: Tensor, rho: float) -> Tensor:
+    scale = w.abs() + 0.01
+    return rho * scale**2 * g / (scale * g).norm()

@@ -1,0 +1,152 @@
+"""An optimizer as somebody wrote it: a class or factory, with the options that they chose."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from inspect import Parameter
+from typing import Any
+
+import torch
+
+from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
+from limitpoint.laws.field import Field
+from limitpoint.laws.training import Groups, Objective, Training
+from limitpoint.optimizers import Rule
+from limitpoint.subjects import Accepted
+
+#: Names of paths, and of options that the laws read: whoever has no others says that it is one of
+#: the rules that everybody knows.
+COMMON = (
+    "lr", "betas", "eps", "momentum", "dampening", "nesterov", "weight_decay", "maximize",
+    "decoupled_weight_decay", "foreach", "fused", "capturable", "differentiable", "rho", "adaptive",
+    "base_optimizer", "amsgrad",
+)  # fmt: skip
+STEP_SIZE = 0.01
+#: Gradients a step.
+MOST = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Implementation:
+    """A class or factory (params, **options) -> optimizer.
+
+    Args:
+        constructor: such as a `torch.optim.Optimizer` class.
+        options: its arguments.
+    """
+
+    constructor: Callable[..., Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        constructor: Callable[..., Any],
+        options: Mapping[str, Any],
+    ) -> Implementation:
+        """What a user has: a step size of .01 and plain SGD under SAM, unless they say otherwise.
+
+        Raises:
+            NotApplicable: it is a rule, not an optimizer of torch's kind.
+            Inconclusive: it could not take a step as it is.
+        """
+        if isinstance(constructor, type) and issubclass(constructor, Rule):
+            raise NotApplicable("hypothesis not met: an optimizer of torch's kind (this is a rule)")
+        takes = Accepted.by(constructor, skip=1)
+        usual: dict[str, Any] = {}
+        if "base_optimizer" in takes.required():
+            usual["base_optimizer"] = torch.optim.SGD
+        if "lr" in takes.defaults or takes.anything:
+            usual["lr"] = STEP_SIZE
+        return cls(constructor, {**usual, **options})
+
+    @property
+    def name(self) -> str:
+        """Of the class."""
+        return getattr(self.constructor, "__name__", type(self.constructor).__name__)
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Its named arguments with what they are here; without those that have no value."""
+        takes = self._accepted.defaults
+        known = {name: value for name, value in takes.items() if value is not Parameter.empty}
+        return {**known, **self.options}
+
+    @property
+    def _accepted(self) -> Accepted:
+        takes = Accepted.by(self.constructor, skip=1)
+        base = self.options.get("base_optimizer", takes.defaults.get("base_optimizer"))
+        if takes.anything and callable(base):
+            return takes.joined(Accepted.by(base, skip=1))
+        return takes
+
+    def takes(self, *names: str) -> bool:
+        """Whether it has arguments of these names."""
+        return all(name in self._accepted.defaults for name in names)
+
+    def declares(self, name: str) -> bool:
+        """Whether it is an argument of its own, not one that it hands on to a base."""
+        return name in Accepted.by(self.constructor, skip=1).defaults
+
+    @property
+    def is_common(self) -> bool:
+        """Whether it has no options but those of the rules that everybody knows."""
+        return set(Accepted.by(self.constructor, skip=1).defaults) <= set(COMMON)
+
+    @property
+    def step_size(self) -> float:
+        """Its lr."""
+        return float(self.defaults.get("lr", STEP_SIZE))
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What switches its weight decay off."""
+        return {"weight_decay": 0.0} if self.takes("weight_decay") else {}
+
+    def having(self, **options: Any) -> Implementation:
+        """The same with other options."""
+        return replace(self, options={**self.options, **options})
+
+    def train(self, problem: Objective, groups: Groups = None, **how: Any) -> Training:
+        """A training that has not begun; see `Training`.
+
+        Raises:
+            SubjectFailed: the constructor raised.
+        """
+        # Options such as a list of betas are the user's own, and stay as they are.
+        return Training(self.constructor, copy.copy(dict(self.options)), problem, groups, **how)
+
+    def follow(
+        self, problem: Objective, groups: Groups = None, steps: int | None = None, **how: Any
+    ) -> torch.Tensor:
+        """The iterates of a whole training, float64 (steps + 1, entries)."""
+        training = self.train(problem, groups, **how)
+        return training.go(problem.steps if steps is None else steps).path
+
+    def accepts(
+        self, problem: Objective, groups: Groups = None, steps: int = 1, **how: Any
+    ) -> bool:
+        """Whether it takes these options, tensors and groups: its constructor and some steps."""
+        try:
+            self.train(problem, groups, **how).go(steps)
+        except SubjectFailed:
+            return False
+        return True
+
+    def check(self, problem: Field) -> None:
+        """See whether laws are about it: it takes a step, from one gradient or two.
+
+        Raises:
+            Inconclusive: it could not take a step on this problem; with what it raised.
+            NotApplicable: it searches, and wants the same loss each time.
+        """
+        try:
+            training = self.train(problem).go(1)
+        except SubjectFailed as exc:
+            raise Inconclusive(f"could not be run as it is: it {exc}") from exc
+        if training.calls > MOST:
+            raise NotApplicable(
+                f"hypothesis not met: a step from one gradient or two (it took {training.calls})"
+            )

@@ -1,0 +1,84 @@
+"""The options that the field's optimizers share, and values that must be felt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from limitpoint.laws.implementation import Implementation
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """An option that many classes have under one name.
+
+    Args:
+        name: of the argument.
+        values: other values, from what it is.
+        context: what else has to be set so that it can be felt.
+        fading: it is felt only where gradients fall.
+    """
+
+    name: str
+    values: Callable[[Any], Iterable[Any]]
+    context: Mapping[str, Any] = field(default_factory=dict)
+    fading: bool = False
+
+
+def _betas(now: Any) -> Iterable[Any]:
+    """Each of them lower, one at a time."""
+    for k in range(len(now)):
+        yield tuple(beta * (0.6 if j == k else 1.0) for j, beta in enumerate(now))
+
+
+def _other(*values: Any) -> Callable[[Any], Iterable[Any]]:
+    return lambda now: [value for value in values if value != now][:1]
+
+
+def _factor(*factors: float) -> Callable[[Any], Iterable[Any]]:
+    return lambda now: [factor * now for factor in factors]
+
+
+_BALL = {"momentum": 0.9, "nesterov": False, "dampening": 0.0}
+OPTIONS = (
+    Option("lr", _factor(3.0)),
+    Option("momentum", _other(0.5), _BALL),
+    Option("dampening", _other(0.5), _BALL),
+    Option("nesterov", _other(True), _BALL),
+    Option("weight_decay", _other(0.1, 0.2)),
+    Option("decoupled_weight_decay", lambda now: [not now], {"weight_decay": 0.1}),
+    # The second far from 1, so that a memory of a dozen steps is one.
+    Option("betas", _betas, {"betas": (0.9, 0.7)}),
+    # Larger than any gradient, for a root that is clamped by it.
+    Option("eps", _other(4.0, 8.0)),
+    Option("maximize", lambda now: [not now]),
+    Option("amsgrad", lambda now: [not now], {"betas": (0.5, 0.5)}, fading=True),
+    Option("rho", _factor(0.5)),
+    Option("adaptive", lambda now: [not now]),
+    Option("alpha", _factor(0.5)),
+    Option("centered", lambda now: [not now]),
+    Option("lr_decay", _other(0.1)),
+    Option("lambd", _other(0.1)),
+    Option("initial_accumulator_value", _other(0.5)),
+    Option("momentum_decay", _other(0.5)),
+)
+
+
+def variants(implementation: Implementation) -> dict[Option, list[Any]]:
+    """Of each shared option that an implementation has, other values of its own kind."""
+    has = implementation.defaults
+    found: dict[Option, list[Any]] = {}
+    for option in OPTIONS:
+        now = has.get(option.name)
+        if isinstance(now, tuple | list if option.name == "betas" else float | int | bool):
+            context = {name: v for name, v in option.context.items() if _fits(v, has.get(name))}
+            known = Option(option.name, option.values, context, option.fading)
+            usual = context.get(option.name, now)
+            found[known] = [value for value in option.values(usual) if value != usual]
+    return found
+
+
+def _fits(value: Any, now: Any) -> bool:
+    """Whether it is of the kind that is there: Adan's betas are three."""
+    return now is not None and (not isinstance(value, tuple) or len(value) == len(now))

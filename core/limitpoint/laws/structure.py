@@ -1,0 +1,149 @@
+"""What an implementation is, measured: which entries a step of one entry depends on, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from limitpoint.errors import SubjectFailed
+from limitpoint.laws.field import Field, field
+from limitpoint.laws.implementation import Implementation
+
+#: 12 steps of some 30 roundings each, grown by the curvature's (1 + lr 2)^12 and by at most 1e3
+#: where small steps are differences of what is large: 12 * 30 * 1.3 * 1e3 * 2^-53 = 5e-11.
+ROUNDING = 1e-10
+#: Other iterates, and so another rounding of the step.
+FRESH = 1e-9
+#: An epsilon of 1e-8 beside gradients of 1 to 2 is felt by as much.
+DEGREE = 1e-7
+ROUNDING_BECAUSE = "12 steps of at most 30 roundings, amplified at most a thousandfold"
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """What a few trainings of an implementation say about it.
+
+    Args:
+        implementation: whose it is.
+        seed: of the problems.
+    """
+
+    implementation: Implementation
+    seed: int = 0
+
+    @cached_property
+    def problem(self) -> Field:
+        """Two matrices."""
+        return field(self.seed)
+
+    @cached_property
+    def entrywise(self) -> bool:
+        """The halves of one tensor, each with an optimizer of its own, move as the whole does."""
+        whole = self.problem.alone(0)
+        top = whole.part(slice(0, 3), (1, 3))
+        return self._same([self._path(whole)[:, :3]], [self._path(top)])
+
+    @cached_property
+    def apart(self) -> bool:
+        """Two tensors move as with an optimizer each."""
+        together = self._path(self.problem)
+        return self._same(
+            [together], [torch.cat([self._path(self.problem.alone(k)) for k in (0, 1)], 1)]
+        )
+
+    @cached_property
+    def cuttable(self) -> bool:
+        """A tensor cut in two moves as the whole."""
+        whole = self.problem.alone(1)
+        return self._same([self._path(whole)], [self._path(whole.shaped((2, 2), (2, 2)))])
+
+    @property
+    def kind(self) -> str:
+        """ "entrywise", "blockwise", "global" or "mixed"."""
+        if self.entrywise:
+            return "entrywise"
+        if self.apart:
+            return "blockwise"
+        return "global" if self.cuttable else "mixed"
+
+    @cached_property
+    def ascends(self) -> bool:
+        """It takes a second gradient at another point within a step (SAM)."""
+        training = self.implementation.train(self.problem).go(1)
+        points = [torch.cat([x.reshape(-1) for x in point]) for point in training.points]
+        return training.two_phase or any(not torch.equal(points[0], p) for p in points[1:])
+
+    @cached_property
+    def remembers(self) -> bool:
+        """A step depends on the gradients of the steps before it."""
+        # The same gradient for long, then a small one the other way: even a slow memory is felt.
+        same = self.problem.c[:1].expand_as(self.problem.c)
+        turned = self.problem.descending(torch.cat([same[:-1], -0.05 * same[:1]]))
+        last = self.implementation.follow(turned).diff(dim=0)[-1]
+        afresh = self.implementation.follow(turned.from_step(turned.steps - 1)).diff(dim=0)[0]
+        return not near(last, afresh, FRESH)
+
+    @cached_property
+    def signs(self) -> bool:
+        """Every entry moves by the step size, whatever its gradient."""
+        moves = (
+            self.implementation.having(**self.implementation.plain)
+            .follow(self.problem.straight())
+            .diff(dim=0)
+            .abs()
+        )
+        return near(moves, moves[0, 0].expand_as(moves), 1e-9)
+
+    @cached_property
+    def orthogonalises(self) -> bool:
+        """The singular values of its step are as good as equal, those of the gradient are not."""
+        whole = field(self.seed, (3, 2))
+        left, _ = torch.linalg.qr(whole.start.reshape(3, 2))
+        right, _ = torch.linalg.qr(whole.b[:4].reshape(2, 2))
+        gradient = (left * torch.tensor([1.0, 0.05]).double()) @ right
+        problem = whole.descending(gradient.reshape(1, -1))
+        path = self.implementation.having(**self.implementation.plain).follow(problem)
+        size = torch.linalg.svdvals((path[1] - path[0]).reshape(3, 2))
+        return bool(size[0] < 2 * size[1])
+
+    @cached_property
+    def turns(self) -> bool:
+        """Rotated entries make rotated steps."""
+        whole = field(self.seed, (4, 2)).straight()
+        rotation, _ = torch.linalg.qr(whole.a.reshape(-1, 1) * whole.c[:8])
+        plain = self.implementation.having(**self.implementation.plain)
+        rotated = plain.follow(whole.descending(whole.c @ rotation)).diff(dim=0)
+        return near(rotated, plain.follow(whole).diff(dim=0) @ rotation, 1e-9)
+
+    @cached_property
+    def degree(self) -> float | None:
+        """d where a loss of s times the size makes steps of s^d times the size, or None."""
+        straight = self.problem.straight()
+        one, other = (self.implementation.follow(replace(straight, scale=s)) for s in (1.0, 16.0))
+        ratio = (other.diff(dim=0) / one.diff(dim=0)).log2() / 4
+        found = float(ratio.flatten().median())
+        return found if bool(((ratio - found).abs() <= DEGREE).all()) else None
+
+    def first_step(self, gradient_scale: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Gradient and first step, over the step size, of the straight problem."""
+        problem = replace(self.problem.straight(), scale=gradient_scale)
+        path = self.implementation.follow(problem, steps=1)
+        return gradient_scale * problem.c[0], (path[1] - path[0]) / self.implementation.step_size
+
+    def _path(self, problem: Field) -> Tensor:
+        return self.implementation.follow(problem)
+
+    def _same(self, one: list[Tensor], other: list[Tensor]) -> bool:
+        try:
+            return all(near(a, b) for a, b in zip(one, other, strict=True))
+        except SubjectFailed:
+            return False
+
+
+def near(a: Tensor, b: Tensor, tolerance: float = ROUNDING) -> bool:
+    """Whether two of a kind agree to rounding, relative to the largest entry."""
+    scale = float(b.abs().max()) or 1.0
+    return bool(((a - b).abs() <= tolerance * scale).all())

@@ -1,0 +1,243 @@
+"""A training loop as people write it, over any optimizer of torch's kind."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from limitpoint.subjects import blamed
+
+#: For each group the numbers of its tensors and its own options; None for one group of all.
+Groups = Sequence[tuple[Sequence[int], Mapping[str, Any]]] | None
+
+
+class Objective(Protocol):
+    """What is trained on."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the tensors."""
+
+    @property
+    def start(self) -> Tensor:
+        """All entries."""
+
+    def split(self, entries: Tensor) -> list[Tensor]:
+        """Entries as tensors."""
+
+    @property
+    def steps(self) -> int:
+        """Of a whole training."""
+
+    @property
+    def frozen(self) -> tuple[int, ...]:
+        """The numbers of the tensors that are not trained."""
+
+    def value(self, t: int, tensors: Sequence[Tensor]) -> Tensor:
+        """The loss of step t."""
+
+    def gradients(self, t: int, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Of step t."""
+
+
+class Training:
+    """Parameters, their optimizer, and the loop around them.
+
+    Args:
+        constructor: (params, **options) -> optimizer.
+        options: its arguments.
+        problem: what is trained on.
+        groups: parameter groups, or None for a plain list.
+        dtype: of the parameters.
+        closure: hand `step` a closure, even where it may be left out.
+        reuse: keep one buffer for each gradient and write it over.
+        accumulate: add gradients to `.grad` as backward does; else each is set.
+        absent: numbers of tensors without a gradient at step t, by a function of t.
+        again: the same, for a second gradient within a step.
+        layout: what is done to each tensor before it becomes a parameter.
+        expanded: gradients are one number each, expanded to the shape.
+    """
+
+    def __init__(
+        self,
+        constructor: Callable[..., Any],
+        options: Mapping[str, Any],
+        problem: Objective,
+        groups: Groups = None,
+        *,
+        dtype: torch.dtype = torch.float64,
+        closure: bool = False,
+        reuse: bool = False,
+        accumulate: bool = True,
+        absent: Callable[[int], Sequence[int]] = lambda t: (),
+        again: Callable[[int], Sequence[int]] | None = None,
+        layout: Callable[[Tensor], Tensor] = torch.clone,
+        expanded: bool = False,
+    ) -> None:
+        self.problem, self.options, self.t = problem, options, 0
+        self.reuse, self.accumulate, self.closure = reuse, accumulate, closure
+        self.absent, self.again = absent, again or absent
+        start = [layout(x.to(dtype)) for x in problem.split(problem.start)]
+        trained = (k not in problem.frozen for k in range(len(start)))
+        self.parameters = [
+            nn.Parameter(x, requires_grad=trains) for x, trains in zip(start, trained, strict=True)
+        ]
+        self.points: list[list[Tensor]] = []  # where gradients were taken in the last step
+        self.calls, self.overwritten, self.expanded = 0, 0, expanded
+        self.returned: Any = None
+        with blamed("in its constructor"), _quiet():
+            handed: Any = self.parameters if groups is None else self._grouped(groups)
+            self.optimizer = constructor(handed, **options)
+            self._prepare()
+        self.iterates = [self.entries()]
+
+    def _grouped(self, groups: Sequence[tuple[Sequence[int], Mapping[str, Any]]]) -> list[Any]:
+        return [{"params": [self.parameters[k] for k in chosen], **own} for chosen, own in groups]
+
+    def _prepare(self) -> None:
+        mode = getattr(self.optimizer, "train", None)
+        if callable(mode):
+            mode()
+        phases = (getattr(self.optimizer, name, None) for name in ("first_step", "second_step"))
+        self.two_phase = all(map(callable, phases))
+        closure = _parameters(getattr(self.optimizer, "step", None)).get("closure")
+        self.takes_closure = closure is not None
+        required = closure is not None and closure.default is Parameter.empty
+        self.needs_closure = required and not self.two_phase
+
+    # ------------------------------------------------------------------------------- what is read
+
+    def entries(self) -> Tensor:
+        """All entries, float64 (n,)."""
+        parts = [p.detach().reshape(-1).double() for p in self.parameters]
+        return torch.cat(parts)
+
+    @property
+    def path(self) -> Tensor:
+        """The iterates, float64 (steps + 1, entries)."""
+        return torch.stack(self.iterates)
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The optimizer's parameter groups."""
+        return list(getattr(self.optimizer, "param_groups", ()))
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors of the parameters' shapes that the optimizer keeps, float64, by name."""
+        kept = getattr(self.optimizer, "state", {})
+        return {
+            f"{name} of tensor {k}": x.detach().double().reshape(-1)
+            for k, p in enumerate(self.parameters)
+            for name, x in (kept.get(p) or {}).items()
+            if isinstance(x, Tensor) and x.shape == p.shape and x.is_floating_point()
+        }
+
+    # ------------------------------------------------------------------------------- what is done
+
+    def set_step_size(self, lr: float) -> None:
+        """In all groups, as a scheduler does."""
+        for group in self.groups:
+            group["lr"] = lr
+
+    def go(self, steps: int, before: Callable[[Training], None] | None = None) -> Training:
+        """So many steps.
+
+        Raises:
+            SubjectFailed: it raised.
+        """
+        for _ in range(steps):
+            with blamed(f"at step {self.t}"), _quiet():
+                if before is not None:
+                    before(self)
+                self.step()
+            self.iterates.append(self.entries())
+            self.t += 1
+        return self
+
+    def call(self, done: Callable[[], Any]) -> Any:
+        """Something else that the subject does, guarded."""
+        with blamed(f"after step {self.t}"), _quiet():
+            return done()
+
+    def saved(self) -> dict[str, Any]:
+        """A copy of the optimizer's state_dict."""
+        found: dict[str, Any] = self.call(lambda: copy.deepcopy(self.optimizer.state_dict()))
+        return found
+
+    def step(self) -> None:
+        """One step: zero the gradients, backward, step."""
+        self.points, self.calls = [], 0
+        self.clear()
+        self.backward(self.absent(self.t))
+        if self.needs_closure or (self.closure and self.takes_closure):
+            self.returned = self.optimizer.step(self.evaluate)
+        elif self.two_phase:
+            _phase(self.optimizer.first_step, zero_grad=True)
+            self.backward(self.again(self.t))
+            _phase(self.optimizer.second_step, zero_grad=False)
+        else:
+            self.optimizer.step()
+        self.overwritten += sum(
+            int((p.grad != g).sum()) if p.grad is not None else g.numel() for p, g in self.handed
+        )
+
+    def clear(self) -> None:
+        """Zero the gradients, or drop them."""
+        for p in self.parameters:
+            if self.reuse and p.grad is not None:
+                p.grad.zero_()
+            else:
+                p.grad = None
+
+    def evaluate(self) -> Tensor:
+        """The closure: zero the gradients, the loss, backward by autograd."""
+        self.calls += 1
+        self.points.append([p.detach().clone() for p in self.parameters])
+        self.clear()
+        loss = self.problem.value(self.t, self.parameters)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for k in self.absent(self.t):
+            self.parameters[k].grad = None
+        self._remember()
+        return loss
+
+    def _remember(self) -> None:
+        self.handed = [(p, p.grad.clone()) for p in self.parameters if p.grad is not None]
+
+    def backward(self, absent: Sequence[int] = ()) -> None:
+        """The gradients at the parameters, added to what is there, as autograd does."""
+        self.points.append([p.detach().clone() for p in self.parameters])
+        found = self.problem.gradients(self.t, self.parameters)
+        for k, (p, g) in enumerate(zip(self.parameters, found, strict=True)):
+            if k in absent or not p.requires_grad:
+                p.grad = None
+            elif self.expanded:
+                p.grad = g.reshape(-1)[0].expand(p.shape)
+            elif p.grad is None or not self.accumulate:
+                p.grad = g
+            else:
+                p.grad.add_(g)
+        self._remember()
+
+
+def _quiet() -> warnings.catch_warnings[None]:
+    """A scope in which warnings are nobody's business: a law is no place for deprecations."""
+    return warnings.catch_warnings(action="ignore")
+
+
+def _phase(method: Callable[..., Any], *, zero_grad: bool) -> None:
+    method(zero_grad=zero_grad) if "zero_grad" in _parameters(method) else method()
+
+
+def _parameters(method: Any) -> Mapping[str, Parameter]:
+    try:
+        return inspect.signature(method).parameters
+    except (TypeError, ValueError):
+        return {}

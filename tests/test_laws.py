@@ -1,0 +1,60 @@
+"""The laws on torch's own classes, and what an optimizer is recognised as."""
+
+import pytest
+import torch
+
+from limitpoint import claims_of, evaluate
+from limitpoint.recognition import recognise
+from limitpoint.rivals.classes import averages, right, sam
+from limitpoint.subjects import Subject
+
+LAWS = claims_of(paper="laws")
+CLASSES = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop",
+           "Rprop", "ASGD", "Muon", "LBFGS", "Adafactor")  # fmt: skip
+HALF = {"zero-gradient-half": "an epsilon of 1e-8 is 0 in float16"}
+#: What torch's own classes do not keep.
+KNOWN = {
+    **dict.fromkeys(("Adam", "AdamW", "NAdam", "Adamax", "RMSprop"), HALF),
+    "Adagrad": {**HALF, "groups": "initial_accumulator_value is the constructor's for all groups"},
+    "ASGD": {"paths": "eta is a float32 tensor: its paths differ by 1e-9 with a large lambd"},
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_torchs_own_classes_keep_the_laws(name):
+    subject = Subject.from_object("optimizer", getattr(torch.optim, name))
+    records = [evaluate(law, [subject]) for law in LAWS]
+    failed = {record.name: record.reason for record in records if record.failed}
+    assert set(failed) == set(KNOWN.get(name, {})), failed
+
+
+@pytest.mark.parametrize(
+    ("made", "options", "roles"),
+    [
+        (torch.optim.SGD, {}, {"gd", "momentum"}),
+        (torch.optim.SGD, {"momentum": 0.9}, {"momentum"}),
+        (torch.optim.AdamW, {}, {"adam", "adamw"}),
+        (sam.SAM, {}, {"sam-l2"}),
+        (averages._Inside, {}, set()),
+    ],
+)
+def test_the_roles_that_fit_are_found(made, options, roles):
+    found = recognise(Subject.from_object("optimizer", made, **options))
+    assert set(found.roles) == roles
+
+
+def test_a_miss_says_what_it_is_instead():
+    lines = list(recognise(Subject.from_object("optimizer", sam.SAM)).lines())
+    assert "role usam: no: it is SAM with a normalised perturbation" in lines
+    assert "second gradient in a step: yes" in lines
+
+
+def test_a_class_that_cannot_be_run_is_inconclusive():
+    class Refuses(right.Adam):
+        def apply(self, p, d, group):
+            raise TypeError("two tensors, please")
+
+    subject = Subject.from_object("optimizer", Refuses)
+    record = evaluate(LAWS[0], [subject])
+    assert record.verdict == "inconclusive"
+    assert "could not be run as it is: it raised TypeError" in record.reason
