@@ -27,6 +27,8 @@ NOT_FOLLOWED = {
     "spectral-stretched": "matrix_norm",
     "muon-rank-one": "svd",
     "muon-stretched": "matrix_norm",
+    "newton-schulz-cubic": "matrix_norm",
+    "newton-schulz-spectral": "matrix_norm",
     "usam-gentle": "Could not infer dtype",
     "one-layer": "subscriptable",
     "ascent-random": "torch's mul",
@@ -74,7 +76,7 @@ def test_a_rival_is_compiled_as_it_is_or_says_why_not(name, role):
     known = signature(ROLES[role]).parameters
     taken = {name: value for name, value in theirs.items() if name in known}
     rule = RIVALS[name].contestant(role).rule(StepSize(0.01, 0.5), **taken)
-    matrices = role in ("spectral", "muon")
+    matrices = role in ("spectral", "muon", "muon-ns")
     problem = (
         problem_of(models.MulticlassLinear, losses.CrossEntropy)
         if matrices

@@ -5,6 +5,8 @@ from torch import Tensor
 from limitpoint.numerics import ratio
 from limitpoint.optimizers.roles import role
 from limitpoint.optimizers.sam import SharpnessAware
+from limitpoint.optimizers.stochastic import OneExample
+from limitpoint.problems.finite_sum import Sampled
 from limitpoint.problems.problem import Oracle
 
 
@@ -17,5 +19,5 @@ class DNSAM(SharpnessAware):
 
     def ascent(self, oracle: Oracle, w: Tensor) -> Tensor:
         """The minibatch's gradient over the norm of all examples'."""
-        whole = getattr(oracle, "whole", oracle)
+        whole = oracle.whole if isinstance(oracle, OneExample | Sampled) else oracle
         return ratio(oracle.grad(w), oracle.norm(whole.grad(w), 2))

@@ -10,6 +10,7 @@ from limitpoint.judgement.roles import ROLES
 
 #: What one wants to know of an optimizer, and which kinds of claims answer it.
 QUESTIONS = {
+    "what it owes its user": ("law",),
     "its step": ("identity",),
     "what it never does": ("inequality", "bound"),
     "where it ends, and how fast": ("limit", "rate", "ordering"),
@@ -26,9 +27,10 @@ def page(claims: Iterable[Claim], records: Sequence[Record] = ()) -> str:
     """
     shown, verdicts = list(claims), _verdicts(records)
     parts = ["# What is known", "Each result is a test; errata are listed by `limitpoint errata`."]
-    for role, formula in sorted(ROLES.items()):
-        about = [claim for claim in shown if claim.about([role])]
+    for role in sorted({role for claim in shown for role in claim.roles}):
+        about = [claim for claim in shown if claim.kind != "erratum" and role in claim.roles]
         if about:
+            formula = ROLES.get(role, "whatever its step is")
             parts += [f"## {role}", f"`{formula}`", *_answers(about, verdicts)]
     return "\n\n".join(parts) + "\n"
 
@@ -40,12 +42,9 @@ def _answers(claims: Sequence[Claim], verdicts: Mapping[str, str]) -> Iterator[s
             yield f"**{question.capitalize()}**"
             yield "\n".join(lines)
     answered = {claim.kind for claim in claims}
-    still = [
-        q
-        for q, kinds in QUESTIONS.items()
-        if "observation" not in kinds and not answered & {*kinds}
-    ]
-    if still:
+    theorems = list(QUESTIONS.items())[1:-1]
+    still = [question for question, kinds in theorems if not answered & {*kinds}]
+    if still and answered != {"law"}:
         yield f"Open here: {', '.join(still)}."
 
 
