@@ -181,6 +181,13 @@ def test_the_console_stays_empty(browser):
     assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
 
 
+@pytest.mark.parametrize(("page", "pictures"), [("maps.html", 3), ("how/scaled.html", 1)])
+def test_figures_are_drawn(browser, page, pictures):
+    visit(browser, page)
+    widths = "return [...document.querySelectorAll('.cell_output img')].map((i) => i.naturalWidth)"
+    assert len([width for width in browser.execute_script(widths) if width > 400]) == pictures
+
+
 def test_search_finds_a_claim(browser):
     visit(browser, "search.html?q=gd-min-distance")
     browser.implicitly_wait(20)
