@@ -35,7 +35,7 @@ def test_list_selects(capsys):
         (["chek"], "unknown command 'chek'; did you mean check?"),
         (["list", "--papr", "usam"], "unknown argument '--papr'; did you mean --paper?"),
         (["list", "-k", "adam and ("], "is no expression"),
-        (["check", "torch.optim:SGD"], "names no role: write ROLE=torch.optim:SGD"),
+        (["check", "SGD"], "names no optimizer: write MODULE:ATTR or ROLE=MODULE:ATTR"),
         (["check", "adm=torch.optim:Adam"], "unknown role 'adm'; did you mean adam?"),
         (["check", "adam=torch.optim:Adamm"], "torch.optim has no 'Adamm'; did you mean Adam?"),
         (["check", "adam=torch.optim:Adam", "-k", "usam"], "selects no claim about the role"),

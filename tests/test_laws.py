@@ -31,10 +31,11 @@ def test_torchs_own_classes_keep_the_laws(name):
 @pytest.mark.parametrize(
     ("made", "options", "roles"),
     [
-        (torch.optim.SGD, {}, {"gd", "momentum"}),
+        (torch.optim.SGD, {}, {"gd", "gd-decay", "momentum", "nesterov"}),
         (torch.optim.SGD, {"momentum": 0.9}, {"momentum"}),
         (torch.optim.AdamW, {}, {"adam", "adamw"}),
-        (sam.SAM, {}, {"sam-l2"}),
+        (sam.SAM, {}, {"sam-l2", "dnsam"}),
+        (right.Lion, {}, {"lion"}),
         (averages._Inside, {}, set()),
     ],
 )
@@ -45,8 +46,13 @@ def test_the_roles_that_fit_are_found(made, options, roles):
 
 def test_a_miss_says_what_it_is_instead():
     lines = list(recognise(Subject.from_object("optimizer", sam.SAM)).lines())
-    assert "role usam: no: it is SAM with a normalised perturbation" in lines
+    assert "role usam: no: rather SAM with a normalised perturbation" in lines
     assert "second gradient in a step: yes" in lines
+
+
+def test_the_place_of_epsilon_is_told():
+    facts = recognise(Subject.from_object("optimizer", averages._Inside)).facts
+    assert facts["first step, of Adam's kin"] == "eps inside the root"
 
 
 def test_a_class_that_cannot_be_run_is_inconclusive():

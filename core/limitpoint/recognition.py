@@ -16,7 +16,7 @@ from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageE
 from limitpoint.judgement.contestant import Contestant, house
 from limitpoint.judgement.registry import claims_of
 from limitpoint.judgement.roles import ROLES
-from limitpoint.laws import Implementation, Structure, field
+from limitpoint.laws import Implementation, Structure, field, first_steps, near
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Objective
@@ -36,6 +36,7 @@ TELLING = {
     "adam": {"epsilon": 0.1},
     "adamw": {"epsilon": 0.1, "weight_decay": 0.1},
     "momentum": {"momentum": 0.9},
+    "nesterov": {"momentum": 0.9},
     "usam": {"rho": 0.3},
     "sam-l2": {"rho": 0.3},
     "sam-linf": {"rho": 0.3},
@@ -132,6 +133,7 @@ def _facts(implementation: Implementation) -> dict[str, str]:
     degree = structure.degree
     known = degree is not None and min(abs(degree), abs(degree - 1)) < EXACT
     scale = {0: "not felt", 1: "proportional"}[round(degree or 0)] if known else "of its own"
+    form = _first_step(structure.implementation)
     return {
         "structure": spread[structure.kind],
         "memory": "keeps gradients of steps before" if structure.remembers else "none",
@@ -139,7 +141,19 @@ def _facts(implementation: Implementation) -> dict[str, str]:
         "rotations": "turn with the step" if structure.turns else "not alike",
         "second gradient in a step": "yes" if structure.ascends else "no",
         "geometry": _geometry(structure),
+        **({"first step, of Adam's kin": form} if form else {}),
     }
+
+
+def _first_step(implementation: Implementation) -> str:
+    """The form of the first step where epsilon is as large as the gradient; "" for none known."""
+    one, eps = implementation.having(eps=1.0), implementation.defaults.get("eps")
+    betas = implementation.defaults.get("betas", (0.0, 0.0))
+    if not isinstance(eps, float) or len(betas) != 2 or not one.accepts(field(0)):
+        return ""
+    g, step = Structure(one).first_step()
+    forms = first_steps(one.defaults).items()
+    return next((name for name, form in forms if near(-step, form(g, 1.0), EXACT)), "")
 
 
 def _geometry(structure: Structure) -> str:
@@ -199,7 +213,7 @@ def _fit(subject: Subject, role: str, problem: tuple[Objective, Tensor]) -> Iter
         for _, more in _variants(role)
     ]  # fmt: skip
     nearest, fault = min(others, default=(float("inf"), ""))
-    yield Fit(role, distance, f"it is {fault}" if nearest <= EXACT else "")
+    yield Fit(role, distance, f"rather {fault}" if nearest <= EXACT else "")
 
 
 def _is_kin(role: str) -> bool:

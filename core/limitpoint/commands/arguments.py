@@ -87,9 +87,10 @@ def _list(parser: ArgumentParser) -> None:
 
 def _check(parser: ArgumentParser) -> None:
     parser.add_argument("subject", nargs="+", type=spec,
-                        metavar="ROLE=MODULE:ATTR[,key=value...]",
-                        help="MODULE may be the path of a file: ./mine.py; a role given "
-                        "twice compares optimizers in it")  # fmt: skip
+                        metavar="[ROLE=]MODULE:ATTR[,key=value...]",
+                        help="without a role: what it is, which roles fit, the laws, and the "
+                        "roles' theorems. MODULE may be the path of a file: ./mine.py; a role "
+                        "given twice compares optimizers in it")  # fmt: skip
     _keyword(parser)
     parser.add_argument("--seeds", default=[42], type=typed(parse_seeds), metavar="SPEC",
                         help="42, 0-19 or 1,5,7-9 (default 42)")  # fmt: skip
@@ -241,7 +242,9 @@ _ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
 COMMANDS = {
     "list": Command("list the claims", _list),
     "known": Command("print what is known of each optimizer, from the claims", _known),
-    "check": Command("run the claims of a role against an optimizer", _check, _ROLES),
+    "check": Command(
+        "tell what an optimizer is; run the claims of its role against it", _check, _ROLES
+    ),
     "identify": Command("tell which geometry an optimizer maximises the margin in", _identify),
     "mutants": Command("print the kill matrix: claims against wrong optimizers", _mutants),
     "faults": Command("print which law refutes each fault of public optimizers", _faults),

@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
         subjects = [parse_subject(text, Limits(args.timeout, args.memory)) for text in args.subject]
     for text, subject in zip(args.subject, list(subjects), strict=True):
         if text.startswith(BARE):
-            subjects += _fitting(subject, show=not args.json)
+            fitting = _fitting(subject, show=not args.json)
+            subjects += [other for other in fitting if _is_judged(other.role, args)]
     runs = _runs(subjects, args)
     if args.traceback:
         _show_tracebacks()
@@ -63,6 +64,11 @@ def run(args: argparse.Namespace) -> int:
         return INTERRUPTED
     _end(records, show.out, as_json=args.json)
     return int(any(record.failed for record in records))
+
+
+def _is_judged(role: str, args: argparse.Namespace) -> bool:
+    """Whether a selected claim is about a role."""
+    return any(args.keyword.select(claim.keywords) for claim in claims_about([role]))
 
 
 def _fitting(subject: Subject, *, show: bool) -> list[Subject]:
