@@ -31,7 +31,7 @@ def test_torchs_own_classes_keep_the_laws(name):
 @pytest.mark.parametrize(
     ("made", "options", "roles"),
     [
-        (torch.optim.SGD, {}, {"gd", "gd-decay", "momentum", "nesterov"}),
+        (torch.optim.SGD, {}, {"gd", "gd-decay", "momentum"}),
         (torch.optim.SGD, {"momentum": 0.9}, {"momentum"}),
         (torch.optim.AdamW, {}, {"adam", "adamw"}),
         (sam.SAM, {}, {"sam-l2", "dnsam"}),
