@@ -10,14 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import jinja2
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from limitpoint import Ledger, Record, claims_of
+from limitpoint import Ledger, Record, UsageError, claims_of
 from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
 from limitpoint.judgement.registry import papers
+from limitpoint.ledger import Environment, Suite
 from limitpoint.rivals import RIVALS
 from limitpoint.rivals.matrix import Duel, Matrix
 from limitpoint.views.figures import FIGURES
@@ -64,9 +65,19 @@ def place(claim: Claim) -> str:
 
 
 def ledger() -> tuple[Ledger, Path]:
-    """The ledger that the pages show: $LEDGER, else that of ./ci/claims, else the baseline."""
-    path = Path(os.environ.get("LEDGER") or (LATEST if LATEST.exists() else BASELINE))
-    return Ledger.read(path), path
+    """The ledger that the pages show: $LEDGER, else that of ./ci/claims, else the baseline.
+
+    One of the last two that an earlier version wrote, and this one cannot read, counts as empty:
+    the gate says what is wrong with it, and the pages that they have no evidence.
+    """
+    if named := os.environ.get("LEDGER"):
+        return Ledger.read(Path(named)), Path(named)
+    path = LATEST if LATEST.exists() else BASELINE
+    try:
+        return Ledger.read(path), path
+    except UsageError as exc:
+        logging.getLogger(__name__).info("claims: no evidence, %s", exc)
+        return Ledger(Suite(), Environment(), []), path
 
 
 def duels() -> dict[tuple[str, str, str], Duel]:
@@ -92,9 +103,9 @@ class Pages:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.written: set[Path] = set()
-        self.templates = Environment(
-            loader=FileSystemLoader(folder / "templates"),
-            undefined=StrictUndefined,
+        self.templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(folder / "templates"),
+            undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
