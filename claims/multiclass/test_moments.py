@@ -152,6 +152,8 @@ def test_adam_moments_track(trial: Trial) -> None:
             title = f"{name}: half of the first bound, then the first moment, at the end"
             trial.ordering(title, bound[-1] / 2, first[-1], "control: equalities in the tail")
 
+        if (beta1, beta2) != (0.9, 0.95):
+            continue  # what follows is about the bounds alone, at these betas
         pace = B * alpha * run.integrals["step_size"].flatten().diff()
         for which, found, order in (
             ("first", bound, 2 * pace * beta1 / (1 - beta1)),

@@ -100,7 +100,13 @@ def _judge(claim: Claim, trial: Trial) -> Outcome:
     else:
         _check_complete(claim, trial)
     violated = [e for e in trial.evidence if not e.holds]
-    if violated:
+    if trial.contestants and violated and not any(e.judges for e in violated):
+        worst = min(violated, key=lambda e: e.room)
+        verdict, reason = (
+            Verdict.INCONCLUSIVE,
+            f"the claim's own formula is too coarse here: {worst}",
+        )
+    elif violated:
         verdict, reason = Verdict.REFUTED, str(min(violated, key=lambda e: e.room))
         if COARSE in trial.notes and all(map(_is_nearly, violated)):
             verdict, reason = Verdict.INCONCLUSIVE, f"precision ran out ({COARSE}): {reason}"
