@@ -3,6 +3,7 @@
 import pytest
 
 from limitpoint import Setting, Trial, all_claims, claim, problems
+from limitpoint.judgement.contestant import House
 from limitpoint.optimizers import GD, Adam
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.rivals import RIVALS, Rival
@@ -50,7 +51,7 @@ def odd(name):
     def factory(step_size, **settings):
         raise TypeError("needs a radius")
 
-    return Rival(name, "takes no settings", lambda _: factory)
+    return Rival(name, "takes no settings", lambda role: House(role, factory))
 
 
 def test_pairs_are_the_named_ones_or_all_of_the_role():
@@ -95,7 +96,7 @@ def about_a_formula(trial: Trial) -> None:
 
 
 def test_a_violated_formula_is_no_kill():
-    found = fight(about_a_formula.claim, "ascent", Setting())
+    found = fight(about_a_formula.claim, "gd", "ascent", Setting())
     assert (found.verdict, found.result) == ("error", "survived")
     assert found.reason.startswith(
         "violated, and not about gd: two and two: measured 4, expected 5"
