@@ -131,3 +131,18 @@ def test_what_needs_no_torch_loads_none(tmp_path, words):
 def test_the_commands_that_are_described_are_there():
     for command in COMMANDS:
         assert callable(import_module(f"limitpoint.commands.{command}_").run)
+
+
+@pytest.mark.parametrize("words", [["roles", "--json"], ["list", "--json"]])
+def test_a_reader_may_stop_reading(words):
+    with subprocess.Popen(
+        [sys.executable, "-m", "limitpoint", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_roles_are_listed(capsys):
+    assert main(["roles"]) == 0
+    assert "adam          w - eta m / (sqrt(v) + epsilon)" in capsys.readouterr().out

@@ -7,6 +7,7 @@ are described in `commands/arguments.py`, and loaded when they are run.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -62,6 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.parser.error(f"unknown argument {unknown[0]!r}{near}")
     try:
         code: int = import_module(f"limitpoint.commands.{args.command}_").run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `limitpoint list | head`: whoever reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # what a shell calls SIGPIPE: a gate that nobody read has not passed
     except UsageError as exc:
         print(f"limitpoint {args.command}: {exc}", file=sys.stderr)
         return 2

@@ -236,11 +236,17 @@ def _sweep(parser: ArgumentParser) -> None:
                         "(needs limitpoint[cluster])")  # fmt: skip
 
 
+def _roles(parser: ArgumentParser) -> None:
+    parser.set_defaults(shown=_ROLES + "\n")
+    _json(parser)
+
+
 _ROLES = "roles (g is the gradient, eta the step):\n" + "\n".join(
     f"  {role:13} {rule}" for role, rule in ROLES.items()
 )
 COMMANDS = {
     "list": Command("list the claims", _list),
+    "roles": Command("list the roles, each with its rule's step", _roles),
     "known": Command("print what is known of each optimizer, from the claims", _known),
     "check": Command(
         "tell what an optimizer is; run the claims of its role against it", _check, _ROLES
