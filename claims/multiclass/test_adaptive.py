@@ -52,13 +52,18 @@ def step_is_adams(
     trial: Trial, name: str, problem: Problem, run: Trajectory, betas: tuple[float, float]
 ) -> None:
     """Every step is eta_t m_t / sqrt(v_t), the moments rebuilt at the subject's own iterates."""
-    eta = run.integrals["step_size"].diff(dim=0).reshape(-1, 1, 1)
+    total = run.integrals["step_size"].reshape(-1, 1, 1)
+    eta = total.diff(dim=0)
     moved, expected = -run.w.diff(dim=0) / eta, moments.ratios(problem, run.w[:-1], *betas)
     correction = moments.correction_seen(moved[0].abs().max(), *betas, len(eta))
     expected = correction.reshape(-1, 1, 1) * expected
-    because = "2^-53 |W| / eta_t, and of the logits in the gradient"
+    # Iterates are rounded, scaled and rounded again; step sizes are differences of their sums.
+    places = (4 * run.w[1:].abs() + 2 * total[1:] * expected.abs()) * 2.0**-53 / eta
+    gradients = correction.reshape(-1, 1, 1) * moments.rounding(problem, run.w[:-1], *betas)
+    allowed = gradients + places
+    because = "rounding of the gradients, where examples cancel, and of W_t / eta_t"
     title = f"{name}: (W_t - W_t+1) / eta_t"
-    trial.close(title, moved, expected, 1e-9, because, along=("step", "class", "entry"))
+    trial.close(title, moved, expected, allowed, because, along=("step", "class", "entry"))
 
 
 def promised(
@@ -109,7 +114,8 @@ def test_adam_max_norm(trial: Trial) -> None:
     bounds the margin by the loss: nothing is fitted, and a rule that goes elsewhere is promised
     little. Half is the statement's: Adam's promise is .87 of the optimum and more on clusters (a =
     1/2 and 2/3, 10 000 steps) and .77 on digits (3000 steps), NGD's at most .40. Tolerance of the
-    step 1e-9: an iterate rounds at 2^-53 |W|, and a gradient at 2^-53 of logits up to 1e3.
+    step: an entry whose examples cancel, late in the run to 1e-6 of their sum, keeps the rounding
+    of that sum; elsewhere it is 1e-12 (`moments.rounding`).
 
     A subject in plain float64 runs the quick horizon always: its squared gradients are in range
     there, down to a loss of e^-150, and would not be later.

@@ -59,6 +59,42 @@ def ratios(
     return torch.cat(found)
 
 
+def rounding(problem: Problem, w: Tensor, beta1: float, beta2: float) -> Tensor:
+    """How far rounding may take `ratios` of two engines apart, at given iterates.
+
+    An entry of the gradient whose examples cancel keeps the rounding of their sum before it does,
+    A = sum_i |r_i| |x_i|: each residual is good to e, from logits of d products, so that |dm| is at
+    most the average of e A, and |d sqrt(v)| the root of the average of its squares (Minkowski).
+
+    Args:
+        problem: linear.
+        w, beta1, beta2: as of `ratios`.
+
+    Returns:
+        Of the shape of w; to be multiplied by any correction for bias.
+    """
+    X, (n, d) = problem.X.abs(), problem.X.shape[-2:]
+    logits = (w.abs() @ X.mT).amax((-2, -1), keepdim=True)
+    each = 2 * 2.0**-53 * (4 * (d + 2) * logits + n + 20)
+    error, spread, square = (torch.zeros_like(w[:1]) for _ in range(3))
+    unit, found = torch.full_like(error, LEAST), []
+    largest = float(ratio_bound(beta1, beta2, len(w))[-1])
+    for part, good in zip(torch.split(w, STRETCH), torch.split(each, STRETCH), strict=True):
+        slope = scaled(problem.loss.slope(problem.predict(part), problem.y))
+        size = scaled(problem.model.pullback(part, X, abs(slope))) * problem.loss.weight(n)
+        g = scaled(problem.grad(part))
+        before, unit = unit, torch.maximum(size.exponent.amax(0, keepdim=True), unit - STEEP)
+        fall = (before - unit).exp2()
+        lost = good * size.mantissa * (size.exponent - unit).exp2()
+        kept = g.mantissa * (g.exponent - unit).exp2()
+        errors = _filtered(lost, beta1, error * fall)
+        spreads = _filtered(lost**2, beta2, spread * fall**2)
+        squares = _filtered(kept**2, beta2, square * fall**2)
+        found.append(ratio(errors + largest * spreads.sqrt(), squares.sqrt()))
+        error, spread, square = errors[-1:], spreads[-1:], squares[-1:]
+    return torch.cat(found)
+
+
 def _filtered(x: Tensor, beta: float, last: Tensor) -> Tensor:
     """y_t = beta y_{t-1} + (1 - beta) x_t, along the first dimension, from the last one on."""
     found, _ = lfilter([1 - beta], [1, -beta], x.numpy(), axis=0, zi=beta * last.numpy())
