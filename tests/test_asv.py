@@ -16,7 +16,7 @@ import torch
 from asv.config import Config
 from asv_runner.discovery import disc_benchmarks
 
-from limitpoint.judgement.evidence import at_least
+from limitpoint.judgement.evidence import ordering
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "limitpoint_asv"
@@ -86,9 +86,9 @@ def test_there_is_a_time_a_memory_and_a_gap():
 
 def test_a_gap_is_lower_where_the_margin_is_larger():
     gaps = sys.modules[f"{PACKAGE}.gaps"]
-    claim, quantity, measure = gaps.GAPS["Adam, clusters: 1 - max-norm margin / optimum"]
-    assert (claim, quantity) == ("multiclass/adam-max-norm", "clusters: margin / optimum")
-    far, near = (at_least(quantity, reached, 0.5, 0.0, "test") for reached in (0.75, 0.875))
+    claim, quantity, measure = gaps.GAPS["Adam, clusters: 1 - promised max-norm margin / optimum"]
+    assert (claim, quantity) == ("multiclass/adam-max-norm", f"clusters, a = 0.5: {gaps.PROMISED}")
+    far, near = (ordering(quantity, 0.5, reached, "test") for reached in (0.75, 0.875))
     assert measure(far) == 0.25
     assert measure(near) == 0.125
 

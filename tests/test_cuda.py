@@ -208,7 +208,7 @@ def test_plain_functions_are_called_where_they_were_made(device):
 
 def test_torch_optimizers_are_subjects_there(device):
     problem = problem_of(models.Linear, losses.Squared)
-    adam = Subject.from_object("adam", torch.optim.Adam, lr=0.01).factory()
+    adam = Subject.from_object("adam", torch.optim.Adam, lr=0.01).rule()
     check_torch(problem, adam, STEPS, device)
 
 

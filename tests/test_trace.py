@@ -35,6 +35,11 @@ NOT_FOLLOWED = {
     "ascent-unit-random": "a tensor of its own",
     "batches-swapped": "roll",
     "1-sam-descends-on-all": "movedim",
+    "adam-epsilon-clamped": "new_tensor",
+    **dict.fromkeys(
+        ("accelerated-late", "sign-momentum-late", "state-reset", "step-floor", "usam-switched"),
+        "a branch that depends on",
+    ),
 }
 
 

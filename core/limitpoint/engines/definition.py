@@ -37,11 +37,13 @@ def iterates(
         begin: the step that `start` is the iterate of, and what the rule keeps by then.
     """
     at = oracle if not isinstance(oracle, Oracle) else lambda t: oracle
+    # Around each step and not around the loop: whoever takes an iterate has gradients as before.
     with torch.no_grad():
         first, state = (0, rule.init(at(0), start)) if begin is None else begin
         w = start.clone()
-        for t in range(first, steps):
-            yield w, state
+    for t in range(first, steps):
+        yield w, state
+        with torch.no_grad():
             w, state = rule.step(at(t), w, state, t)
     yield w, state
 
