@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from limitpoint import StepSize, SubjectFailed, UsageError, problems, run, stack
+from limitpoint.engines import definition
 from limitpoint.engines.trajectory import log_grid
 from limitpoint.optimizers import GD, Adam, OneSAM
 
@@ -96,3 +97,12 @@ def test_cuda_runs_the_same_trajectory():
     problem = problems.clusters(0)
     here, there = (run(problem, Adam(0.1), 100, device=d).final.cpu() for d in ("cpu", "cuda"))
     torch.testing.assert_close(here, there, rtol=1e-10, atol=1e-12)
+
+
+def test_gradients_are_on_between_the_steps_of_a_run():
+    problem = problems.gaussian_regression(42)
+    steps = definition.iterates(GD(0.01), problem, problem.start, 2)
+    next(steps)
+    assert torch.is_grad_enabled()
+    next(steps)
+    assert torch.is_grad_enabled()
