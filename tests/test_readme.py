@@ -7,6 +7,7 @@ from pathlib import Path
 from limitpoint import all_claims
 from limitpoint.rivals import RIVALS
 from limitpoint.rivals.matrix import named_matches
+from limitpoint.views.report import TITLES
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 CLAIMS = list(all_claims().values())
@@ -24,3 +25,7 @@ def test_what_commands_print_is_counted():
     assert f"# {errata} errata" in README
     named = sum(bool(claim.rivals) for claim in CLAIMS)
     assert f"runs {named} claims against {len(RIVALS)} optimizers" in README
+
+
+def test_every_topic_has_a_title():
+    assert {claim.id.partition("/")[0] for claim in CLAIMS} == TITLES.keys()

@@ -17,6 +17,7 @@ TITLES = {
     "sam": "Towards Understanding Sharpness-Aware Minimization",
     "minor-first": "Minor First, Major Last",
     "multiclass": "Implicit Bias of SignGD and Adam on Multiclass Separable Data",
+    "laws": "Laws: what every implementation owes its user",
     "stability": "Stability thresholds, and the edge of stability",
     "momentum": "Momentum: its steps, and its limit",
     "quadratic-sam": "Sharpness-aware steps on quadratics",
