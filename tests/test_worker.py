@@ -16,7 +16,7 @@ from subject_zoo import Quiet, final, gap, logistic_problem
 
 from limitpoint import Claim, Setting, evaluate, optimizers
 from limitpoint.errors import Inconclusive, SubjectFailed
-from limitpoint.subjects import Limits, Subject
+from limitpoint.subjects import UNLIMITED, Limits, Subject, apart
 
 
 class Segfaults(Quiet):
@@ -237,3 +237,10 @@ def test_a_reply_that_is_none(monkeypatch):
 
     with pytest.raises((SubjectFailed, Inconclusive)):
         run_of(Forges)
+
+
+def test_cuda_is_not_there_after_the_fork(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    found = apart(lambda: {"there": np.array(torch.cuda.is_available())}, UNLIMITED)
+    assert not found["there"]
+    assert torch.cuda.is_available()

@@ -204,6 +204,9 @@ def _serve(work: Callable[[], Arrays], limits: Limits, notes: list[str], writer:
         printed = Printed()
         _system.settle(writer, printed, limits.memory)
         torch.set_num_threads(1)
+        # CUDA does not survive a fork, and torch's optimizers ask for it at each step: there is
+        # none here, where the steps are taken on the CPU.
+        vars(torch.cuda)["is_available"] = lambda: False
         warnings.simplefilter("ignore")  # a suite's errors: none of the subject's
         reply = _done(work, limits)
         reply.printed, reply.notes = printed.text(), notes
