@@ -7,7 +7,6 @@ import torch
 from limitpoint import NotApplicable, SubjectFailed, Trial, claim
 from limitpoint.laws import Implementation, Structure, field
 
-STEP = ("step", "entry")
 LOST = 1e-12
 FULL = (torch.float64, torch.float32, torch.bfloat16)
 

@@ -8,7 +8,6 @@ from torch.optim.lr_scheduler import ExponentialLR
 from limitpoint import Trial, claim, laws
 from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Implementation, Structure, field
 
-STEP = ("step", "entry")
 DECAY = 0.1
 #: The decay's part of a gradient there is the one here, to rounding.
 NO_ASCENT = 1e-12

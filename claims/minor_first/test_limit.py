@@ -22,29 +22,10 @@ from limitpoint import (
     optimizers,
     problems,
 )
-from limitpoint.theory import amplification
+from limitpoint.theory import amplification, rescaled
 
 RHO = 1.0
 SAM = optimizers.L2SAM(rho=RHO)
-FIGURE_3 = [4.0, 5.0, 6.0, 7.0, 8.0]
-FIGURE_4 = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
-
-
-def example(problem: Problem) -> Tensor:
-    """Mu, shape (*batch, d)."""
-    return problem.X[..., 0, :]
-
-
-def rescaled_flow(trial: Trial, problem: Problem, end: float, rho: float = RHO) -> Trajectory:
-    """The flow on its rescaled clock tau, with S, the integral of dtau / n(beta)."""
-    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho))
-    return trial.flow(
-        problem,
-        trial.optimizer("sam-l2", rho=rho),
-        torch.linspace(0, end, 101).tolist(),
-        speed=amplification.rescaling(rate),
-        integrals={"S": lambda w: rate(w) * (1 / amplification.weighted_norm(problem, w))},
-    )
 
 
 def survival(mu: list[float]) -> float:
@@ -87,10 +68,12 @@ def judge_one_example(trial: Trial) -> None:
     mu = problems.drawn_mu(trial.seed, 4)
     problem = problems.one_example(mu, survival(mu) * RHO)
     target = limits.max_margin(problem.X, problem.y, norm=1)
-    run = rescaled_flow(trial, problem, 8.0)
+    run = rescaled.flow(trial, problem, 8.0)
     beta = models.DiagonalProduct.predictor(run.final)
     tau, S = torch.tensor([8.0]).double(), run.integrals["S"][-1]
-    logs = amplification.l2_log_predictor(tau, S, survival(mu) * RHO, example(problem), RHO)
+    logs = amplification.l2_log_predictor(
+        tau, S, survival(mu) * RHO, rescaled.example(problem), RHO
+    )
     left = 2 * torch.exp(logs[:-1] - logs[-1]).sum()
     trial.at_most("one example: what is left", left, 0.05, 0.0, "gaps of 0.5, tau = 8")
     because = "the closed form"

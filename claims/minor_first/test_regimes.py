@@ -5,56 +5,17 @@ from torch import Tensor
 
 from limitpoint import (
     Erratum,
-    Problem,
-    Trajectory,
     Trial,
     claim,
-    models,
     optimizers,
     problems,
     stack,
 )
-from limitpoint.theory import amplification
+from limitpoint.theory import amplification, rescaled
 
 RHO = 1.0
 SAM = optimizers.L2SAM(rho=RHO)
-FIGURE_3 = [4.0, 5.0, 6.0, 7.0, 8.0]
 FIGURE_4 = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
-
-
-def example(problem: Problem) -> Tensor:
-    """Mu, shape (*batch, d)."""
-    return problem.X[..., 0, :]
-
-
-def log_predictor(w: Tensor) -> Tensor:
-    """log |beta_j|, shape (*batch, d)."""
-    return models.DiagonalProduct.predictor(w).abs().log()
-
-
-def rescaled_flow(trial: Trial, problem: Problem, end: float, rho: float = RHO) -> Trajectory:
-    """The flow on its rescaled clock tau, with S, the integral of dtau / n(beta)."""
-    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho))
-    return trial.flow(
-        problem,
-        trial.optimizer("sam-l2", rho=rho),
-        torch.linspace(0, end, 101).tolist(),
-        speed=amplification.rescaling(rate),
-        integrals={"S": lambda w: rate(w) * (1 / amplification.weighted_norm(problem, w))},
-    )
-
-
-def tie_distance(mu: Tensor, point: Tensor) -> Tensor:
-    """How far each point (...) is from the nearest middle of two neighbours in mu (d)."""
-    return (point.unsqueeze(-1) - (mu[1:] + mu[:-1]) / 2).abs().amin(-1)
-
-
-def one_step_growth(trial: Trial, problem: Problem, eta: float, rho: float) -> Tensor:
-    """(w_1 / w_0 - 1) / (eta sigma), the growth per unit of tau in one step; shape (B, d)."""
-    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho))
-    rule, sums = trial.optimizer("sam-l2", eta, rho=rho), {"tau": lambda w: rate(w).tensor()}
-    run = trial.run(problem, rule, 1, record=[0, 1], integrals=sums)
-    return (run.w[1] / run.w[0] - 1)[:, 0] / run.integrals["tau"][1]
 
 
 @claim(
@@ -91,7 +52,7 @@ def test_sam_l2_regimes_flow(trial: Trial) -> None:
         trial.at_most("alpha_1 - 1e-3: least c", below.amin(0)[0], mu[0], 0.0, "certain collapse")
         trial.at_least("alpha_1 + 1e-3: c - m_2/m_1", above[-1, 1], 0.0, 0.0, "certain survival")
         sides = [problems.one_example(mu, RHO * second * (1 + side)) for side in (-1e-3, 1e-3)]
-        fastest = one_step_growth(trial, stack(sides), 1e-2, RHO).argmax(-1)
+        fastest = rescaled.one_step_growth(trial, stack(sides), 1e-2, RHO).argmax(-1)
         expected = [len(mu) - 2, len(mu) - 1]
         trial.identity("fastest at alpha_2 -+ 1e-3", fastest, expected, 0.0, "integers")
 
@@ -164,13 +125,13 @@ def test_sam_l2_erratum_figure_4_flow(trial: Trial) -> None:
     """
     mu, index = torch.tensor(FIGURE_4, dtype=torch.float64), {}
     for rho in (0.1, 1.0):
-        run = rescaled_flow(trial, problems.one_example(FIGURE_4, 0.35), 4.0, rho)
-        logs, tau = log_predictor(run.w), torch.as_tensor(run.times).unsqueeze(-1)
+        run = rescaled.flow(trial, problems.one_example(FIGURE_4, 0.35), 4.0, rho)
+        logs, tau = rescaled.log_predictor(run.w), torch.as_tensor(run.times).unsqueeze(-1)
         states = {"largest": (logs[1:], tau[1:], run.integrals["S"][1:])}
         states["fastest"] = (logs.diff(dim=0), tau.diff(dim=0), run.integrals["S"].diff(dim=0))
         for what, (height, time, slowness) in states.items():
             half = amplification.mean_drive(time, slowness, rho)[:, 0] / 2
-            apart = tie_distance(mu, half) > 1e-5
+            apart = rescaled.tie_distance(mu, half) > 1e-5
             index[what, rho] = found = height.argmax(-1)[apart]
             expected = amplification.nearest(mu, half)[apart]
             trial.identity(f"{what} coordinate, rho = {rho}", found, expected, 0.0, "integers")

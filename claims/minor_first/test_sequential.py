@@ -10,42 +10,17 @@ from torch import Tensor
 from limitpoint import (
     Inconclusive,
     Problem,
-    Trajectory,
     Trial,
     claim,
-    models,
     optimizers,
     problems,
     stack,
 )
-from limitpoint.theory import amplification
+from limitpoint.theory import amplification, rescaled
 
 RHO = 1.0
 SAM = optimizers.L2SAM(rho=RHO)
 FIGURE_3 = [4.0, 5.0, 6.0, 7.0, 8.0]
-FIGURE_4 = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
-
-
-def example(problem: Problem) -> Tensor:
-    """Mu, shape (*batch, d)."""
-    return problem.X[..., 0, :]
-
-
-def log_predictor(w: Tensor) -> Tensor:
-    """log |beta_j|, shape (*batch, d)."""
-    return models.DiagonalProduct.predictor(w).abs().log()
-
-
-def rescaled_flow(trial: Trial, problem: Problem, end: float, rho: float = RHO) -> Trajectory:
-    """The flow on its rescaled clock tau, with S, the integral of dtau / n(beta)."""
-    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho))
-    return trial.flow(
-        problem,
-        trial.optimizer("sam-l2", rho=rho),
-        torch.linspace(0, end, 101).tolist(),
-        speed=amplification.rescaling(rate),
-        integrals={"S": lambda w: rate(w) * (1 / amplification.weighted_norm(problem, w))},
-    )
 
 
 @claim(
@@ -74,23 +49,18 @@ def test_sam_l2_sequential_in_time_flow(trial: Trial) -> None:
     for name, mu, end in (("Figure 3", FIGURE_3, 1.6), ("drawn", drawn, 12 / drawn[-1])):
         ratio = 1.01 * amplification.survival_certain(torch.tensor(mu))
         problem = problems.one_example(mu, ratio * RHO)
-        run = rescaled_flow(trial, problem, end)
+        run = rescaled.flow(trial, problem, end)
         tau, S = torch.as_tensor(run.times).unsqueeze(-1), run.integrals["S"]
-        closed = amplification.l2_log_predictor(tau, S, ratio * RHO, example(problem), RHO)
-        measured = log_predictor(run.w)
+        closed = amplification.l2_log_predictor(tau, S, ratio * RHO, rescaled.example(problem), RHO)
+        measured = rescaled.log_predictor(run.w)
         trial.close(f"{name}: log beta_j", measured, closed, 1e-6, "local errors")
         half = amplification.mean_drive(tau[1:], S[1:], RHO)[:, 0] / 2
-        apart = tie_distance(example(problem), half) > 1e-5
+        apart = rescaled.tie_distance(rescaled.example(problem), half) > 1e-5
         found = measured[1:].argmax(-1)[apart]
-        expected = amplification.nearest(example(problem), half)[apart]
+        expected = amplification.nearest(rescaled.example(problem), half)[apart]
         trial.identity(f"{name}: dominant coordinate", found, expected, 0.0, "ties left out")
         trial.at_least(f"{name}: steps of its index", found.diff(), 0, 0, "it is an integer")
         trial.ordering(f"{name}: its index, first and last", found[0], found[-1], "integers")
-
-
-def tie_distance(mu: Tensor, point: Tensor) -> Tensor:
-    """How far each point (...) is from the nearest middle of two neighbours in mu (d)."""
-    return (point.unsqueeze(-1) - (mu[1:] + mu[:-1]) / 2).abs().amin(-1)
 
 
 @claim(
@@ -143,7 +113,7 @@ def test_sam_l2_sequential_in_time(trial: Trial) -> None:
     rule = trial.optimizer("sam-l2", 4.0 / steps, rho=rho)
     eta = float(rule.step_size.at(0))  # a user's own, if there is one
     run = trial.run(problem, rule, steps, record=range(0, steps + 1, steps // 200), integrals=sums)
-    tau, S, mu = run.integrals["tau"], run.integrals["S"], example(problem)
+    tau, S, mu = run.integrals["tau"], run.integrals["S"], rescaled.example(problem)
     alpha = problem.start[:, 0, :1]
     closed = amplification.l2_log_predictor(tau, S, alpha, mu, rho)
     # sigma < 1, and 1 - mu_j / c comes from its start to one, as c rises.
@@ -151,7 +121,7 @@ def test_sam_l2_sequential_in_time(trial: Trial) -> None:
     longest = eta * bend * mu.amax(-1, keepdim=True)
     trial.require("steps x below 1/2", float(longest.max()) < 0.5)
     late = eta * run.integrals["squares"] / (1 - longest)
-    measured = log_predictor(run.w)
+    measured = rescaled.log_predictor(run.w)
     because = "x - x^2 / (2 (1 - |x|)) <= log(1 + x) <= x, rounding of the steps"
     trial.close("log beta_j", measured, closed - late / 2, late / 2 + 1e-9, because)
     leads = closed.topk(2, dim=-1).values
@@ -165,14 +135,6 @@ def test_sam_l2_sequential_in_time(trial: Trial) -> None:
         index = run_found[kept]
         trial.at_least("steps of its index", index.diff(), 0, 0, "it is an integer")
         trial.ordering("its index, first and last", index[0], index[-1], "integers")
-
-
-def one_step_growth(trial: Trial, problem: Problem, eta: float, rho: float) -> Tensor:
-    """(w_1 / w_0 - 1) / (eta sigma), the growth per unit of tau in one step; shape (B, d)."""
-    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho))
-    rule, sums = trial.optimizer("sam-l2", eta, rho=rho), {"tau": lambda w: rate(w).tensor()}
-    run = trial.run(problem, rule, 1, record=[0, 1], integrals=sums)
-    return (run.w[1] / run.w[0] - 1)[:, 0] / run.integrals["tau"][1]
 
 
 @claim(
@@ -202,12 +164,12 @@ def test_sam_l2_sequential_in_start(trial: Trial) -> None:
     ends = amplification.collapse_certain(entries), 1.1 * amplification.major_first(entries)
     ratios = torch.linspace(*ends, 40, dtype=torch.float64)
     problem = stack([problems.one_example(mu, rho * float(ratio)) for ratio in ratios])
-    growth = one_step_growth(trial, problem, eta, rho)
+    growth = rescaled.one_step_growth(trial, problem, eta, rho)
     expected = amplification.l2_growth(problem, problem.start, rho)
     trial.identity("growth at the start", growth, expected, 1e-9, "1e-13 / eta")
     half = amplification.drive(problem, problem.start, rho)[:, 0] / 2
-    apart = tie_distance(entries.double(), half) > 1e-6
-    fastest, nearest = growth.argmax(-1), amplification.nearest(example(problem), half)
+    apart = rescaled.tie_distance(entries.double(), half) > 1e-6
+    fastest, nearest = growth.argmax(-1), amplification.nearest(rescaled.example(problem), half)
     trial.identity("fastest at the start", fastest[apart], nearest[apart], 0.0, "ties left out")
     trial.identity(
         "fastest, first and last start", fastest[[0, -1]], [0, len(mu) - 1], 0.0, "integers"
@@ -231,4 +193,4 @@ def dominant_at_common_tau(trial: Trial, problem: Problem, eta: float, rho: floa
     run = trial.run(problem, rule, 200, record=range(201), integrals=sums)
     tau = run.integrals["tau"][..., 0]
     when = (tau - tau[-1].min() / 2).abs().argmin(0)
-    return log_predictor(run.w).argmax(-1)[when, torch.arange(len(when))]
+    return rescaled.log_predictor(run.w).argmax(-1)[when, torch.arange(len(when))]

@@ -1,5 +1,7 @@
 """Whole runs of stochastic SAM on finite sums (understanding_sam, Theorems 2, 12, 15 and 18)."""
 
+from collections.abc import Callable
+
 import torch
 from scipy import stats
 from torch import Tensor
@@ -121,15 +123,23 @@ def pl_bound(role: str, terms: FiniteSum, T: Tensor) -> Tensor:
     return 3 * beta**2 * initial / T.double() ** 2 + 22 * beta * terms.variance / (BATCH * T)
 
 
-def squares_follow(trial: Trial, terms: FiniteSum, T: Tensor, w: Tensor, expected: Tensor) -> None:
+def squares_follow(trial: Trial, role: str, moves: Callable[[Tensor], Tensor]) -> None:
     """The mean of w_T^2 over the runs is E w_T^2, along each eigenvector.
 
-    A mean of MANY squares is chi-squared where the noise of many steps has added up, and less
-    spread before: the quantile of 5e-9 on either side.
+    A step multiplies the noise's variance by gamma^2 and by what `moves` says of rho lambda. A mean
+    of MANY squares is chi-squared where the noise of many steps has added up, and less spread
+    before: the quantile of 5e-9 on either side.
     """
-    spread = float(stats.chi2.isf(5e-9, MANY)) / MANY - 1
+    terms, gamma, radii, T, w = pl_runs(trial, role, 0.0, 800, MANY)
+    noise = (terms.slopes**2).mean(0) / BATCH
+    expected = [torch.full((3,), 4.0, dtype=torch.float64)]
+    for t in range(int(T[-1])):
+        g, reach = gamma.at(t), radii.at(t) * EIGENVALUES
+        factor = 1 - g * EIGENVALUES * (1 + reach)
+        expected.append(factor**2 * expected[-1] + g**2 * moves(reach) * noise)
+    square, spread = torch.stack(expected)[T], float(stats.chi2.isf(5e-9, MANY)) / MANY - 1
     because = f"chi-squared of {MANY} runs, error 1e-8"
-    trial.close("E w_T^2", (w**2).mean(1), expected[T], spread * expected[T], because)
+    trial.close("E w_T^2", (w**2).mean(1), square, spread * square, because)
 
 
 @claim(
@@ -157,15 +167,7 @@ def test_n_sam_stochastic_pl(trial: Trial) -> None:
     terms, _, _, T, w = pl_runs(trial, "n-sam", 0.2, trial.steps(3200, 100_000), RUNS)
     gap, bound = terms.value(w), pl_bound("n-sam", terms, T)
     trial.at_most("gap at every T", confidence.upper_mean(gap), bound, 0.0, CERTAIN)
-
-    terms, gamma, radii, T, w = pl_runs(trial, "n-sam", 0.0, 800, MANY)
-    noise = (terms.slopes**2).mean(0) / BATCH
-    expected = [torch.full((3,), 4.0, dtype=torch.float64)]
-    for t in range(int(T[-1])):
-        g, reach = gamma.at(t), radii.at(t) * EIGENVALUES
-        factor = 1 - g * EIGENVALUES * (1 + reach)
-        expected.append(factor**2 * expected[-1] + g**2 * (1 + reach**2) * noise)
-    squares_follow(trial, terms, T, w, torch.stack(expected))
+    squares_follow(trial, "n-sam", lambda reach: 1 + reach**2)
 
 
 @claim(
@@ -192,12 +194,4 @@ def test_m_sam_stochastic_pl(trial: Trial) -> None:
     terms, _, _, T, w = pl_runs(trial, "m-sam", 0.2, trial.steps(3200, 100_000), RUNS)
     gap, bound = terms.value(w), pl_bound("m-sam", terms, T)
     trial.at_most("gap at every T", confidence.upper_mean(gap), bound, 0.0, CERTAIN)
-
-    terms, gamma, radii, T, w = pl_runs(trial, "m-sam", 0.0, 800, MANY)
-    noise = (terms.slopes**2).mean(0) / BATCH
-    expected = [torch.full((3,), 4.0, dtype=torch.float64)]
-    for t in range(int(T[-1])):
-        g, reach = gamma.at(t), radii.at(t) * EIGENVALUES
-        factor = 1 - g * EIGENVALUES * (1 + reach)
-        expected.append(factor**2 * expected[-1] + g**2 * (1 + reach) ** 2 * noise)
-    squares_follow(trial, terms, T, w, torch.stack(expected))
+    squares_follow(trial, "m-sam", lambda reach: (1 + reach) ** 2)

@@ -29,20 +29,6 @@ def upper_mean(samples: Tensor, *, error: float = 1e-6, dim: int = -1) -> Tensor
     return torch.as_tensor(samples.mean(dim) + quantile * spread)
 
 
-def sign_test(smaller: Tensor, larger: Tensor) -> float:
-    """Exact one-sided sign test that `smaller` is below `larger` more often than not.
-
-    Args:
-        smaller: one value for each independent draw, shape (K,).
-        larger: the value it is paired with, shape (K,); a tie counts against.
-
-    Returns:
-        Probability of as many wins or more if both were equally likely to be the smaller.
-    """
-    wins = int((smaller < larger).sum())
-    return float(stats.binomtest(wins, smaller.numel(), 0.5, alternative="greater").pvalue)
-
-
 def sign_bar(draws: int, error: float = 0.025) -> tuple[int, float]:
     """The fewest wins that chance reaches with a probability of at most `error`, and that chance.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from limitpoint.engines.trajectory import Trajectory
@@ -24,3 +25,8 @@ class Runner(Protocol):
 
     def run(self, oracle: Oracle, rule: Rule, steps: int, **options: Any) -> Trajectory:
         """See `limitpoint.run`."""
+
+    def flow(
+        self, oracle: Oracle, rule: Rule, times: Iterable[float], **options: Any
+    ) -> Trajectory:
+        """See `limitpoint.flow`."""

@@ -314,11 +314,8 @@ def combine_of(rows: int, vectors: int) -> Callable[..., None]:
     """Weighted sums of rows, in tiles of rows x vectors; what is left over in smaller ones."""
 
     def strip(height: int) -> Callable[..., None]:
-        tile, narrow, step = (
-            _combine_tile(height, vectors),
-            _combine_tile(height, 1),
-            vectors * LANES,
-        )
+        tile, narrow = _combine_tile(height, vectors), _combine_tile(height, 1)
+        step = vectors * LANES
 
         @kernel
         def strip_of_tiles(W, r, lo, hi, A, out):
