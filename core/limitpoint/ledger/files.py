@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -43,21 +43,31 @@ def check_writable(path: Path) -> None:
         part.touch()
 
 
-def write_text(text: str, path: Path) -> None:
-    """Replace a file in one step: an interruption leaves a whole text, old or new.
+def write_pieces(pieces: Iterable[bytes], path: Path) -> None:
+    """Replace a file in one step: an interruption leaves a whole one, old or new.
 
     Raises:
         UsageError: it cannot be written.
     """
     with _beside(path) as part:
-        part.write_text(text, encoding="utf-8")
+        with part.open("wb") as file:
+            file.writelines(pieces)
         part.replace(path)
 
 
+def write_text(text: str, path: Path) -> None:
+    """Replace a file with a text; see `write_pieces`."""
+    write_pieces([text.encode()], path)
+
+
+def indented(document: object) -> bytes:
+    """A JSON document as a person reads it."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+
+
 def write_document(document: object, path: Path) -> None:
-    """Replace a file with a JSON document; see `write_text`."""
-    text = msgspec.json.format(msgspec.json.encode(document), indent=1)
-    write_text(text.decode() + "\n", path)
+    """Replace a file with a JSON document; see `write_pieces`."""
+    write_pieces([indented(document), b"\n"], path)
 
 
 def read_document(path: Path, kind: str, schema: int, form: type[Document]) -> Document:
