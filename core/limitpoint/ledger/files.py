@@ -15,6 +15,12 @@ from limitpoint.errors import UsageError
 Document = TypeVar("Document", bound=msgspec.Struct)
 
 
+class _About(msgspec.Struct):
+    """What every document says of itself."""
+
+    schema: int | None = None
+
+
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """A file in the folder of another, for as long as it takes to write it.
@@ -22,10 +28,10 @@ def _beside(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: there is no writing there.
     """
-    if path.is_dir():
-        raise UsageError(f"{path}: cannot be written (it is a folder; give a file name)")
     part = path.with_name(path.name + f".{os.getpid()}.part")
     try:
+        if path.is_dir():
+            raise UsageError(f"{path}: cannot be written (it is a folder; give a file name)")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
     except FileExistsError:
@@ -83,14 +89,17 @@ def read_document(path: Path, kind: str, schema: int, form: type[Document]) -> D
         UsageError: no such file, no JSON, another schema, or anything else than the type says.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes())
+        data = path.read_bytes()
+        about = msgspec.json.decode(data, type=_About)
     except OSError as exc:
         raise UsageError(f"{kind} {path}: cannot be read ({exc.strerror})") from None
-    except (ValueError, msgspec.DecodeError) as exc:
+    except msgspec.ValidationError:
+        about = _About()
+    except (ValueError, msgspec.DecodeError, RecursionError) as exc:
         raise UsageError(f"{kind} {path}: not a JSON document ({exc})") from None
-    if not isinstance(found, dict) or found.get("schema") != schema:
+    if about.schema != schema:
         raise UsageError(f"{kind} {path}: not a limitpoint {kind} of schema {schema}")
     try:
-        return msgspec.convert(found, form)
-    except msgspec.ValidationError as exc:
+        return msgspec.json.decode(data, type=form)
+    except (ValueError, msgspec.DecodeError, RecursionError) as exc:
         raise UsageError(f"{kind} {path}: {exc}") from None

@@ -9,6 +9,7 @@ import importlib.util
 import math
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -59,7 +60,9 @@ def _value(key: str, text: str) -> Any:
         return WORDS[text.lower()]
     for literal in (text, text.replace(";", ",")):
         try:
-            return ast.literal_eval(literal)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", SyntaxWarning)
+                return ast.literal_eval(literal)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
     if re.fullmatch(r"[A-Za-z_][\w.:/-]*", text):
