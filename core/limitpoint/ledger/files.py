@@ -28,7 +28,7 @@ def _beside(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: there is no writing there.
     """
-    part = path.with_name(path.name + f".{os.getpid()}.part")
+    part = path.parent / f"{path.name}.{os.getpid()}.part"
     try:
         if path.is_dir():
             raise UsageError(f"{path}: cannot be written (it is a folder; give a file name)")

@@ -22,7 +22,7 @@ Entry = TypeVar("Entry", bound=msgspec.Struct)
 
 def journal_of(document: Path) -> Path:
     """The journal's place."""
-    return document.with_name(document.name + ".journal")
+    return document.parent / f"{document.name}.journal"
 
 
 class Journal:
