@@ -29,6 +29,11 @@ class SubjectFailed(Exception):  # noqa: N818 - a verdict, not an error
     """The subject raised, left the numbers, did not move or took too long: the claim is refuted."""
 
 
+def readable(text: str) -> str:
+    """A word of the command line that the locale does not know, as the text that UTF-8 has."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def meant(word: str, known: Iterable[str]) -> str:
     """For the end of a message: the known word that is nearest to an unknown one, or nothing."""
     by_case = {name.lower(): name for name in known}

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from limitpoint.errors import UsageError
+from limitpoint.errors import UsageError, readable
 
 Document = TypeVar("Document", bound=msgspec.Struct)
 
@@ -66,9 +66,25 @@ def write_text(text: str, path: Path) -> None:
     write_pieces([text.encode()], path)
 
 
+def encoded(document: object) -> bytes:
+    """A JSON document on one line."""
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:  # somewhere in it is the name of a file that the locale cannot say
+        return msgspec.json.encode(_readable(msgspec.to_builtins(document)))
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, dict):
+        return {_readable(name): _readable(inner) for name, inner in value.items()}
+    return [_readable(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
 def indented(document: object) -> bytes:
     """A JSON document as a person reads it."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+    return msgspec.json.format(encoded(document), indent=1)
 
 
 def write_document(document: object, path: Path) -> None:

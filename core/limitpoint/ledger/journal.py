@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from limitpoint.errors import UsageError
-from limitpoint.ledger.files import check_writable
+from limitpoint.ledger.files import check_writable, encoded
 
 if sys.platform != "win32":
     import fcntl
@@ -59,7 +59,7 @@ class Journal:
 
     def add(self, entry: msgspec.Struct) -> None:
         """Keep one more."""
-        line = msgspec.json.encode(entry) + b"\n"
+        line = encoded(entry) + b"\n"
         try:
             while line:
                 line = line[os.write(self._file, line) :]

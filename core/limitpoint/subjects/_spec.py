@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import math
+import os
 import re
 import sys
 import warnings
@@ -95,7 +96,7 @@ def _module(name: str) -> ModuleType:
     if not name.endswith(".py"):
         return importlib.import_module(name)
     file = Path(name).resolve()
-    known = f"limitpoint_subject_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    known = f"limitpoint_subject_{hashlib.sha256(os.fsencode(file)).hexdigest()[:12]}"
     if known not in sys.modules:
         spec = importlib.util.spec_from_file_location(known, file)
         assert spec is not None
