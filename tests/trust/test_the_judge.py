@@ -42,6 +42,7 @@ def _second(X, y, classes, norm):
     return problem.solve(solver=name, **OPTIONS[name])
 
 
+@pytest.mark.filterwarnings("ignore:Solution may be inaccurate")
 @pytest.mark.parametrize("norm", SECOND)
 def test_a_second_solver_finds_the_certified_margin(norm, times):
     for seed in range(times(3, 1000)):
