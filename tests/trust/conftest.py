@@ -5,13 +5,15 @@
 
 import resource
 import signal
-import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 #: Parsing is bounded work: processor seconds that no input may take, and bytes that none may add.
 SECONDS, MEGABYTES = 20, 200
+STATM = Path("/proc/self/statm")
 
 rare = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture)
 settings.register_profile("usual", max_examples=100, deadline=None, suppress_health_check=rare)
@@ -31,21 +33,27 @@ def times():
     return lambda usual, nightly: nightly if settings().max_examples > 1000 else usual
 
 
-def _peak():
-    kilo = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo
-
-
 @pytest.fixture
 def bounded():
-    """Fails a test that hangs, or whose inputs make it grow."""
+    """A context in which what hangs, or grows, raises."""
 
     def hang(*_):
         raise AssertionError(f"an input took {SECONDS} s of processor time")
 
-    usual = signal.signal(signal.SIGPROF, hang)
-    before = _peak()
-    yield lambda: signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    signal.signal(signal.SIGPROF, usual)
-    assert _peak() - before < MEGABYTES * 1e6
+    @contextmanager
+    def bound():
+        usual = resource.getrlimit(resource.RLIMIT_AS)
+        if STATM.exists():  # Linux
+            pages = int(STATM.read_text().split()[0])
+            most = pages * resource.getpagesize() + MEGABYTES * 10**6
+            resource.setrlimit(resource.RLIMIT_AS, (most, usual[1]))
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            resource.setrlimit(resource.RLIMIT_AS, usual)
+
+    before = signal.signal(signal.SIGPROF, hang)
+    yield bound
+    signal.signal(signal.SIGPROF, before)

@@ -32,7 +32,6 @@ from limitpoint.sweeps import Rows
 from limitpoint.views.github import markdown
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.usefixtures("bounded")
 
 
 @pytest.fixture
@@ -40,9 +39,9 @@ def refused(bounded):
     """Calls, and takes one line for an answer; what was read, or None."""
 
     def call(read, *words):
-        bounded()
         try:
-            return read(*words)
+            with bounded():
+                return read(*words)
         except (UsageError, ArgumentTypeError) as exc:
             told = str(exc)
         assert told.isprintable()

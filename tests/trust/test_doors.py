@@ -130,13 +130,12 @@ def test_an_archive_that_would_fill_the_memory(tmp_path, bounded):
     header = tarfile.TarInfo("data_batch_1.bin")
     header.size = 10**12
     (tmp_path / "c.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
-    with pytest.raises(UsageError, match="larger"):
+    with bounded(), pytest.raises(UsageError, match="larger"):
         read_cifar10(tmp_path / "c.tar")
     bomb = gzip.compress(bytes(1 << 20)) * 1024
     for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):
         (tmp_path / name).write_bytes(bomb)
-    bounded()
-    with pytest.raises(UsageError, match="larger"):
+    with bounded(), pytest.raises(UsageError, match="larger"):
         read_mnist(tmp_path)
 
 
