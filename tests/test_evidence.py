@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from limitpoint import SubjectFailed, evidence
-from limitpoint.judgement.comparison import FORMULA, tightest
+from limitpoint import Evidence, SubjectFailed, evidence
+from limitpoint.judgement.comparison import FORMULA, shown, tightest
 
 
 def test_close_reports_the_entry_with_the_least_slack():
@@ -232,3 +232,14 @@ def test_a_rate_names_the_nearer_end():
     x = np.geomspace(1, 100, 3)
     assert evidence.rate("q", x, x**-0.8, -1.0, 1.0, "g").expected == -1.0
     assert evidence.rate("q", x, x**-0.2, -1.0, 0.0, "g").expected == 0.0
+
+
+def test_numbers_that_differ_in_the_last_digit_are_told_apart():
+    assert shown(1.0, 1 + 2**-52) == ["1", "1.0000000000000002"]
+    assert Evidence(quantity="q", slack=0.5).entries == 1
+
+
+def test_a_rate_inside_its_interval_says_on_which_side_of_the_nearer_end():
+    x = np.geomspace(1, 100, 3)
+    assert evidence.rate("q", x, x**-0.8, -1.0, 1.0, "g").symbol == "≥"
+    assert evidence.rate("q", x, x**0.8, -1.0, 1.0, "g").symbol == "≤"
