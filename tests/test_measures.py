@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from limitpoint import measures, problems
-from limitpoint.problems.losses import Exponential
+from limitpoint.problems.losses import Exponential, Logistic
 from limitpoint.problems.models import Linear
 from limitpoint.problems.problem import Problem
 from limitpoint.theory.measures import log_dual_size, off_span
@@ -98,6 +98,10 @@ def test_smoothness_and_the_trace_of_the_hessian(multiclass, w):
     loss = regression.loss
     wanted = loss.weight(regression.n) * loss.curvature * top
     assert measures.smoothness(regression) == pytest.approx(wanted, rel=1e-12)
+    X = multiclass.X
+    quarter = Problem("two", Linear(), Logistic(), X, torch.ones_like(X[:, 0]), X[0])
+    wanted = quarter.loss.weight(quarter.n) / 4 * float(torch.linalg.matrix_norm(X, 2)) ** 2
+    assert measures.smoothness(quarter) == pytest.approx(wanted, rel=1e-12)
     with pytest.raises(TypeError, match="no smoothness"):
         measures.smoothness(multiclass)
     trace = 0.0
@@ -107,6 +111,14 @@ def test_smoothness_and_the_trace_of_the_hessian(multiclass, w):
     assert measures.hessian_trace(multiclass, w)[0].item() == pytest.approx(trace, rel=1e-12)
     with pytest.raises(TypeError, match="no trace"):
         measures.hessian_trace(regression, regression.start)
+
+
+@pytest.mark.parametrize("measure", [measures.log_proxy, measures.hessian_trace, measures.margin])
+def test_whatever_the_shape_of_a_batch(multiclass, w, measure):
+    found = measure(multiclass, torch.stack([w, -w, 2 * w]))
+    assert found.shape == (3, 2)
+    assert measure(multiclass, w[1]).shape == ()
+    torch.testing.assert_close(found[0, 1], measure(multiclass, w[1]), rtol=1e-12, atol=0)
 
 
 def test_the_scale_of_a_difference():
