@@ -243,3 +243,13 @@ def test_a_rate_inside_its_interval_says_on_which_side_of_the_nearer_end():
     x = np.geomspace(1, 100, 3)
     assert evidence.rate("q", x, x**-0.8, -1.0, 1.0, "g").symbol == "≥"
     assert evidence.rate("q", x, x**0.8, -1.0, 1.0, "g").symbol == "≤"
+
+
+def test_a_rate_outside_its_interval_says_on_which_side():
+    x = np.geomspace(1, 100, 3)
+    assert evidence.rate("q", x, x**-2.0, -1.0, 1.0, "g").symbol == "<"
+    assert evidence.rate("q", x, x**0.5, -1.0, 0.0, "g").symbol == ">"
+
+
+def test_numbers_that_differ_are_shown_with_a_digit_more_than_it_takes():
+    assert shown(1.00000149, 1.00000249) == ["1.0000015", "1.0000025"]
