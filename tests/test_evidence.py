@@ -223,9 +223,11 @@ def test_an_order_the_wrong_way_by_the_least_there_is():
 
 
 def test_a_rate_needs_two_decades_wherever_they_begin():
-    with pytest.raises(ValueError, match="two decades"):
-        evidence.rate("q", [0.1, 1.0, 9.95], [1.0] * 3, -1, 1, "g")
-    assert evidence.rate("q", [10.0, 1000.0], [1.0, 1.0], -1, 1, "g").holds
+    for x in ([0.1, 1.0, 9.95], [10.0, 500.0], [1.0, 50.0, 50.0, 200.0]):
+        with pytest.raises(ValueError, match="two decades"):
+            evidence.rate("q", x, [1.0] * len(x), -1, 1, "g")
+    for x in ([10.0, 1000.0], [0.1, 20.0]):
+        assert evidence.rate("q", x, [1.0, 1.0], -1, 1, "g").holds
 
 
 def test_a_rate_names_the_nearer_end():
