@@ -1,11 +1,14 @@
 """One step of the rules that many classes share: the form is named, right or wrong."""
 
+from collections.abc import Iterator
+
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import Structure, field, near
+from limitpoint.laws import COMMON, Implementation, Structure, field, near
 from limitpoint.rivals.classes.sam import SAM
 
+LONG = 200
 SMALL, LARGE = 1e-12, 1.0
 #: An epsilon that is added to a norm.
 BESIDE = 1e-6
@@ -51,11 +54,19 @@ def test_first_step(trial: Trial) -> None:
     forms = laws.first_steps(optimizer.defaults)
     found = [name for name, form in forms.items()
              if all(near(-steps[e], form(g, e), FLOAT32) for e in steps)]  # fmt: skip
-    trial.require(f"a first step of Adam's kin (entries {float(size[0]):.6g} lr long)", bool(found))
+    long = f"entries {float(size[0]):.6g} lr long without eps"
+    judged = bool(found) or (averages(optimizer) and Structure(optimizer, trial.seed).entrywise)
+    trial.require(f"a first step of Adam's kin ({long})", judged)
+    found = found or [f"of no known kind: {long}"]
     right = found[0] if found[0].startswith("right") else "right"
     trial.identity(f"first step over lr, eps = 1 [{found[0]}]", -steps[LARGE],
                    forms[right](g, LARGE), FLOAT32, "a counter may be float32",
                    along=("entry",))  # fmt: skip
+
+
+def averages(optimizer: Implementation) -> bool:
+    """Whether it has averages of gradients, and no options but those of the rules with them."""
+    return optimizer.is_common and (optimizer.takes("betas") or optimizer.takes("alpha"))
 
 
 @claim(
@@ -69,27 +80,109 @@ def test_first_step(trial: Trial) -> None:
     rivals=("class-betas-swapped", "class-late-moment", "class-signs-swapped"),
 )
 def test_averages(trial: Trial) -> None:
-    """Twelve steps on given gradients, with betas of .9 and .7 and no decay.
+    """So many steps on given gradients that what begins late has begun, without decay.
 
     Another rule with two betas is none of these runs, and is not judged here.
     """
     usual = trial.implementation("optimizer", torch.optim.AdamW)
     betas = usual.defaults.get("betas")
     trial.require("it has two betas", isinstance(betas, tuple | list) and len(betas) == 2)
-    straight, chosen = field(trial.seed).straight(), (0.9, 0.7)
-    optimizer = usual.having(**usual.plain, betas=chosen)
-    trial.require(f"it takes betas={chosen}", optimizer.accepts(straight))
-    steps = -optimizer.follow(straight).diff(dim=0) / optimizer.step_size
-    eps = optimizer.defaults.get("eps")
-    runs = (
-        laws.adams(straight.c, chosen, eps) if isinstance(eps, float)
-        else laws.lions(straight.c, chosen)
-    )  # fmt: skip
-    found = [name for name, run in runs.items() if near(steps, run, FLOAT32)]
-    trial.require("a run of Adam's kin or Lion", bool(found))
-    right = found[0] if found[0].startswith("right") else "right"
-    trial.identity(f"steps over lr [{found[0]}]", steps, runs[right], FLOAT32,
-                   "a counter may be float32", along=("step", "entry"))  # fmt: skip
+    straight, chosen = field(trial.seed, (2, 3), steps=LONG).straight(), (0.9, 0.99)
+    plain = usual.having(**usual.plain, betas=chosen)
+    eps = plain.defaults.get("eps")
+    for largest in (False, True) if usual.takes("amsgrad") else (None,):
+        problem = field(trial.seed).fading() if largest else straight
+        optimizer = plain if largest is None else plain.having(amsgrad=largest)
+        trial.require(f"it takes betas={chosen}", optimizer.accepts(problem))
+        steps = -optimizer.follow(problem).diff(dim=0) / optimizer.step_size
+        runs = kin(problem.c, chosen, eps, largest=bool(largest))
+        name, run = next(((n, r) for n, r in runs if near(steps, r, FLOAT32)), ("", None))
+        if run is None:
+            # Another rule can begin otherwise; one that begins as these do, and is none, is wrong.
+            first = kin(problem.c[:1], chosen, eps, largest=bool(largest))
+            begins = any(near(steps[:1], r, FLOAT32) for _, r in first)
+            alike = begins and usual.is_common and Structure(optimizer, trial.seed).entrywise
+            trial.require("a run of Adam's kin or Lion", alike)
+        if run is None or not name.startswith("right"):
+            _, run = next(kin(problem.c, chosen, eps, largest=bool(largest)))
+        title = "" if largest is None else f", amsgrad={largest}"
+        title += f" [{name or 'of no known kind'}]"
+        trial.identity(f"steps over lr{title}", steps, run, FLOAT32,
+                       "a counter may be float32", along=("step", "entry"))  # fmt: skip
+
+
+def kin(
+    gradients: torch.Tensor, betas: tuple[float, float], eps: object, *, largest: bool
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Runs of Adam's kin, or of Lion's where there is no eps."""
+    if isinstance(eps, float):
+        return laws.adams(gradients, betas, eps, largest=largest)
+    return laws.lions(gradients, betas)
+
+
+@claim(
+    "laws/squares",
+    source="Hinton 2012; Graves 2013, (38)-(45); Duchi et al. 2011",
+    statement="With alpha, the run is RMSprop's, centred or not, with its momentum; with neither "
+    "alpha nor betas, but an accumulator's start, it is Adagrad's.",
+    hypotheses=(
+        "it has alpha and eps, or initial_accumulator_value, and no option of another rule",
+    ),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-squares-forget-centre",),
+)
+def test_squares(trial: Trial) -> None:
+    """Twelve steps on given gradients, without decay, at each momentum and centering it has."""
+    usual = trial.implementation("optimizer", torch.optim.RMSprop)
+    straight = field(trial.seed).straight()
+    plain = usual.having(**usual.plain)
+    known = {*COMMON, "lr_decay", "initial_accumulator_value"}
+    judged = usual.takes("eps", "alpha") or usual.takes("eps", "initial_accumulator_value")
+    trial.require("of RMSprop or Adagrad", judged and usual.has_only(known))
+    eps = 1e-3
+    if not usual.takes("alpha"):
+        adagrad = (
+            plain.having(eps=eps, lr_decay=0.1, initial_accumulator_value=0.5)
+            if (usual.takes("lr_decay"))
+            else plain.having(eps=eps, initial_accumulator_value=0.5)
+        )
+        rates = 1 / (1 + 0.1 * torch.arange(straight.steps).double())
+        rates = rates if usual.takes("lr_decay") else torch.ones_like(rates)
+        expected = (
+            rates.unsqueeze(1) * straight.c / ((0.5 + (straight.c**2).cumsum(0)).sqrt() + eps)
+        )
+        steps = -adagrad.follow(straight).diff(dim=0) / adagrad.step_size
+        trial.identity(
+            "steps over lr, Adagrad",
+            steps,
+            expected,
+            FLOAT32,
+            "a counter may be float32",
+            along=("step", "entry"),
+        )
+        return
+    for momentum in (0.0, 0.9) if usual.takes("momentum") else (0.0,):
+        for centered in (False, True) if usual.takes("centered") else (False,):
+            switches = {"momentum": momentum, "centered": centered}
+            options = {name: v for name, v in switches.items() if usual.takes(name)}
+            one = plain.having(eps=eps, alpha=0.7, **options)
+            if not one.accepts(straight):
+                continue
+            steps = -one.follow(straight).diff(dim=0) / one.step_size
+            runs = laws.rmsprops(straight.c, 0.7, eps, momentum, centered=centered)
+            name = next(
+                (n for n, run in runs.items() if near(steps, run, FLOAT32)), "of no known kind"
+            )
+            title = "".join(f", {n} {v}" for n, v in options.items())
+            trial.identity(
+                f"steps over lr{title} [{name}]",
+                steps,
+                runs["right"],
+                FLOAT32,
+                "a counter may be float32",
+                along=("step", "entry"),
+            )
 
 
 @claim(
@@ -164,21 +257,28 @@ def test_ascent_of_sam(trial: Trial) -> None:
     trial.require("it takes a second gradient within a step, at a radius rho",
                   usual.takes("rho") and Structure(usual, trial.seed).ascends)  # fmt: skip
     w, g = pair.start, torch.cat([x.reshape(-1) for x in pair.gradients(0, pair.split(pair.start))])
-    for adaptive in (False, True) if usual.takes("adaptive") else (False,):
-        for rho in (0.05, 0.2):
-            switch = {"adaptive": adaptive} if usual.takes("adaptive") else {}
-            optimizer = usual.having(rho=rho, **switch)
-            kinds = {n: e for n, e in laws.ascents(w, g, rho).items() if ("ASAM" in n) == adaptive}
-            for groups in (None, [([0], {}), ([1], {})]):
-                if not optimizer.accepts(pair, groups):
-                    continue
-                training = optimizer.train(pair, groups).go(1)
-                found = torch.cat([x.reshape(-1) for x in training.points[-1]]) - w
-                name = next((n for n, e in kinds.items() if near(found, e, BESIDE)), "")
-                title = f"ascent, rho {rho}, {'one group' if groups is None else 'two groups'}"
-                title += f", adaptive [{name}]" if adaptive else f" [{name}]"
-                trial.identity(title, found, kinds[name or next(iter(kinds))], BESIDE,
-                               "an epsilon beside the norm", along=("entry",))  # fmt: skip
+    size = pair.alone(0).ndim
+    radii = torch.full_like(w, 0.05).index_fill(0, torch.arange(size, len(w)), 0.2)
+    own = [([0], {"rho": 0.05}), ([1], {"rho": 0.2})]
+    whole = (("one group", None), ("two groups", [([0], {}), ([1], {})]))
+    cases = [(f"rho {rho}, {title}", rho, groups) for rho in (0.05, 0.2) for title, groups in whole]
+    inside = usual.train(pair).groups
+    if inside and "rho" in inside[0]:
+        cases.append(("each group's own rho", radii, own))
+    for adaptive in (False, True) if usual.takes("adaptive") else (None,):
+        for title, rho, groups in cases:
+            switch = {} if adaptive is None else {"adaptive": adaptive}
+            optimizer = usual.having(**switch, **({} if groups is own else {"rho": rho}))
+            kinds = {n: e for n, e in laws.ascents(w, g, rho).items()
+                     if adaptive is None or ("ASAM" in n) == adaptive}  # fmt: skip
+            if not optimizer.accepts(pair, groups):
+                continue
+            training = optimizer.train(pair, groups).go(1)
+            found = torch.cat([x.reshape(-1) for x in training.points[-1]]) - w
+            name = next((n for n, e in kinds.items() if near(found, e, BESIDE)), "")
+            which = f"{', adaptive' if adaptive else ''} [{name}]"
+            trial.identity(f"ascent, {title}{which}", found, kinds[name or next(iter(kinds))],
+                           BESIDE, "an epsilon beside the norm", along=("entry",))  # fmt: skip
     plain = usual.having(rho=1e-3)
     straight = pair.straight()
     if plain.accepts(straight):

@@ -1,5 +1,6 @@
 from .averages import adams as adams
 from .averages import lions as lions
+from .averages import rmsprops as rmsprops
 from .field import PAIR as PAIR
 from .field import STEPS as STEPS
 from .field import Field as Field
@@ -7,13 +8,20 @@ from .field import field as field
 from .forms import ascents as ascents
 from .forms import buffers as buffers
 from .forms import decays as decays
+from .forms import factors as factors
 from .forms import first_steps as first_steps
+from .implementation import COMMON as COMMON
 from .implementation import Implementation as Implementation
 from .implementation import warm_up as warm_up
 from .network import Network as Network
 from .network import network as network
 from .options import Option as Option
 from .options import variants as variants
+from .situations import Situation as Situation
+from .situations import configurations as configurations
+from .situations import one_by_one as one_by_one
+from .situations import situations as situations
+from .situations import switched_on as switched_on
 from .structure import DEGREE as DEGREE
 from .structure import ROUNDING as ROUNDING
 from .structure import ROUNDING_BECAUSE as ROUNDING_BECAUSE

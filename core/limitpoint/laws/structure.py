@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -41,10 +42,11 @@ class Structure:
 
     @cached_property
     def entrywise(self) -> bool:
-        """The halves of one tensor, each with an optimizer of its own, move as the whole does."""
+        """A row and a column of a matrix, with an optimizer each, move as in the whole."""
         whole = self.problem.alone(0)
-        top = whole.part(slice(0, 3), (1, 3))
-        return self._same([self._path(whole)[:, :3]], [self._path(top)])
+        row, column = whole.part(slice(0, 3), (1, 3)), whole.part(slice(0, 6, 3), (2, 1))
+        path = self._path(whole)
+        return self._same([path[:, :3], path[:, 0:6:3]], (self._path(p) for p in (row, column)))
 
     @cached_property
     def apart(self) -> bool:
@@ -136,7 +138,7 @@ class Structure:
     def _path(self, problem: Field) -> Tensor:
         return self.implementation.follow(problem)
 
-    def _same(self, one: list[Tensor], other: list[Tensor]) -> bool:
+    def _same(self, one: Iterable[Tensor], other: Iterable[Tensor]) -> bool:
         try:
             return all(near(a, b) for a, b in zip(one, other, strict=True))
         except SubjectFailed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
@@ -55,7 +56,7 @@ class Training:
         options: its arguments.
         problem: what is trained on.
         groups: parameter groups, or None for a plain list.
-        dtype: of the parameters.
+        dtype: of the parameters, or of each in turn.
         closure: hand `step` a closure, even where it may be left out.
         reuse: keep one buffer for each gradient and write it over.
         accumulate: add gradients to `.grad` as backward does; else each is set.
@@ -72,7 +73,7 @@ class Training:
         problem: Objective,
         groups: Groups = None,
         *,
-        dtype: torch.dtype = torch.float64,
+        dtype: torch.dtype | Sequence[torch.dtype] = torch.float64,
         closure: bool = False,
         reuse: bool = False,
         accumulate: bool = True,
@@ -84,7 +85,11 @@ class Training:
         self.problem, self.options, self.t = problem, options, 0
         self.reuse, self.accumulate, self.closure = reuse, accumulate, closure
         self.absent, self.again = absent, again or absent
-        start = [layout(x.to(dtype)) for x in problem.split(problem.start)]
+        dtypes = (
+            itertools.repeat(dtype) if isinstance(dtype, torch.dtype) else itertools.cycle(dtype)
+        )
+        parts = problem.split(problem.start)
+        start = [layout(x.to(d)) for x, d in zip(parts, dtypes, strict=False)]
         trained = (k not in problem.frozen for k in range(len(start)))
         self.parameters = [
             nn.Parameter(x, requires_grad=trains) for x, trains in zip(start, trained, strict=True)
@@ -102,9 +107,10 @@ class Training:
         return [{"params": [self.parameters[k] for k in chosen], **own} for chosen, own in groups]
 
     def _prepare(self) -> None:
-        mode = getattr(self.optimizer, "train", None)
-        if callable(mode):
-            mode()
+        modes = [getattr(self.optimizer, name, None) for name in ("train", "eval")]
+        self.has_modes = all(map(callable, modes))
+        if callable(modes[0]):
+            modes[0]()
         phases = (getattr(self.optimizer, name, None) for name in ("first_step", "second_step"))
         self.two_phase = all(map(callable, phases))
         closure = _parameters(getattr(self.optimizer, "step", None)).get("closure")
