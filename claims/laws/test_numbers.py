@@ -19,7 +19,7 @@ FULL = (torch.float64, torch.float32, torch.bfloat16)
     hypotheses=("the dtype is one that the class takes",),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-zero-norm", "class-no-epsilon"),
+    rivals=("class-zero-norm", "class-no-epsilon", "class-stays-at-zero"),
 )
 def test_zero_gradient(trial: Trial) -> None:
     """Zero everywhere, in one of two tensors, in some entries of each; then as large as any.

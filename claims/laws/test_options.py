@@ -30,7 +30,7 @@ NO_ASCENT = 1e-12
     rivals=(
         "class-decay-ignored", "class-maximize-twice", "class-momentum-forgets",
         "class-epsilon-ignored", "class-nesterov-ignored", "class-dampening-ignored",
-        "class-rho-ignored",
+        "class-rho-ignored", "class-epsilon-lost-with-maximum",
     ),
 )  # fmt: skip
 def test_options(trial: Trial) -> None:
@@ -44,7 +44,8 @@ def test_options(trial: Trial) -> None:
         wide = field(trial.seed, *pair.shapes, (5,))
         whole = wide if configured.accepts(wide) else pair
         for option, values in laws.variants(configured).items():
-            problem = whole.fading() if option.fading or title else whole
+            falls = option.fading or not pair.curved
+            problem = whole.fading() if falls else whole
             base = configured.having(**option.context)
             before = base.tried(problem)
             for value in values:
@@ -62,7 +63,7 @@ def test_options(trial: Trial) -> None:
     hypotheses=("it has the option maximize",),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-maximize-twice", "class-maximize-decay"),
+    rivals=("class-maximize-twice", "class-maximize-decay", "class-maximize-lost-with-maximum"),
 )
 def test_reflection(trial: Trial) -> None:
     """With decay, momentum and the maximum of AMSGrad too: all see the sign that was turned."""
@@ -84,7 +85,8 @@ def test_reflection(trial: Trial) -> None:
     roles=("optimizer",),
     rivals=(
         "class-decay-uphill", "class-decay-unscaled", "class-decay-ignored", "class-decay-after",
-        "class-decay-in-sign", "class-no-decay-without-momentum",
+        "class-decay-in-sign", "class-no-decay-without-momentum", "class-decay-warms-up",
+        "class-decay-at-first-rate",
     ),
 )  # fmt: skip
 def test_decay(trial: Trial) -> None:
@@ -151,8 +153,11 @@ def slowing(optimizer: Implementation, problem: laws.Field) -> torch.Tensor:
     hypotheses=("it has another path, and takes it here", "the path takes the option"),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-lists-forget-maximum", "class-lists-forget-decay"),
-)
+    rivals=(
+        "class-lists-forget-maximum", "class-lists-forget-decay", "class-decays-by-dtype",
+        "class-lists-share-count",
+    ),
+)  # fmt: skip
 def test_paths(trial: Trial) -> None:
     """On gradients that fall, where AMSGrad's maximum is felt.
 

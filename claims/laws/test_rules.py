@@ -29,6 +29,7 @@ FLOAT32 = 4 * torch.finfo(torch.float32).eps
     rivals=(
         "class-uncorrected", "class-count-from-zero", "class-epsilon-inside",
         "class-epsilon-uncorrected", "class-epsilon-twice", "class-epsilon-ignored",
+        "class-root-of-correction-lost",
     ),
 )  # fmt: skip
 def test_first_step(trial: Trial) -> None:
@@ -77,8 +78,10 @@ def averages(optimizer: Implementation) -> bool:
     hypotheses=("it has two betas", "it is a run of Adam's kin or Lion, right or wrong"),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-betas-swapped", "class-late-moment", "class-signs-swapped"),
-)
+    rivals=(
+        "class-betas-swapped", "class-late-moment", "class-signs-swapped", "class-correction-ends",
+    ),
+)  # fmt: skip
 def test_averages(trial: Trial) -> None:
     """So many steps on given gradients that what begins late has begun, without decay.
 
@@ -138,7 +141,9 @@ def test_squares(trial: Trial) -> None:
     straight = field(trial.seed).straight()
     plain = usual.having(**usual.plain)
     known = {*COMMON, "lr_decay", "initial_accumulator_value"}
-    judged = usual.takes("eps", "alpha") or usual.takes("eps", "initial_accumulator_value")
+    judged = usual.takes("eps") and not usual.takes("betas") and (
+        usual.takes("alpha") or usual.takes("initial_accumulator_value")
+    )  # fmt: skip
     trial.require("of RMSprop or Adagrad", judged and usual.has_only(known))
     eps = 1e-3
     if not usual.takes("alpha"):
@@ -245,6 +250,7 @@ def test_heavy_ball(trial: Trial) -> None:
     rivals=(
         "class-norm-by-tensor", "class-norm-by-group", "class-norms-added", "class-ascent-down",
         "class-rho-ignored", "class-adaptive-gradient", "class-way-back-rounded",
+        "class-radius-of-first",
     ),
 )  # fmt: skip
 def test_ascent_of_sam(trial: Trial) -> None:

@@ -25,7 +25,7 @@ HALF = 5
     roles=("optimizer",),
     rivals=(
         "class-betas-swapped-on-load", "class-count-lost-on-load", "class-groups-part-on-load",
-        "class-base-state-lost",
+        "class-base-state-lost", "class-momentum-attribute",
     ),
 )  # fmt: skip
 def test_resume(trial: Trial) -> None:
@@ -92,16 +92,18 @@ def test_copies(trial: Trial) -> None:
 
 def copied(trial: Trial, original: Training, rest: int, title: str) -> None:
     """By deepcopy, and by pickle if it can be pickled; one that raises is no copy."""
-    copies = {"deepcopy": original.call(lambda: copy.deepcopy(original))}
+    both = original.parameters, original.optimizer
+    makes = {"deepcopy": lambda: copy.deepcopy(both)}
     try:
-        written = pickle.dumps((original.parameters, original.optimizer))
+        written = pickle.dumps(both)
+        makes["pickle"] = lambda: pickle.loads(written)
     except (pickle.PicklingError, AttributeError, TypeError):
-        written = b""  # made in a function: not even the class has a name
-    if written:
-        other = copy.copy(original)
-        other.parameters, other.optimizer = original.call(lambda: pickle.loads(written))
+        pass  # made in a function: not even the class has a name
+    copies = {}
+    for how, make in makes.items():
+        copies[how] = other = copy.copy(original)
+        other.parameters, other.optimizer = original.call(make)
         other.iterates = list(original.iterates)
-        copies["pickle"] = other
     expected = original.go(rest).path
     for how, one in copies.items():
         try:
@@ -179,7 +181,7 @@ def test_ownership(trial: Trial) -> None:
     hypotheses=("drawing: no option named seed or generator",),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-draws",),
+    rivals=("class-draws", "class-seeds"),
 )
 def test_determinism(trial: Trial) -> None:
     """Twice from one seed of torch's generator, then once from another."""

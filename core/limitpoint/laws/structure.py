@@ -121,13 +121,17 @@ class Structure:
         return near(rotated, plain.follow(whole).diff(dim=0) @ rotation, 1e-9)
 
     @cached_property
-    def degree(self) -> float | None:
-        """d where a loss of s times the size makes steps of s^d times the size, or None."""
+    def degrees(self) -> Tensor:
+        """d of each entry at each step, where a loss of s times the size steps s^d as far."""
         straight = self.problem.straight()
         one, other = (self.implementation.follow(replace(straight, scale=s)) for s in (1.0, 16.0))
-        ratio = (other.diff(dim=0) / one.diff(dim=0)).log2() / 4
-        found = float(ratio.flatten().median())
-        return found if bool(((ratio - found).abs() <= DEGREE).all()) else None
+        return (other.diff(dim=0) / one.diff(dim=0)).log2() / 4
+
+    @cached_property
+    def degree(self) -> float | None:
+        """The one d of all entries at all steps, or None."""
+        found = float(self.degrees.flatten().median())
+        return found if bool(((self.degrees - found).abs() <= DEGREE).all()) else None
 
     def first_step(self, gradient_scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Gradient and first step, over the step size, of the straight problem."""
