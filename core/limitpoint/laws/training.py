@@ -137,11 +137,13 @@ class Training:
 
     def state(self) -> dict[str, Tensor]:
         """The tensors of the parameters' shapes that the optimizer keeps, float64, by name."""
-        kept = getattr(self.optimizer, "state", {})
+        state = getattr(self.optimizer, "state", {})
+        # By identity: a key that is id(p) has a tensor's hash, and is compared entry by entry.
+        kept = {id(key): own for key, own in state.items() if isinstance(key, Tensor)}
         return {
             f"{name} of tensor {k}": x.detach().double().reshape(-1)
             for k, p in enumerate(self.parameters)
-            for name, x in (kept.get(p) or {}).items()
+            for name, x in kept.get(id(p), {}).items()
             if isinstance(x, Tensor) and x.shape == p.shape and x.is_floating_point()
         }
 
