@@ -1,11 +1,12 @@
 """One step of the rules that many classes share: the form is named, right or wrong."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import COMMON, Implementation, Structure, field, near
+from limitpoint.laws import COMMON, STEPS, Implementation, Structure, field, near
 from limitpoint.rivals.classes.sam import SAM
 
 LONG = 200
@@ -125,12 +126,10 @@ def kin(
 
 @claim(
     "laws/squares",
-    source="Hinton 2012; Graves 2013, (38)-(45); Duchi et al. 2011",
-    statement="With alpha, the run is RMSprop's, centred or not, with its momentum; with neither "
-    "alpha nor betas, but an accumulator's start, it is Adagrad's.",
-    hypotheses=(
-        "it has alpha and eps, or initial_accumulator_value, and no option of another rule",
-    ),
+    source="Hinton 2012; Graves 2013, (38)-(45); Duchi et al. 2011; Zeiler 2012, Alg. 1",
+    statement="With alpha, the run is RMSprop's, centred or not, with its momentum; with an "
+    "accumulator's start, Adagrad's; with rho and eps, Adadelta's.",
+    hypotheses=("it has these options, no betas, and none of another rule",),
     kind="law",
     roles=("optimizer",),
     rivals=("class-squares-forget-centre",),
@@ -138,56 +137,37 @@ def kin(
 def test_squares(trial: Trial) -> None:
     """Twelve steps on given gradients, without decay, at each momentum and centering it has."""
     usual = trial.implementation("optimizer", torch.optim.RMSprop)
-    straight = field(trial.seed).straight()
+    g, eps, start, decay = field(trial.seed).straight(), 1e-3, 0.5, 0.1
+    known = usual.has_only({*COMMON, "lr_decay", "initial_accumulator_value"})
+    trial.require("no betas, and no option of another rule", known and not usual.takes("betas"))
     plain = usual.having(**usual.plain)
-    known = {*COMMON, "lr_decay", "initial_accumulator_value"}
-    judged = usual.takes("eps") and not usual.takes("betas") and (
-        usual.takes("alpha") or usual.takes("initial_accumulator_value")
-    )  # fmt: skip
-    trial.require("of RMSprop or Adagrad", judged and usual.has_only(known))
-    eps = 1e-3
-    if not usual.takes("alpha"):
-        adagrad = (
-            plain.having(eps=eps, lr_decay=0.1, initial_accumulator_value=0.5)
-            if (usual.takes("lr_decay"))
-            else plain.having(eps=eps, initial_accumulator_value=0.5)
-        )
-        rates = 1 / (1 + 0.1 * torch.arange(straight.steps).double())
-        rates = rates if usual.takes("lr_decay") else torch.ones_like(rates)
-        expected = (
-            rates.unsqueeze(1) * straight.c / ((0.5 + (straight.c**2).cumsum(0)).sqrt() + eps)
-        )
-        steps = -adagrad.follow(straight).diff(dim=0) / adagrad.step_size
-        trial.identity(
-            "steps over lr, Adagrad",
-            steps,
-            expected,
-            FLOAT32,
-            "a counter may be float32",
-            along=("step", "entry"),
-        )
-        return
-    for momentum in (0.0, 0.9) if usual.takes("momentum") else (0.0,):
-        for centered in (False, True) if usual.takes("centered") else (False,):
-            switches = {"momentum": momentum, "centered": centered}
-            options = {name: v for name, v in switches.items() if usual.takes(name)}
-            one = plain.having(eps=eps, alpha=0.7, **options)
-            if not one.accepts(straight):
-                continue
-            steps = -one.follow(straight).diff(dim=0) / one.step_size
-            runs = laws.rmsprops(straight.c, 0.7, eps, momentum, centered=centered)
-            name = next(
-                (n for n, run in runs.items() if near(steps, run, FLOAT32)), "of no known kind"
-            )
-            title = "".join(f", {n} {v}" for n, v in options.items())
-            trial.identity(
-                f"steps over lr{title} [{name}]",
-                steps,
-                runs["right"],
-                FLOAT32,
-                "a counter may be float32",
-                along=("step", "entry"),
-            )
+    runs: list[tuple[dict[str, object], dict[str, torch.Tensor]]] = []
+    if usual.takes("eps", "alpha"):
+        momenta = (0.0, 0.9) if usual.takes("momentum") else (0.0,)
+        centres = (False, True) if usual.takes("centered") else (False,)
+        runs = [
+            ({"alpha": 0.7, "momentum": mu, "centered": centered},
+             laws.rmsprops(g.c, 0.7, eps, mu, centered=centered))
+            for mu in momenta for centered in centres
+        ]  # fmt: skip
+    elif usual.takes("eps", "initial_accumulator_value"):
+        decay = decay if usual.takes("lr_decay") else 0.0
+        options = {"initial_accumulator_value": start, "lr_decay": decay}
+        runs = [(options, {"right": laws.adagrad(g.c, eps, start, decay)})]
+    elif usual.takes("eps", "rho") and not Structure(usual, trial.seed).ascends:
+        runs = [({"rho": 0.7}, {"right": laws.adadelta(g.c, 0.7, eps)})]
+    trial.require("options of RMSprop, Adagrad or Adadelta", bool(runs))
+    for wanted, kinds in runs:
+        options = {name: value for name, value in wanted.items() if usual.takes(name)}
+        one = plain.having(eps=eps, **options)
+        path = one.tried(g)
+        if path is None:
+            continue
+        steps = -path.diff(dim=0) / one.step_size
+        name = next((n for n, r in kinds.items() if near(steps, r, FLOAT32)), "of no known kind")
+        title = "".join(f", {n} {v}" for n, v in options.items())
+        trial.identity(f"steps over lr{title} [{name}]", steps, kinds["right"], FLOAT32,
+                       "a counter may be float32", along=("step", "entry"))  # fmt: skip
 
 
 @claim(
@@ -220,6 +200,15 @@ def test_heavy_ball(trial: Trial) -> None:
     trial.require("it takes momentum=0", without.accepts(straight))
     trial.require("without momentum it keeps nothing",
                   not Structure(without, trial.seed).remembers)  # fmt: skip
+    long = field(trial.seed, (2, 3), steps=LONG // 4).straight()
+    lasting = usual.having(**usual.plain, **off, momentum=mu).tried(long)
+    if lasting is not None:
+        balls = laws.buffers(long.c, mu, 0.0, nesterov=False)
+        rights = {n: partial(without.follow, long.descending(balls[n])) for n in balls}
+        begun = {n: partial(without.follow, long.descending(balls[n]), None, STEPS) for n in balls}
+        name = laws.kind_of(lasting[: STEPS + 1], begun)
+        if name.startswith("right"):
+            trial.same(f"momentum {mu}, {long.steps} steps", lasting, rights[name]())
     for dampening in switches.get("dampening", (0.0,)):
         for nesterov in switches.get("nesterov", (False,)):
             chosen = {"dampening": dampening, "nesterov": nesterov}
@@ -228,13 +217,13 @@ def test_heavy_ball(trial: Trial) -> None:
             if not one.accepts(straight):
                 continue
             kinds = {
-                name: without.follow(straight.descending(d))
+                name: partial(without.follow, straight.descending(d))
                 for name, d in laws.buffers(straight.c, mu, dampening, nesterov=nesterov).items()
             }
             path = one.follow(straight)
-            name = next((n for n, p in kinds.items() if near(path, p)), "of no known kind")
+            name = laws.kind_of(path, kinds) or "of no known kind"
             trial.require("a heavy ball (it is another rule's)", name in kinds or usual.is_common)
-            right = kinds[name] if name.startswith("right") else kinds["right"]
+            right = kinds[name if name.startswith("right") else "right"]()
             title = ", ".join(f"{n} {v}" for n, v in having.items())
             trial.same(f"momentum {mu} {title} [{name}]", path, right)
 

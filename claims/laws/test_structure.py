@@ -95,7 +95,11 @@ def test_groups(trial: Trial) -> None:
     pair = field(trial.seed)
     halves = [([0], {}), ([1], {})]
     trial.require("it takes parameter groups", optimizer.accepts(pair, halves))
-    trial.same("two equal groups = one", optimizer.follow(pair, halves), optimizer.follow(pair))
+    whole = optimizer.follow(pair)
+    trial.same("two equal groups = one", optimizer.follow(pair, halves), whole)
+    iterator = optimizer.tried(pair, iterator=True)
+    if iterator is not None:
+        trial.same("an iterator of tensors = a list", iterator, whole)
     straight, size = pair.straight(), 6
     inside = optimizer.train(pair).groups[0] if optimizer.train(pair).groups else {}
     for option, values in laws.variants(optimizer).items():

@@ -1,3 +1,5 @@
+from .averages import adadelta as adadelta
+from .averages import adagrad as adagrad
 from .averages import adams as adams
 from .averages import lions as lions
 from .averages import rmsprops as rmsprops
@@ -26,6 +28,7 @@ from .structure import DEGREE as DEGREE
 from .structure import ROUNDING as ROUNDING
 from .structure import ROUNDING_BECAUSE as ROUNDING_BECAUSE
 from .structure import Structure as Structure
+from .structure import kind_of as kind_of
 from .structure import near as near
 from .training import Groups as Groups
 from .training import Training as Training

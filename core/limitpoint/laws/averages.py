@@ -40,6 +40,8 @@ def adams(
         ),
         "right, signed by the gradient (Grams)": _grams(gradients, beta1, beta2, eps),
         "right, an average of quotients (LaProp)": _laprop(gradients, beta1, beta2, eps),
+        "right, rectified (RAdam)": _radam(gradients, beta1, beta2, eps, 5),
+        "right, rectified from rho = 4 (RAdam)": _radam(gradients, beta1, beta2, eps, 4),
         "with the betas swapped": _adam(gradients, beta2, beta1, eps),
         "with one beta for both moments": _adam(gradients, beta1, beta1, eps),
         "divided by the second moment of one step ago": _adam(
@@ -53,6 +55,23 @@ def adams(
         ),
         "without a first moment": _adam(gradients, 0.0, beta2, eps),
     })  # fmt: skip
+
+
+def adagrad(gradients: Tensor, eps: float, start: float, decay: float) -> Tensor:
+    """Steps over -lr of Adagrad, from an accumulator's start, under its own decay of lr."""
+    ages = torch.arange(len(gradients), dtype=gradients.dtype).unsqueeze(1)
+    return gradients / ((start + (gradients**2).cumsum(0)).sqrt() + eps) / (1 + decay * ages)
+
+
+def adadelta(gradients: Tensor, rho: float, eps: float) -> Tensor:
+    """Steps over -lr of Adadelta (Zeiler 2012, Alg. 1)."""
+    squares = moves = torch.zeros_like(gradients[0])
+    steps = []
+    for g in gradients:
+        squares = rho * squares + (1 - rho) * g * g
+        steps.append(((moves + eps) / (squares + eps)).sqrt() * g)
+        moves = rho * moves + (1 - rho) * steps[-1] ** 2
+    return torch.stack(steps)
 
 
 def _stacked(runs: dict[str, Steps]) -> Iterator[tuple[str, Tensor]]:
@@ -110,6 +129,19 @@ def _adam(
         age = t - 1 if late and t > 1 else t
         corrected = (used / (1 - beta2 ** count(age))).sqrt()
         yield m / (1 - beta1 ** count(t)) / (corrected + eps)
+
+
+def _radam(gradients: Tensor, beta1: float, beta2: float, eps: float, least: float) -> Steps:
+    m = v = torch.zeros_like(gradients[0])
+    most = 2 / (1 - beta2) - 1
+    for t, g in enumerate(gradients, 1):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        rho = most - 2 * t * beta2**t / (1 - beta2**t)
+        step = m / (1 - beta1**t)
+        if rho > least:
+            share = (rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho)
+            step = step * (share * (1 - beta2**t)) ** 0.5 / (v.sqrt() + eps)
+        yield step
 
 
 def _amsgrad(gradients: Tensor, beta1: float, beta2: float, eps: float) -> Steps:

@@ -24,7 +24,7 @@ COMMON = (
     "lr", "betas", "eps", "momentum", "dampening", "nesterov", "weight_decay", "maximize",
     "decoupled_weight_decay", "foreach", "fused", "capturable", "differentiable", "rho", "adaptive",
     "base_optimizer", "amsgrad", "decoupled", "decoupled_decay", "weight_decouple", "alpha",
-    "centered", "correct_bias", "bias_correction",
+    "centered", "correct_bias", "bias_correction", "momentum_decay",
 )  # fmt: skip
 STEP_SIZE = 0.01
 #: Gradients a step.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -147,6 +147,13 @@ class Structure:
             return all(near(a, b) for a, b in zip(one, other, strict=True))
         except SubjectFailed:
             return False
+
+
+def kind_of(
+    found: Tensor, kinds: Mapping[str, Callable[[], Tensor]], tolerance: float = ROUNDING
+) -> str:
+    """The first of some kinds, each made when it is asked for, that is found; "" if none is."""
+    return next((name for name, made in kinds.items() if near(found, made(), tolerance)), "")
 
 
 def near(a: Tensor, b: Tensor, tolerance: float = ROUNDING) -> bool:

@@ -64,6 +64,7 @@ class Training:
         again: the same, for a second gradient within a step.
         layout: what is done to each tensor before it becomes a parameter.
         expanded: gradients are one number each, expanded to the shape.
+        iterator: hand over an iterator, as `model.parameters()` is.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Training:
         again: Callable[[int], Sequence[int]] | None = None,
         layout: Callable[[Tensor], Tensor] = torch.clone,
         expanded: bool = False,
+        iterator: bool = False,
     ) -> None:
         self.problem, self.options, self.t = problem, options, 0
         self.reuse, self.accumulate, self.closure = reuse, accumulate, closure
@@ -99,6 +101,7 @@ class Training:
         self.returned: Any = None
         with blamed("in its constructor"), _quiet():
             handed: Any = self.parameters if groups is None else self._grouped(groups)
+            handed = iter(handed) if iterator else handed
             self.optimizer = constructor(handed, **options)
             self._prepare()
         self.iterates = [self.entries()]
@@ -136,12 +139,12 @@ class Training:
         return list(getattr(self.optimizer, "param_groups", ()))
 
     def state(self) -> dict[str, Tensor]:
-        """The tensors of the parameters' shapes that the optimizer keeps, float64, by name."""
+        """Copies of the tensors of parameters' shapes that it keeps, float64, by name."""
         state = getattr(self.optimizer, "state", {})
         # By identity: a key that is id(p) has a tensor's hash, and is compared entry by entry.
         kept = {id(key): own for key, own in state.items() if isinstance(key, Tensor)}
         return {
-            f"{name} of tensor {k}": x.detach().double().reshape(-1)
+            f"{name} of tensor {k}": x.detach().to(torch.float64, copy=True).reshape(-1)
             for k, p in enumerate(self.parameters)
             for name, x in kept.get(id(p), {}).items()
             if isinstance(x, Tensor) and x.shape == p.shape and x.is_floating_point()
