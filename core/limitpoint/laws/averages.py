@@ -40,6 +40,7 @@ def adams(
         ),
         "right, signed by the gradient (Grams)": _grams(gradients, beta1, beta2, eps),
         "right, an average of quotients (LaProp)": _laprop(gradients, beta1, beta2, eps),
+        "right, a square that is added or taken off (Yogi)": _yogi(gradients, beta1, beta2, eps),
         "right, rectified (RAdam)": _radam(gradients, beta1, beta2, eps, 5),
         "right, rectified from rho = 4 (RAdam)": _radam(gradients, beta1, beta2, eps, 4),
         "with the betas swapped": _adam(gradients, beta2, beta1, eps),
@@ -157,6 +158,14 @@ def _belief(gradients: Tensor, beta1: float, beta2: float, eps: float, kept: flo
     for t, g in enumerate(gradients, 1):
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * (g - m) ** 2 + kept
+        yield m / (1 - beta1**t) / ((v / (1 - beta2**t)).sqrt() + eps)
+
+
+def _yogi(gradients: Tensor, beta1: float, beta2: float, eps: float) -> Steps:
+    m = v = torch.zeros_like(gradients[0])
+    for t, g in enumerate(gradients, 1):
+        m = beta1 * m + (1 - beta1) * g
+        v = v - (1 - beta2) * (v - g * g).sign() * g * g
         yield m / (1 - beta1**t) / ((v / (1 - beta2**t)).sqrt() + eps)
 
 

@@ -37,7 +37,7 @@ def configurations(usual: Implementation, seed: int) -> list[Situation]:
     found = [Situation("", usual, pair)]
     if on:
         # Falling gradients, where AMSGrad's maximum is felt.
-        falls = pair.fading() if "amsgrad" in on else pair
+        falls = pair.fading() if "amsgrad" in on and usual.declares("amsgrad") else pair
         found.append(Situation(f", with {', '.join(on)}", usual.having(**on), falls))
     return found
 
