@@ -12,6 +12,8 @@ from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Implementation, Structur
 
 FLOAT32 = 12 * torch.finfo(torch.float32).eps
 LATE = 4
+#: Steps in which an epsilon or a decay is felt.
+FEW = 3
 
 DECAY = 0.1
 #: What a scheduler multiplies the step size by.
@@ -56,6 +58,14 @@ def test_options(trial: Trial) -> None:
                     trial.at_least(f"{option.name} = {value}{title}: largest change",
                                    (after - before).abs().max(), 10 * ROUNDING, 0.0,
                                    ROUNDING_BECAUSE)  # fmt: skip
+    for title, switched, pair in laws.one_by_one(usual, trial.seed):
+        straight, found = pair.straight(), {"eps": 4.0, "weight_decay": 0.3}
+        for name, value in found.items():
+            other = switched.having(**{name: value})
+            if isinstance(switched.defaults.get(name), float | int) and other.accepts(straight):
+                change = other.follow(straight, steps=FEW) - switched.follow(straight, steps=FEW)
+                trial.at_least(f"{name} = {value}{title}: largest change", change.abs().max(),
+                               10 * ROUNDING, 0.0, ROUNDING_BECAUSE)  # fmt: skip
 
 
 @claim(
@@ -128,14 +138,18 @@ def test_decay(trial: Trial) -> None:
         kinds = {name: partial(torch.clone, path) for name, path in plain.items()} | kinds
         name = laws.kind_of(found, kinds) or "of no known kind"
         title = "".join(f", {n} {v}" for n, v in options.items())
-        factors = laws.factors(found, steps)
-        if name not in kinds and factors is not None:
-            lost, small = 1 - factors, sizes * DECAY
-            steady = laws.near(lost / small, (lost / small)[:1].expand_as(small), 1e-2)
+        halves = [slice(0, 6), slice(6, None)]
+        factors = [laws.factors(found[:, half], steps[:, half]) for half in halves]
+        if name not in kinds and not any(one is None for one in factors):
+            lost, small = (
+                1 - torch.stack([one for one in factors if one is not None]),
+                sizes * DECAY,
+            )
+            steady = laws.near(lost / small, (lost / small)[:, :1].expand_as(lost), 1e-2)
             trial.require("a decay that is lr lambda (it is another rule's)",
                           steady or usual.is_common)  # fmt: skip
-            trial.close(f"what the decay takes off w{title}", lost, small, small**2,
-                        "to second order, as 1 / (1 + lr lambda) is", along=("step",))  # fmt: skip
+            trial.close(f"what the decay takes off each tensor{title}", lost, small, small**2,
+                        "to second order", along=("tensor", "step"))  # fmt: skip
             continue
         own = usual.is_common and Structure(base, trial.seed).entrywise
         known = name in kinds or signs or own

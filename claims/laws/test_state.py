@@ -196,17 +196,21 @@ def test_determinism(trial: Trial) -> None:
     """Twice from one seed of torch's generator, then once from another."""
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
     pair = field(trial.seed)
-    paths = []
+    paths, left = [], []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         paths.append(optimizer.follow(pair))
+        left.append(torch.get_rng_state())
+    seeded = bool((left[0] == left[2]).all())
+    trial.close("seeds torch's generator", int(seeded), 0, 0, "a count")
     trial.close("the same seed again", paths[1], paths[0], 0.0, "bitwise", along=STEP)
     if not optimizer.draws:
         trial.close("another seed", paths[2], paths[0], 0.0, "bitwise: nothing is drawn",
                     along=STEP)  # fmt: skip
         torch.manual_seed(3)
-        before = globals_of_torch()
-        optimizer.follow(pair)
+        torch.set_default_dtype(torch.float64)  # not the one that it might set: a fork's own
+        training, before = optimizer.train(pair), globals_of_torch()
+        training.step()  # not `go`, which puts back what is changed
         changed = [name for name, value in globals_of_torch().items() if before[name] != value]
         trial.close(f"what it changes for others{', '.join(['', *changed])}", len(changed), 0, 0,
                     "a count")  # fmt: skip

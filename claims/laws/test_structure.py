@@ -1,5 +1,7 @@
 """What a step of one tensor may depend on: its own entries, all of them, nothing else."""
 
+from dataclasses import replace
+
 import torch
 
 from limitpoint import Trial, claim, laws
@@ -160,8 +162,10 @@ def comes_late(
     if not apart:
         return
     if not training.has_modes:
-        fresh = optimizer.follow(pair.alone(k).from_step(late), steps=gap - late)
-        trial.same(f"from its first gradient on = afresh{title}", path[late : gap + 1, own], fresh)
+        taken, alone = [t for t in range(late, pair.steps) if t != gap], pair.alone(k)
+        fresh = optimizer.follow(replace(alone, c=alone.c[taken]))
+        found = path[[late, *(t + 1 for t in taken)], own]
+        trial.same(f"from its first gradient on = afresh{title}", found, fresh)
     alone = optimizer.follow(pair.alone(1 - k))
     trial.same(f"beside it = without it{title}", path[:, other], alone)
 

@@ -25,6 +25,7 @@ COMMON = (
     "decoupled_weight_decay", "foreach", "fused", "capturable", "differentiable", "rho", "adaptive",
     "base_optimizer", "amsgrad", "decoupled", "decoupled_decay", "weight_decouple", "alpha",
     "centered", "correct_bias", "bias_correction", "momentum_decay",
+    "beta", "beta1", "beta2",
 )  # fmt: skip
 STEP_SIZE = 0.01
 #: Gradients a step.
