@@ -23,6 +23,7 @@ from limitpoint.rivals import (  # registration
     sharpness,
     signs,
     sums,
+    widths,
 )
 from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, rival
 
@@ -49,4 +50,5 @@ __all__ = [
     "sharpness",
     "signs",
     "sums",
+    "widths",
 ]
