@@ -52,18 +52,13 @@ def step_is_adams(
     trial: Trial, name: str, problem: Problem, run: Trajectory, betas: tuple[float, float]
 ) -> None:
     """Every step is eta_t m_t / sqrt(v_t), the moments rebuilt at the subject's own iterates."""
-    total = run.integrals["step_size"].reshape(-1, 1, 1)
-    eta = total.diff(dim=0)
+    eta = run.integrals["step_size"].diff().reshape(-1, 1, 1)
     moved, expected = -run.w.diff(dim=0) / eta, moments.ratios(problem, run.w[:-1], *betas)
-    correction = moments.correction_seen(moved[0].abs().max(), *betas, len(eta))
-    expected = correction.reshape(-1, 1, 1) * expected
-    # Iterates are rounded, scaled and rounded again; step sizes are differences of their sums.
-    places = (4 * run.w[1:].abs() + 2 * total[1:] * expected.abs()) * 2.0**-53 / eta
-    gradients = correction.reshape(-1, 1, 1) * moments.rounding(problem, run.w[:-1], *betas)
-    allowed = gradients + places
-    because = "rounding of the gradients, where examples cancel, and of W_t / eta_t"
-    title = f"{name}: (W_t - W_t+1) / eta_t"
-    trial.close(title, moved, expected, allowed, because, along=("step", "class", "entry"))
+    factor = moments.correction_seen(moved[0].abs().max(), *betas, len(eta)).reshape(-1, 1, 1)
+    expected = factor * expected
+    allowed = moments.step_rounding(problem, run, *betas, factor, expected)
+    title, places = f"{name}: (W_t - W_t+1) / eta_t", ("step", "class", "entry")
+    trial.close(title, moved, expected, allowed, moments.STEP_BECAUSE, along=places)
 
 
 def promised(
