@@ -69,8 +69,8 @@ def test_adam_adaptive_edge(trial: Trial) -> None:
 
     The formula is that of a frozen v; a moving one keeps the mean a little below. The interval is
     calibrated on seeds 0-19: .914 to .982 for betas (.5, .95), (.9, .95) and (.9, .99), and .908 to
-    .983 on the seeds 20-59, which did not move it, where
-    AMSGrad, whose v never falls, gives .1 and less, and momentum undamped 3.7 for 38.
+    .983 on the seeds 20-59, which did not move it, where AMSGrad, whose v never falls, gives .1 and
+    less, and momentum undamped 3.7 for 38.
     """
     noise = torch.Generator().manual_seed(trial.seed)
     start = ETA * (0.2 + 2 * torch.rand(4, generator=noise, dtype=torch.float64))

@@ -5,50 +5,13 @@ A rival plays the roles in which claims name it, like any contestant: a factory 
 thing wrong.
 """
 
-from limitpoint.rivals import (  # registration
-    adaptive,
-    any_rule,
-    averages,
-    classes,
-    decays,
-    deep,
-    descent,
-    diagonal,
-    iterations,
-    late,
-    momenta,
-    one_example,
-    perturbations,
-    right_rules,
-    sharpness,
-    signs,
-    sums,
-    widths,
-)
+from importlib import import_module
+from pkgutil import walk_packages
+
 from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, rival
 
-__all__ = [
-    "RIVALS",
-    "Rival",
-    "adaptive",
-    "any_rule",
-    "averages",
-    "build",
-    "classes",
-    "decays",
-    "deep",
-    "descent",
-    "diagonal",
-    "iterations",
-    "late",
-    "momenta",
-    "mutation",
-    "one_example",
-    "perturbations",
-    "right_rules",
-    "rival",
-    "sharpness",
-    "signs",
-    "sums",
-    "widths",
-]
+__all__ = ["RIVALS", "Rival", "build", "mutation", "rival"]
+
+# Each module registers the rivals that stand in it.
+for _module in walk_packages(__path__, f"{__name__}."):
+    import_module(_module.name)
