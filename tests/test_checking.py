@@ -17,12 +17,24 @@ from limitpoint.judgement.registry import all_claims
 from limitpoint.ledger import Keeper, Ledger
 from limitpoint.subjects import Subject
 
+#: More than an optimizer may stand still.
+STEPS = 12
+
+
+def quick(trial):
+    """A few steps of gradient descent: enough to test the way in."""
+    assert trial.seed
+    problem, rule = logistic_problem(), trial.optimizer("gd", 0.5)
+    expected = final(optimizers.GD(rule.step_size), problem, STEPS)
+    trial.close("moved", trial.run(problem, rule, STEPS).final, expected, 1e-12, "rounding")
+
+
+FIRST = replace(all_claims()["usam/gd-min-distance"], body=quick)
+
 
 @pytest.fixture(autouse=True)
 def _one_claim(monkeypatch):
-    """One quick claim is enough to test the way in."""
-    chosen = {"usam/gd-min-distance": all_claims()["usam/gd-min-distance"]}
-    monkeypatch.setattr(registry, "all_claims", lambda: chosen)
+    monkeypatch.setattr(registry, "all_claims", lambda: {FIRST.id: FIRST})
 
 
 def test_check_returns_records():
@@ -80,14 +92,13 @@ def test_the_command_shows_a_reason_as_it_is(capsys, monkeypatch):
 
 
 def test_results_are_printed_as_they_arrive(capsys, monkeypatch):
-    first = all_claims()["usam/gd-min-distance"]
     seen = []
 
     def look(trial):
         seen.append(capsys.readouterr().out)
-        first.body(trial)
+        quick(trial)
 
-    claims = {c.id: c for c in (first, replace(first, id="usam/second", body=look))}
+    claims = {c.id: c for c in (FIRST, replace(FIRST, id="usam/second", body=look))}
     monkeypatch.setattr(registry, "all_claims", lambda: claims)
     assert main(["check", "gd=torch.optim:SGD"]) == 0
     assert "usam/gd-min-distance" in seen[0]
@@ -95,13 +106,12 @@ def test_results_are_printed_as_they_arrive(capsys, monkeypatch):
 
 
 def test_an_interrupted_check_shows_and_keeps_what_it_had(tmp_path, capsys, monkeypatch):
-    first = all_claims()["usam/gd-min-distance"]
     path = tmp_path / "ledger.json"
 
     def stop(trial):
         raise KeyboardInterrupt
 
-    claims = {c.id: c for c in (first, replace(first, id="usam/stopped", body=stop))}
+    claims = {c.id: c for c in (FIRST, replace(FIRST, id="usam/stopped", body=stop))}
     monkeypatch.setattr(registry, "all_claims", lambda: claims)
     monkeypatch.setattr(Keeper, "SHARE", 1e-9)
     words = ["check", "gd=torch.optim:SGD", "--seeds", "1,2", "--ledger", str(path)]
@@ -133,11 +143,10 @@ def test_a_line_shows_what_is_about_the_subject():
             Evidence(quantity="everybody's", slack=0.4),
         ),
     )
-    claim = all_claims()["usam/gd-min-distance"]
 
     def line(record, role):
         playing = [Subject.from_object(role, torch.optim.SGD)]
-        return check_._Shown([check_._Run(claim, playing, Setting())]).line(record).plain
+        return check_._Shown([check_._Run(FIRST, playing, Setting())]).line(record).plain
 
     for role, words in (("gd", "slack 0.3 its own"), ("adam", "slack 0.2 another's")):
         assert " ".join(line(shown, role).split()).endswith(words)
@@ -145,20 +154,6 @@ def test_a_line_shows_what_is_about_the_subject():
     assert "-inf" in line(infinite, "gd")
 
 
-def quick(trial):
-    assert trial.seed
-    problem = logistic_problem()
-    moved = trial.run(problem, trial.optimizer("gd", 0.5), 5).final
-    trial.close("moved", moved, final(optimizers.GD(0.5), problem, 5), 1e-12, "rounding")
-
-
-@pytest.fixture
-def _quick_claim(monkeypatch):
-    first = replace(all_claims()["usam/gd-min-distance"], body=quick)
-    monkeypatch.setattr(registry, "all_claims", lambda: {first.id: first})
-
-
-@pytest.mark.usefixtures("_quick_claim")
 def test_optimizers_in_one_role_are_compared(capsys):
     words = ["gd=torch.optim:SGD", "gd=torch.optim:Adam,lr=0.01", "--jobs", "2", "--seeds", "1,2"]
     assert main(["check", *words]) == 1
@@ -169,7 +164,6 @@ def test_optimizers_in_one_role_are_compared(capsys):
     ]
 
 
-@pytest.mark.usefixtures("_quick_claim")
 def test_where_it_raised(capsys, monkeypatch):
     monkeypatch.setattr(torch.optim, "Marked", Marked, raising=False)
     assert main(["check", "gd=torch.optim:Marked", "--traceback"]) == 1

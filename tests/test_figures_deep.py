@@ -6,6 +6,7 @@ import pytest
 from limitpoint.views.figures import FIGURES
 
 pytest.importorskip("mlxtend")
+pytestmark = pytest.mark.nightly
 DEEP = (1, 2, 3, 4, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22)
 
 

@@ -54,14 +54,14 @@ class Gradients:
             is_scaled = isinstance(problem.grad(start), Scaled)
             plan = cpu.plan(problem, _Answer(is_scaled=is_scaled), start, {})
         self._run = cpu.Run(plan, np.array([1]))
-        self._given = self._run.given(0, 1)
+        self._given, self._scratch = self._run.given(0, 1), self._run.scratch()
         self._shape, self._d, self._count = start.shape, plan.d, plan.count
 
     def at(self, w: Tensor) -> tuple[Floats, Floats]:
         """The gradient at w as mantissa * 2^exponent, both of the shape of w."""
         run = self._run
         run.w[..., : self._d] = w.detach().numpy().reshape(*run.w.shape[:-1], self._d)
-        run.part(self._given, 0, 1, 0, self._count)
+        run.part(self._given, 0, 1, 0, self._count, self._scratch)
         mantissa, exponent = (m[:, 0, :, : self._d] for m in (run.memory, run.memory_exponent))
         return mantissa.reshape(self._shape), exponent.reshape(self._shape)
 
@@ -70,7 +70,7 @@ def times_exp(mantissa: Floats, exponent: Floats, log_factor: float | Floats) ->
     """mantissa * 2^exponent * e^log_factor; 0 or infinite only where that is."""
     k = np.rint(log_factor / LN2)
     with np.errstate(all="ignore"):
-        whole = np.clip(exponent + k, -FAR, FAR).astype(np.int32)
+        whole = np.maximum(np.minimum(exponent + k, FAR), -FAR).astype(np.int32)
         return np.ldexp(mantissa * np.exp(log_factor - k * LN2), whole)
 
 

@@ -147,8 +147,7 @@ class Instance:
             if self.has_modes:
                 self.optimizer.train()
             else:
-                with torch.no_grad():
-                    self.parameter.copy_(around.row(k).reshape(self.parameter.shape))
+                self.parameter.detach().copy_(around.row(k).reshape(self.parameter.shape))
             self._hand_over(around, k)
             rates = [(group, eta * self.ratios.get(id(group), 1.0)) for group in self.groups()]
             for group, rate in rates:

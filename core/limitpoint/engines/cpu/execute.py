@@ -146,25 +146,34 @@ class Run:
             found.tables(begin, end),
         )
 
+    def scratch(self) -> tuple[Floats, ...]:
+        """Where one call of `part` works; no call depends on what another one left there."""
+        n, classes = self.plan.problem.n, self.plan.classes
+        work = room(self.room, *self.w.shape[1:])
+        return (
+            room(self.loss.rows[0] + self.loss.rows[1] * classes, padded(n)),
+            room(2, max(self.X.data.shape[-1], self.w.shape[-1])),
+            np.zeros((n, classes)),
+            work, room(*work.shape),
+            np.zeros(len(self.now_of)),
+            np.zeros(self.sums.shape[1]),
+        )  # fmt: skip
+
     def part(
-        self, given: tuple[Integers, Floats, Floats], begin: int, end: int, lo: int, hi: int
-    ) -> None:
+        self, given: tuple[Integers, Floats, Floats], begin: int, end: int, lo: int, hi: int,
+        scratch: tuple[Floats, ...] | None = None,
+    ) -> None:  # fmt: skip
         """Take problems lo..hi from step `begin` to step `end`, with what was `given` for it."""
         found, loss = self.plan, self.plan.problem.loss
-        n, classes, (draws, steps, tables) = found.problem.n, found.classes, given
+        draws, steps, tables = given
         on_all = found.stochastic is not None and found.stochastic.ascent_on_all
-        counts = np.array([n, found.d, loss.mean, on_all], dtype=np.int64)
-        z = room(self.loss.rows[0] + self.loss.rows[1] * classes, padded(n))
-        work = room(self.room, *self.w.shape[1:])
-        inputs = room(2, max(self.X.data.shape[-1], self.w.shape[-1]))
+        counts = np.array([found.problem.n, found.d, loss.mean, on_all], dtype=np.int64)
         self.call(
             self.X.data, self.X.of, self.y.data, self.y.of, counts, loss.factor,
             found.loss_settings, self.units, steps, tables, self.now_of, found.settings,
             self.integrands, self.integrand_settings, self.widths,
             self.w, self.memory, self.memory_exponent, self.sums,
-            z, inputs, np.zeros((n, classes)),
-            work, room(*work.shape), np.zeros(len(self.now_of)),
-            np.zeros(self.sums.shape[1]), draws,
+            *(scratch or self.scratch()), draws,
             self.grid, self.kept, self.kept_sums,
             int(np.searchsorted(self.grid, begin, side="left" if begin == 0 else "right")),
             begin, end, lo, hi,
