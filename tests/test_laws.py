@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from limitpoint import claims_of, evaluate
+from limitpoint import claims_of, evaluate, laws
+from limitpoint.laws import Implementation, field
 from limitpoint.recognition import recognise
 from limitpoint.rivals.classes import averages, right, sam
 from limitpoint.subjects import Subject
@@ -64,3 +65,37 @@ def test_a_class_that_cannot_be_run_is_inconclusive():
     record = evaluate(LAWS[0], [subject])
     assert record.verdict == "inconclusive"
     assert "could not be run as it is: it raised TypeError" in record.reason
+
+
+class Centralised(right.SGD):
+    """Gradients less the mean of their row: right, and no rule of entries."""
+
+    def gradient(self, p, group):
+        g = super().gradient(p, group)
+        return g - g.mean(tuple(range(1, g.ndim)), keepdim=True) if g.ndim > 1 else g
+
+
+@pytest.mark.parametrize("name", ["shapes", "symmetry", "cut", "product"])
+def test_a_rule_of_rows_is_not_taken_for_one_of_entries(name):
+    (law,) = (one for one in LAWS if one.id == f"laws/{name}")
+    record = evaluate(law, [Subject.from_object("optimizer", Centralised)])
+    assert not record.failed, record.reason
+
+
+def test_a_state_by_address_is_read():
+    class ByAddress(right.SGD):
+        def buffer(self, p, d, group):
+            return self.state[id(p)].setdefault("b", d.clone())
+
+    training = Implementation.of(ByAddress, {"momentum": 0.9}).train(field(0)).go(1)
+    assert training.state() == {}
+
+
+@pytest.mark.parametrize("factor", [0.99, 1.0, 1.01])
+def test_what_a_decay_multiplies_by_is_measured(factor):
+    steps, path = torch.ones(3, 4).double(), [torch.arange(1, 5).double()]
+    for step in steps:
+        path.append(factor * path[-1] + step)
+    found = laws.factors(torch.stack(path), steps)
+    torch.testing.assert_close(found, torch.full((3,), factor).double())
+    assert laws.factors(torch.stack(path), steps * torch.arange(4)) is None

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from limitpoint import NotApplicable, SubjectFailed, Trial, claim
+from limitpoint import NotApplicable, SubjectFailed, Trial, claim, laws
 from limitpoint.laws import Implementation, Structure, field
 
 LOST = 1e-12
@@ -19,13 +19,23 @@ FULL = (torch.float64, torch.float32, torch.bfloat16)
     hypotheses=("the dtype is one that the class takes",),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-zero-norm", "class-no-epsilon"),
+    rivals=("class-zero-norm", "class-no-epsilon", "class-stays-at-zero"),
 )
 def test_zero_gradient(trial: Trial) -> None:
-    """Zero everywhere, in one of two tensors, in some entries of each; then as large as any."""
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    """Zero everywhere, in one of two tensors, in some entries of each; then as large as any.
+
+    Without decay, and from a start of zeros too, where a norm of weights is none.
+    """
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
     for dtype in FULL:
-        stays_finite(trial, optimizer, dtype)
+        stays_finite(trial, usual, dtype)
+    for title, optimizer, pair in laws.situations(usual.having(**usual.plain), trial.seed):
+        stays_finite(trial, optimizer, torch.float64, title)
+        path = optimizer.follow(pair.moved(0 * pair.start))
+        lost = (~torch.isfinite(path)).sum()
+        trial.close(f"from a start of zeros: entries lost{title}", lost, 0, 0, "a count")
+        moved = min(float(part.diff(dim=0).abs().max()) for part in (path[:, :6], path[:, 6:]))
+        trial.at_least(f"from a start of zeros: a step{title}", moved, LOST, 0, "it moves")
 
 
 @claim(
@@ -48,7 +58,9 @@ def test_zero_gradient_half(trial: Trial) -> None:
     stays_finite(trial, optimizer, torch.float16)
 
 
-def stays_finite(trial: Trial, optimizer: Implementation, dtype: torch.dtype) -> None:
+def stays_finite(
+    trial: Trial, optimizer: Implementation, dtype: torch.dtype, configured: str = ""
+) -> None:
     """Count the entries that are no numbers, over three steps of zeros and three of others."""
     pair = field(trial.seed)
     if not optimizer.accepts(pair, dtype=dtype):
@@ -59,7 +71,8 @@ def stays_finite(trial: Trial, optimizer: Implementation, dtype: torch.dtype) ->
         training = optimizer.train(pair.at_rest(rests), dtype=dtype).go(3)
         training.problem = pair
         lost = (~torch.isfinite(training.go(3).path)).sum()
-        trial.close(f"{str(dtype)[6:]}, {title} zero: entries lost", lost, 0, 0, "a count")
+        trial.close(f"{str(dtype)[6:]}, {title} zero: entries lost{configured}", lost, 0, 0,
+                    "a count")  # fmt: skip
 
 
 @claim(

@@ -1,6 +1,8 @@
 """What an option says is done: on every path, in every value."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch.optim.lr_scheduler import ExponentialLR
@@ -8,7 +10,16 @@ from torch.optim.lr_scheduler import ExponentialLR
 from limitpoint import Trial, claim, laws
 from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Implementation, Structure, field
 
+FLOAT32 = 12 * torch.finfo(torch.float32).eps
+LATE = 4
+#: Steps in which an epsilon or a decay is felt.
+FEW = 3
+
 DECAY = 0.1
+#: What a scheduler multiplies the step size by.
+SLOWS = 0.8
+#: What a decay stands beside; maximize would turn the reference, not the decay.
+BESIDE = ("nesterov", "amsgrad", "centered", "momentum")
 #: The decay's part of a gradient there is the one here, to rounding.
 NO_ASCENT = 1e-12
 
@@ -23,25 +34,39 @@ NO_ASCENT = 1e-12
     rivals=(
         "class-decay-ignored", "class-maximize-twice", "class-momentum-forgets",
         "class-epsilon-ignored", "class-nesterov-ignored", "class-dampening-ignored",
-        "class-rho-ignored",
+        "class-rho-ignored", "class-epsilon-lost-with-maximum",
     ),
 )  # fmt: skip
 def test_options(trial: Trial) -> None:
-    """One by one, beside what lets them be felt.
+    """One by one, beside what lets them be felt; then with every switch on that they have.
 
     That is a momentum for dampening, gradients that fall for AMSGrad. The least change looked for
     is ten times what rounding could do.
     """
     usual = trial.implementation("optimizer", torch.optim.SGD)
-    for option, values in laws.variants(usual).items():
-        problem = field(trial.seed).fading() if option.fading else field(trial.seed)
-        base = usual.having(**option.context)
-        for value in values:
-            other = base.having(**{option.name: value})
-            if all(one.accepts(problem, steps=problem.steps) for one in (base, other)):
-                change = (other.follow(problem) - base.follow(problem)).abs().max()
-                trial.at_least(f"{option.name} = {value}: largest change", change, 10 * ROUNDING,
-                               0.0, ROUNDING_BECAUSE)  # fmt: skip
+    for title, configured, pair in laws.configurations(usual, trial.seed):
+        wide = field(trial.seed, *pair.shapes, (5,))
+        whole = wide if configured.accepts(wide) else pair
+        for option, values in laws.variants(configured).items():
+            falls = option.fading or not pair.curved
+            problem = whole.fading() if falls else whole
+            base = configured.having(**option.context)
+            before = base.tried(problem)
+            for value in values:
+                after = base.having(**{option.name: value}).tried(problem)
+                if before is not None and after is not None:
+                    trial.at_least(f"{option.name} = {value}{title}: largest change",
+                                   (after - before).abs().max(), 10 * ROUNDING, 0.0,
+                                   ROUNDING_BECAUSE)  # fmt: skip
+    for title, switched, pair in laws.one_by_one(usual, trial.seed):
+        wide = field(trial.seed, *pair.shapes, (5,))
+        straight = (wide if switched.accepts(wide) else pair).straight()
+        for name, value in {"eps": 4.0, "weight_decay": 0.3}.items():
+            other = switched.having(**{name: value})
+            if isinstance(switched.defaults.get(name), float | int) and other.accepts(straight):
+                change = other.follow(straight, steps=FEW) - switched.follow(straight, steps=FEW)
+                trial.at_least(f"{name} = {value}{title}: largest change", change.abs().max(),
+                               10 * ROUNDING, 0.0, ROUNDING_BECAUSE)  # fmt: skip
 
 
 @claim(
@@ -51,20 +76,16 @@ def test_options(trial: Trial) -> None:
     hypotheses=("it has the option maximize",),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-maximize-twice", "class-maximize-decay"),
+    rivals=("class-maximize-twice", "class-maximize-decay", "class-maximize-lost-with-maximum"),
 )
 def test_reflection(trial: Trial) -> None:
-    """With decay and momentum, if it has them: both see the gradient after its sign is turned."""
+    """With decay, momentum and the maximum of AMSGrad too: all see the sign that was turned."""
     usual = trial.implementation("optimizer", torch.optim.AdamW)
     trial.require("it has the option maximize", usual.declares("maximize"))
-    pair = field(trial.seed)
-    turned = replace(pair, scale=-1.0)
-    for options in ({}, {"weight_decay": DECAY}, {"momentum": 0.9}):
-        optimizer = usual.having(**options)
-        if usual.takes(*options) and optimizer.accepts(pair):
-            found = optimizer.having(maximize=True).follow(turned)
-            title = "".join(f", {name}={value}" for name, value in options.items())
-            trial.same(f"maximize -L = minimize L{title}", found, optimizer.follow(pair))
+    for title, optimizer, pair in laws.situations(usual, trial.seed):
+        found = optimizer.having(maximize=True).follow(replace(pair, scale=-1.0))
+        expected = optimizer.having(maximize=False).follow(pair)
+        trial.same(f"maximize -L = minimize L{title}", found, expected)
 
 
 @claim(
@@ -77,11 +98,14 @@ def test_reflection(trial: Trial) -> None:
     roles=("optimizer",),
     rivals=(
         "class-decay-uphill", "class-decay-unscaled", "class-decay-ignored", "class-decay-after",
-        "class-decay-in-sign", "class-no-decay-without-momentum",
+        "class-decay-in-sign", "class-no-decay-without-momentum", "class-decay-warms-up",
+        "class-decay-at-first-rate",
     ),
 )  # fmt: skip
 def test_decay(trial: Trial) -> None:
     """Given gradients: the run without decay says the steps, and both kinds of decay the iterates.
+
+    Under a step size that falls, which the decay has to follow.
 
     Which of them it is, is measured; where it is neither, what it is instead is named. Another kind
     is a fault where signs are taken, and in a class that has no options but those of known rules.
@@ -91,64 +115,104 @@ def test_decay(trial: Trial) -> None:
     if usual.takes("rho") and Structure(usual, trial.seed).ascends:
         usual = usual.having(rho=NO_ASCENT)
     straight = field(trial.seed).straight()
-    momenta = [{"momentum": mu} for mu in (0.0, 0.9)] if usual.takes("momentum") else [{}]
-    for momentum in momenta:
-        base = usual.having(weight_decay=0.0, **momentum)
+    bases: list[dict[str, object]] = [{}]
+    if usual.takes("momentum"):
+        bases = [{"momentum": mu} for mu in (0.0, 0.9)]
+    bases += [{k: v for k, v in laws.switched_on(usual, straight).items() if k in BESIDE}]
+    kinds: dict[str, Callable[[], torch.Tensor]]
+    for options in bases[: None if bases[-1] else -1]:
+        base = usual.having(**{"weight_decay": 0.0, **options})
         if not base.accepts(straight):
             continue
-        steps = base.follow(straight).diff(dim=0)
-        elsewhere = base.follow(straight.moved(straight.start + 0.5)).diff(dim=0)
+        steps = slowing(base, straight).diff(dim=0)
+        elsewhere = slowing(base, straight.moved(straight.start + 0.5)).diff(dim=0)
         trial.require("a step depends on gradients alone", laws.near(elsewhere, steps, 1e-9))
-        found = base.having(weight_decay=DECAY).follow(straight)
+        found = slowing(base.having(weight_decay=DECAY), straight)
         signs = Structure(base, trial.seed).signs
+        coupled = {"coupled": 1, "coupled, uphill": -1, "coupled, doubled": 2}
         kinds = {} if signs else {
-            name: base.follow(replace(straight, decay=factor * DECAY))
-            for name, factor in (("coupled", 1), ("coupled, uphill", -1), ("coupled, doubled", 2))
+            name: partial(slowing, base, replace(straight, decay=factor * DECAY))
+            for name, factor in coupled.items()
         }  # fmt: skip
-        kinds |= laws.decays(steps, straight.start, base.step_size, DECAY)
-        name = next((n for n, path in kinds.items() if laws.near(found, path)), "of no known kind")
-        known = name in kinds or signs or usual.is_common
+        sizes = base.step_size * SLOWS ** torch.arange(len(steps)).double()
+        plain = laws.decays(steps, straight.start, sizes, DECAY)
+        kinds = {name: partial(torch.clone, path) for name, path in plain.items()} | kinds
+        name = laws.kind_of(found, kinds) or "of no known kind"
+        title = "".join(f", {n} {v}" for n, v in options.items())
+        halves = [slice(0, 6), slice(6, None)]
+        factors = [laws.factors(found[:, half], steps[:, half]) for half in halves]
+        if name not in kinds and not any(one is None for one in factors):
+            lost, small = (
+                1 - torch.stack([one for one in factors if one is not None]),
+                sizes * DECAY,
+            )
+            steady = laws.near(lost / small, (lost / small)[:, :1].expand_as(lost), 1e-2)
+            trial.require("a decay that is lr lambda (it is another rule's)",
+                          steady or usual.is_common)  # fmt: skip
+            trial.close(f"what the decay takes off each tensor{title}", lost, small, small**2,
+                        "to second order", along=("tensor", "step"))  # fmt: skip
+            continue
+        own = usual.is_common and Structure(base, trial.seed).entrywise
+        known = name in kinds or signs or own
         trial.require("a decay that is coupled or decoupled (it is another rule's)", known)
-        right = kinds["coupled" if name.startswith("coupled") else "decoupled"]
-        title = "".join(f", {n} {v}" for n, v in momentum.items())
+        kind = "coupled" if name.startswith("coupled") else "decoupled"
+        right = kinds[name if name.startswith("proximal") else kind]()
         trial.same(f"decay {name}{title}", found, right)
+
+
+def slowing(optimizer: Implementation, problem: laws.Field) -> torch.Tensor:
+    """The iterates under a step size that falls, as a scheduler makes it."""
+    lr, training = optimizer.step_size, optimizer.train(problem)
+    return training.go(problem.steps, lambda on: on.set_step_size(lr * SLOWS**on.t)).path
 
 
 @claim(
     "laws/paths",
     source="contract of torch.optim: foreach, fused, capturable are the same algorithm",
     statement="foreach and fused run as the for-loop, with every other option switched on in turn.",
-    hypotheses=("it has another path", "the path takes the option"),
+    hypotheses=("it has another path itself, and takes it here", "the path takes the option"),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-lists-forget-maximum", "class-lists-forget-decay"),
-)
+    rivals=(
+        "class-lists-forget-maximum", "class-lists-forget-decay", "class-decays-by-dtype",
+        "class-lists-share-count",
+    ),
+)  # fmt: skip
 def test_paths(trial: Trial) -> None:
-    """On gradients that fall, where AMSGrad's maximum is felt."""
+    """On gradients that fall, where AMSGrad's maximum is felt.
+
+    With all switches on: a Tensor lr, tensors of two dtypes, one whose gradient comes late.
+    """
     usual = trial.implementation("optimizer", torch.optim.AdamW)
-    paths = [name for name in ("foreach", "fused") if usual.takes(name)]
-    trial.require("it has the option foreach or fused", bool(paths))
     problem = field(trial.seed).fading()
-    loop = usual.having(**dict.fromkeys(paths, False))
-    for option, values in laws.variants(usual).items():
-        for value in values:
-            switched = {**option.context, option.name: value}
-            if not loop.having(**switched).accepts(problem):
-                continue
-            expected = loop.having(**switched).follow(problem)
-            for path in paths:
-                other = loop.having(**switched, **{path: True})
-                if other.accepts(problem):
-                    trial.same(
-                        f"{path} with {option.name} = {value}", other.follow(problem), expected
-                    )
+    names = ("foreach", "fused", "capturable", "differentiable")
+    loop = usual.having(**{name: False for name in names if usual.takes(name)})
+    paths = [n for n in names if usual.declares(n) and loop.having(**{n: True}).accepts(problem)]
+    trial.require("it has another path itself, and takes it here", bool(paths))
+    cases = [
+        (f"{option.name} = {value}", {**option.context, option.name: value})
+        for option, values in laws.variants(usual).items() for value in values
+    ]  # fmt: skip
+    if on := laws.switched_on(usual, problem):
+        cases.append((f"all of {', '.join(on)}", on))
+        cases.append(("a Tensor lr", {**on, "lr": torch.tensor(usual.step_size).double()}))
+    dtypes = ("two dtypes", on, {"dtype": (torch.float64, torch.float32)})
+    late = ("a late gradient", on, {"absent": lambda t: (0,) if t < LATE else ()})
+    for title, switched, how in [*((*case, {}) for case in cases), dtypes, late]:
+        expected = loop.having(**switched).tried(problem, **how)
+        for path in paths if expected is not None else ():
+            found = loop.having(**switched, **{path: True}).tried(problem, **how)
+            if found is not None:
+                tolerance = FLOAT32 if "dtype" in how else ROUNDING
+                trial.identity(f"{path} with {title}", found, expected, tolerance,
+                               ROUNDING_BECAUSE, along=("step", "entry"))  # fmt: skip
 
 
 @claim(
     "laws/learning-rate",
     source="contract of torch.optim: lr_scheduler",
     statement="A scheduler makes the run that setting lr by hand makes, and another one than a "
-    "constant lr; a Tensor makes the run of a float, and stays as it is.",
+    "constant lr; an lr of 0 moves nothing; a Tensor makes the run of a float, and stays as it is.",
     hypotheses=("it has an lr, and no step sizes of its own",),
     kind="law",
     roles=("optimizer",),
@@ -161,14 +225,19 @@ def test_learning_rate(trial: Trial) -> None:
     trial.require("it has an lr, and no step sizes of its own", usual.takes("lr") and not own)
     optimizer = usual.having(**usual.plain)
     pair, lr = field(trial.seed), optimizer.step_size
-    by_hand = optimizer.train(pair).go(pair.steps, lambda on: on.set_step_size(lr * 0.8**on.t))
+    by_hand = optimizer.train(pair).go(pair.steps, lambda on: on.set_step_size(lr * SLOWS**on.t))
     scheduled = optimizer.train(pair)
     if isinstance(scheduled.optimizer, torch.optim.Optimizer):
-        scheduler = ExponentialLR(scheduled.optimizer, 0.8)
+        scheduler = ExponentialLR(scheduled.optimizer, SLOWS)
         scheduled.go(pair.steps, lambda on: scheduler.step() if on.t else None)
         trial.same("by a scheduler = by hand", scheduled.path, by_hand.path)
     trial.at_least("lr * .8^t: largest change", change(by_hand.path, optimizer, pair),
                    10 * ROUNDING, 0.0, ROUNDING_BECAUSE)  # fmt: skip
+    warm = optimizer.train(pair).go(pair.steps, lambda on: on.set_step_size(lr * bool(on.t))).path
+    trial.same("a first lr of 0: the first step", warm[1], warm[0])
+    trial.close(
+        "after a first lr of 0: entries lost", (~torch.isfinite(warm)).sum(), 0, 0, "a count"
+    )
     given = torch.tensor(lr, dtype=torch.float64)
     tensor = optimizer.having(lr=given)
     if tensor.accepts(pair):

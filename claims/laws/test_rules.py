@@ -1,11 +1,16 @@
 """One step of the rules that many classes share: the form is named, right or wrong."""
 
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import Structure, field, near
+from limitpoint.laws import COMMON, STEPS, Implementation, Structure, field, near
 from limitpoint.rivals.classes.sam import SAM
 
+LONG = 200
 SMALL, LARGE = 1e-12, 1.0
 #: An epsilon that is added to a norm.
 BESIDE = 1e-6
@@ -26,6 +31,7 @@ FLOAT32 = 4 * torch.finfo(torch.float32).eps
     rivals=(
         "class-uncorrected", "class-count-from-zero", "class-epsilon-inside",
         "class-epsilon-uncorrected", "class-epsilon-twice", "class-epsilon-ignored",
+        "class-root-of-correction-lost",
     ),
 )  # fmt: skip
 def test_first_step(trial: Trial) -> None:
@@ -35,7 +41,8 @@ def test_first_step(trial: Trial) -> None:
     first step of none of the forms is another rule's.
     """
     usual = trial.implementation("optimizer", torch.optim.AdamW)
-    optimizer = usual.having(**usual.plain)
+    corrects = {name: True for name in ("bias_correction", "correct_bias") if usual.takes(name)}
+    optimizer = usual.having(**usual.plain, **corrects)
     trial.require("it has an eps that is a number", isinstance(usual.defaults.get("eps"), float))
     straight = field(trial.seed).straight()
     steps = {}
@@ -44,18 +51,26 @@ def test_first_step(trial: Trial) -> None:
         trial.require(f"it takes eps={eps}", one.accepts(straight))
         g, steps[eps] = Structure(one, trial.seed).first_step()
     size = steps[SMALL].abs()
-    trial.require("its first step has entries of one length",
-                  near(size, size[:1].expand_as(size), FLOAT32))  # fmt: skip
+    alike = near(size, size[:1].expand_as(size), FLOAT32) and bool(size[0] > 0)
+    trial.require("its first step has entries of one length", alike)
     betas = optimizer.defaults.get("betas", (0.0, 0.0))
     trial.require("no betas, or two", len(betas) == 2)
     forms = laws.first_steps(optimizer.defaults)
     found = [name for name, form in forms.items()
              if all(near(-steps[e], form(g, e), FLOAT32) for e in steps)]  # fmt: skip
-    trial.require(f"a first step of Adam's kin (entries {float(size[0]):.6g} lr long)", bool(found))
+    long = f"entries {float(size[0]):.6g} lr long without eps"
+    judged = bool(found) or (averages(optimizer) and Structure(optimizer, trial.seed).entrywise)
+    trial.require(f"a first step of Adam's kin ({long})", judged)
+    found = found or [f"of no known kind: {long}"]
     right = found[0] if found[0].startswith("right") else "right"
     trial.identity(f"first step over lr, eps = 1 [{found[0]}]", -steps[LARGE],
                    forms[right](g, LARGE), FLOAT32, "a counter may be float32",
                    along=("entry",))  # fmt: skip
+
+
+def averages(optimizer: Implementation) -> bool:
+    """Whether it has averages of gradients, and no options but those of the rules with them."""
+    return optimizer.is_common and (optimizer.takes("betas") or optimizer.takes("alpha"))
 
 
 @claim(
@@ -66,30 +81,101 @@ def test_first_step(trial: Trial) -> None:
     hypotheses=("it has two betas", "it is a run of Adam's kin or Lion, right or wrong"),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-betas-swapped", "class-late-moment", "class-signs-swapped"),
-)
+    rivals=(
+        "class-betas-swapped", "class-late-moment", "class-signs-swapped", "class-correction-ends",
+    ),
+)  # fmt: skip
 def test_averages(trial: Trial) -> None:
-    """Twelve steps on given gradients, with betas of .9 and .7 and no decay.
+    """So many steps on given gradients that what begins late has begun, without decay.
 
     Another rule with two betas is none of these runs, and is not judged here.
     """
     usual = trial.implementation("optimizer", torch.optim.AdamW)
     betas = usual.defaults.get("betas")
     trial.require("it has two betas", isinstance(betas, tuple | list) and len(betas) == 2)
-    straight, chosen = field(trial.seed).straight(), (0.9, 0.7)
-    optimizer = usual.having(**usual.plain, betas=chosen)
-    trial.require(f"it takes betas={chosen}", optimizer.accepts(straight))
-    steps = -optimizer.follow(straight).diff(dim=0) / optimizer.step_size
-    eps = optimizer.defaults.get("eps")
-    runs = (
-        laws.adams(straight.c, chosen, eps) if isinstance(eps, float)
-        else laws.lions(straight.c, chosen)
-    )  # fmt: skip
-    found = [name for name, run in runs.items() if near(steps, run, FLOAT32)]
-    trial.require("a run of Adam's kin or Lion", bool(found))
-    right = found[0] if found[0].startswith("right") else "right"
-    trial.identity(f"steps over lr [{found[0]}]", steps, runs[right], FLOAT32,
-                   "a counter may be float32", along=("step", "entry"))  # fmt: skip
+    straight, chosen = field(trial.seed, (2, 3), steps=LONG).straight(), (0.9, 0.99)
+    corrects = {name: True for name in ("bias_correction", "correct_bias") if usual.takes(name)}
+    plain = usual.having(**usual.plain, **corrects, betas=chosen)
+    eps = plain.defaults.get("eps")
+    for largest in (False, True) if usual.takes("amsgrad") else (None,):
+        problem = field(trial.seed).fading() if largest else straight
+        optimizer = plain if largest is None else plain.having(amsgrad=largest)
+        trial.require(f"it takes betas={chosen}", optimizer.accepts(problem))
+        steps = -optimizer.follow(problem).diff(dim=0) / optimizer.step_size
+        runs = kin(problem.c, chosen, eps, largest=bool(largest))
+        name, run = next(((n, r) for n, r in runs if near(steps, r, FLOAT32)), ("", None))
+        if run is None:
+            # Another rule can begin otherwise; one that begins as these do, and is none, is wrong.
+            first = kin(problem.c[:1], chosen, eps, largest=bool(largest))
+            begins = any(near(steps[:1], r, FLOAT32) for _, r in first)
+            alike = begins and usual.is_common and Structure(optimizer, trial.seed).entrywise
+            trial.require("a run of Adam's kin or Lion", alike)
+        unasked = largest is None and name.endswith("(AMSGrad)")
+        if run is None or not (name.startswith("right") or unasked):
+            _, run = next(kin(problem.c, chosen, eps, largest=bool(largest)))
+        title = "" if largest is None else f", amsgrad={largest}"
+        title += f" [{name or 'of no known kind'}]"
+        trial.identity(f"steps over lr{title}", steps, run, FLOAT32,
+                       "a counter may be float32", along=("step", "entry"))  # fmt: skip
+
+
+def kin(
+    gradients: torch.Tensor, betas: tuple[float, float], eps: object, *, largest: bool
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Runs of Adam's kin; of Lion's first, where there is no eps."""
+    if isinstance(eps, float):
+        return laws.adams(gradients, betas, eps, largest=largest)
+    lions, adams = laws.lions(gradients, betas), laws.adams(gradients, betas, 1e-8, largest=largest)
+    return chain(lions, adams)
+
+
+@claim(
+    "laws/squares",
+    source="Hinton 2012; Graves 2013, (38)-(45); Duchi et al. 2011; Zeiler 2012, Alg. 1",
+    statement="With alpha, the run is RMSprop's, centred or not, with its momentum; with an "
+    "accumulator's start, Adagrad's; with rho and eps, Adadelta's.",
+    hypotheses=("it has these options, no betas, and none of another rule",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-squares-forget-centre",),
+)
+def test_squares(trial: Trial) -> None:
+    """Twelve steps on given gradients, without decay, at each momentum and centering it has."""
+    usual = trial.implementation("optimizer", torch.optim.RMSprop)
+    g, eps, start, decay = field(trial.seed).straight(), 1e-3, 0.5, 0.1
+    known = usual.has_only({*COMMON, "lr_decay", "initial_accumulator_value"})
+    trial.require("no betas, and no option of another rule", known and not usual.takes("betas"))
+    plain = usual.having(**usual.plain)
+    runs: list[tuple[dict[str, object], dict[str, torch.Tensor]]] = []
+    if usual.takes("eps", "alpha"):
+        momenta = (0.0, 0.9) if usual.takes("momentum") else (0.0,)
+        centres = (False, True) if usual.takes("centered") else (False,)
+        runs = [
+            ({"alpha": 0.7, "momentum": mu, "centered": centered},
+             laws.rmsprops(g.c, 0.7, eps, mu, centered=centered))
+            for mu in momenta for centered in centres
+        ]  # fmt: skip
+    elif usual.takes("eps", "initial_accumulator_value"):
+        decay = decay if usual.takes("lr_decay") else 0.0
+        options = {"initial_accumulator_value": start, "lr_decay": decay}
+        runs = [(options, {"right": laws.adagrad(g.c, eps, start, decay)})]
+    elif usual.takes("eps", "rho") and not Structure(usual, trial.seed).ascends:
+        kinds = laws.rmsprops(g.c, 0.7, eps)
+        adadelta = {"right, Adadelta": laws.adadelta(g.c, 0.7, eps)}
+        runs = [({"rho": 0.7}, adadelta | {"right, RMSprop": kinds["right"]})]
+    trial.require("options of RMSprop, Adagrad or Adadelta", bool(runs))
+    for wanted, kinds in runs:
+        options = {name: value for name, value in wanted.items() if usual.takes(name)}
+        one = plain.having(eps=eps, **options)
+        path = one.tried(g)
+        if path is None:
+            continue
+        steps = -path.diff(dim=0) / one.step_size
+        name = next((n for n, r in kinds.items() if near(steps, r, FLOAT32)), "of no known kind")
+        title = "".join(f", {n} {v}" for n, v in options.items())
+        right = name if name.startswith("right") else next(iter(kinds))
+        trial.identity(f"steps over lr{title} [{name}]", steps, kinds[right], FLOAT32,
+                       "a counter may be float32", along=("step", "entry"))  # fmt: skip
 
 
 @claim(
@@ -122,6 +208,15 @@ def test_heavy_ball(trial: Trial) -> None:
     trial.require("it takes momentum=0", without.accepts(straight))
     trial.require("without momentum it keeps nothing",
                   not Structure(without, trial.seed).remembers)  # fmt: skip
+    long = field(trial.seed, (2, 3), steps=LONG // 4).straight()
+    lasting = usual.having(**usual.plain, **off, momentum=mu).tried(long)
+    if lasting is not None:
+        balls = laws.buffers(long.c, mu, 0.0, nesterov=False)
+        rights = {n: partial(without.follow, long.descending(balls[n])) for n in balls}
+        begun = {n: partial(without.follow, long.descending(balls[n]), None, STEPS) for n in balls}
+        name = laws.kind_of(lasting[: STEPS + 1], begun)
+        if name.startswith("right"):
+            trial.same(f"momentum {mu}, {long.steps} steps", lasting, rights[name]())
     for dampening in switches.get("dampening", (0.0,)):
         for nesterov in switches.get("nesterov", (False,)):
             chosen = {"dampening": dampening, "nesterov": nesterov}
@@ -130,13 +225,13 @@ def test_heavy_ball(trial: Trial) -> None:
             if not one.accepts(straight):
                 continue
             kinds = {
-                name: without.follow(straight.descending(d))
+                name: partial(without.follow, straight.descending(d))
                 for name, d in laws.buffers(straight.c, mu, dampening, nesterov=nesterov).items()
             }
             path = one.follow(straight)
-            name = next((n for n, p in kinds.items() if near(path, p)), "of no known kind")
+            name = laws.kind_of(path, kinds) or "of no known kind"
             trial.require("a heavy ball (it is another rule's)", name in kinds or usual.is_common)
-            right = kinds[name] if name.startswith("right") else kinds["right"]
+            right = kinds[name if name.startswith("right") else "right"]()
             title = ", ".join(f"{n} {v}" for n, v in having.items())
             trial.same(f"momentum {mu} {title} [{name}]", path, right)
 
@@ -152,6 +247,7 @@ def test_heavy_ball(trial: Trial) -> None:
     rivals=(
         "class-norm-by-tensor", "class-norm-by-group", "class-norms-added", "class-ascent-down",
         "class-rho-ignored", "class-adaptive-gradient", "class-way-back-rounded",
+        "class-radius-of-first",
     ),
 )  # fmt: skip
 def test_ascent_of_sam(trial: Trial) -> None:
@@ -164,21 +260,28 @@ def test_ascent_of_sam(trial: Trial) -> None:
     trial.require("it takes a second gradient within a step, at a radius rho",
                   usual.takes("rho") and Structure(usual, trial.seed).ascends)  # fmt: skip
     w, g = pair.start, torch.cat([x.reshape(-1) for x in pair.gradients(0, pair.split(pair.start))])
-    for adaptive in (False, True) if usual.takes("adaptive") else (False,):
-        for rho in (0.05, 0.2):
-            switch = {"adaptive": adaptive} if usual.takes("adaptive") else {}
-            optimizer = usual.having(rho=rho, **switch)
-            kinds = {n: e for n, e in laws.ascents(w, g, rho).items() if ("ASAM" in n) == adaptive}
-            for groups in (None, [([0], {}), ([1], {})]):
-                if not optimizer.accepts(pair, groups):
-                    continue
-                training = optimizer.train(pair, groups).go(1)
-                found = torch.cat([x.reshape(-1) for x in training.points[-1]]) - w
-                name = next((n for n, e in kinds.items() if near(found, e, BESIDE)), "")
-                title = f"ascent, rho {rho}, {'one group' if groups is None else 'two groups'}"
-                title += f", adaptive [{name}]" if adaptive else f" [{name}]"
-                trial.identity(title, found, kinds[name or next(iter(kinds))], BESIDE,
-                               "an epsilon beside the norm", along=("entry",))  # fmt: skip
+    size = pair.alone(0).ndim
+    radii = torch.full_like(w, 0.05).index_fill(0, torch.arange(size, len(w)), 0.2)
+    own = [([0], {"rho": 0.05}), ([1], {"rho": 0.2})]
+    whole = (("one group", None), ("two groups", [([0], {}), ([1], {})]))
+    cases = [(f"rho {rho}, {title}", rho, groups) for rho in (0.05, 0.2) for title, groups in whole]
+    inside = usual.train(pair).groups
+    if inside and "rho" in inside[0]:
+        cases.append(("each group's own rho", radii, own))
+    for adaptive in (False, True) if usual.takes("adaptive") else (None,):
+        for title, rho, groups in cases:
+            switch = {} if adaptive is None else {"adaptive": adaptive}
+            optimizer = usual.having(**switch, **({} if groups is own else {"rho": rho}))
+            kinds = {n: e for n, e in laws.ascents(w, g, rho).items()
+                     if adaptive is None or ("ASAM" in n) == adaptive}  # fmt: skip
+            if not optimizer.accepts(pair, groups):
+                continue
+            training = optimizer.train(pair, groups).go(1)
+            found = torch.cat([x.reshape(-1) for x in training.points[-1]]) - w
+            name = next((n for n, e in kinds.items() if near(found, e, BESIDE)), "")
+            which = f"{', adaptive' if adaptive else ''} [{name}]"
+            trial.identity(f"ascent, {title}{which}", found, kinds[name or next(iter(kinds))],
+                           BESIDE, "an epsilon beside the norm", along=("entry",))  # fmt: skip
     plain = usual.having(rho=1e-3)
     straight = pair.straight()
     if plain.accepts(straight):

@@ -1,11 +1,15 @@
 """What a step of one tensor may depend on: its own entries, all of them, nothing else."""
 
+from dataclasses import replace
+
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import Structure, field
+from limitpoint.laws import PAIR, Field, Implementation, Structure, field
 
 STEP = ("step", "entry")
+#: The degree of steps whose epsilon is beside gradients of 1 is nearer to a number.
+FAR = 1e-4
 BFLOAT16 = 5 * 3.4 * 2**-8
 
 
@@ -25,18 +29,24 @@ def test_product(trial: Trial) -> None:
     A rule that is entrywise on one tensor has to be so on two. A tensor at rest adds nothing to a
     norm either, so that the second comparison holds for every rule.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
-    structure = Structure(optimizer, trial.seed)
-    pair = field(trial.seed)
-    together = optimizer.follow(pair)
-    if structure.entrywise or structure.apart:
-        apart = torch.cat([optimizer.follow(pair.alone(k)) for k in (0, 1)], 1)
-        trial.same("two tensors together = apart", together, apart)
-    three = field(trial.seed, (2, 2), *pair.shapes)
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    structure = Structure(usual, trial.seed)
+    three = field(trial.seed, (2, 2), *PAIR)
     resting = three.at_rest(torch.arange(three.ndim) < 4)
-    alone = optimizer.follow(resting.part(slice(4, None), *pair.shapes))
-    beside = optimizer.follow(resting)[:, 4:]
+    alone = usual.follow(resting.part(slice(4, None), *PAIR))
+    beside = usual.follow(resting)[:, 4:]
     trial.same("beside a tensor at rest = without it", beside, alone)
+    empty = usual.tried(field(trial.seed).shaped((0, 2), *PAIR))
+    if empty is not None:
+        trial.same("beside an empty tensor = without it", empty, usual.follow(field(trial.seed)))
+    trial.require("entrywise or blockwise", structure.entrywise or structure.apart)
+    for title, optimizer, pair in laws.situations(usual, trial.seed):
+        apart = [optimizer.follow(pair.alone(k)) for k in (0, 1)]
+        trial.same(f"two tensors together = apart{title}", optimizer.follow(pair),
+                   torch.cat(apart, 1))  # fmt: skip
+        mixed = optimizer.tried(pair, dtype=(torch.float64, torch.float32))
+        if mixed is not None:
+            trial.same(f"beside float32 = alone{title}", mixed[:, :6], apart[0])
 
 
 @claim(
@@ -63,6 +73,7 @@ def test_cut(trial: Trial) -> None:
         trial.same("where the second gradient is taken", points[1], points[0])
     lawful = structure.entrywise or not structure.apart
     trial.require("entrywise, or with a norm of all gradients", lawful or ascends)
+    trial.require("it draws nothing", not optimizer.draws)
     if lawful:
         trial.same("cut in two = whole", optimizer.follow(cut), optimizer.follow(whole))
 
@@ -86,7 +97,11 @@ def test_groups(trial: Trial) -> None:
     pair = field(trial.seed)
     halves = [([0], {}), ([1], {})]
     trial.require("it takes parameter groups", optimizer.accepts(pair, halves))
-    trial.same("two equal groups = one", optimizer.follow(pair, halves), optimizer.follow(pair))
+    whole = optimizer.follow(pair)
+    trial.same("two equal groups = one", optimizer.follow(pair, halves), whole)
+    iterator = optimizer.tried(pair, iterator=True)
+    if iterator is not None:
+        trial.same("an iterator of tensors = a list", iterator, whole)
     straight, size = pair.straight(), 6
     inside = optimizer.train(pair).groups[0] if optimizer.train(pair).groups else {}
     for option, values in laws.variants(optimizer).items():
@@ -112,29 +127,47 @@ def test_groups(trial: Trial) -> None:
     source="contract of torch.optim: parameters without a gradient are skipped",
     statement="A parameter whose gradient is None stays where it is, and starts afresh when it has "
     "one; SAM takes its perturbation back even without a second gradient.",
-    hypotheses=("its start: entrywise and blockwise rules",),
+    hypotheses=("its start: entrywise and blockwise rules, that are no average from the run's",),
     kind="law",
     roles=("optimizer",),
     rivals=("class-group-count", "class-decays-frozen", "class-perturbation-left"),
 )
 def test_late_gradient(trial: Trial) -> None:
-    """The second of two tensors has no gradient for four steps; then none in SAM's second phase."""
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
-    structure = Structure(optimizer, trial.seed)
-    pair, late, size = field(trial.seed), 4, 6
-    training = optimizer.train(pair, absent=lambda t: (1,) if t < late else ())
+    """One of two tensors has no gradient for four steps; then none in SAM's second phase."""
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    structure = Structure(usual, trial.seed)
+    apart = structure.entrywise or structure.apart
+    for title, optimizer, pair in laws.situations(usual, trial.seed):
+        for k in (1, 0):
+            comes_late(trial, optimizer, pair, k, f"{title}, tensor {k}", apart=apart)
+    pair = field(trial.seed)
+    if usual.train(pair).two_phase:
+        lost = usual.train(pair, again=lambda t: (1,)).go(1).path
+        trial.same("without a second gradient", lost[1, 6:], lost[0, 6:])
+
+
+def comes_late(
+    trial: Trial, optimizer: Implementation, pair: Field, k: int, title: str, *, apart: bool
+) -> None:
+    """Tensor k has no gradient for four steps, nor at step 8, where it stays too."""
+    late, gap = 4, 8
+    training = optimizer.train(pair, absent=lambda t: (k,) if t < late or t == gap else ())
     path = training.go(pair.steps).path
-    start = path[:1, size:].expand(late + 1, -1)
-    trial.close("while it has no gradient", path[: late + 1, size:], start, 0.0, "exact",
+    own, other = (slice(0, 6), slice(6, None)) if k == 0 else (slice(6, None), slice(0, 6))
+    still = path[: late + 1, own]
+    trial.close(f"while it has no gradient{title}", still, still[:1].expand_as(still), 0.0, "exact",
                 along=STEP)  # fmt: skip
-    if structure.entrywise or structure.apart:
-        fresh = optimizer.follow(pair.alone(1).from_step(late))
-        trial.same("from its first gradient on = afresh", path[late:, size:], fresh)
-        alone = optimizer.follow(pair.alone(0))
-        trial.same("beside it = without it", path[:, :size], alone)
-    if training.two_phase:
-        lost = optimizer.train(pair, again=lambda t: (1,)).go(1).path
-        trial.same("without a second gradient", lost[1, size:], lost[0, size:])
+    trial.close(f"nor later{title}", path[gap + 1, own], path[gap, own], 0.0, "exact",
+                along=STEP[1:])  # fmt: skip
+    if not apart:
+        return
+    if not training.has_modes:
+        taken, alone = [t for t in range(late, pair.steps) if t != gap], pair.alone(k)
+        fresh = optimizer.follow(replace(alone, c=alone.c[taken]))
+        found = path[[late, *(t + 1 for t in taken)], own]
+        trial.same(f"from its first gradient on = afresh{title}", found, fresh)
+    alone = optimizer.follow(pair.alone(1 - k))
+    trial.same(f"beside it = without it{title}", path[:, other], alone)
 
 
 @claim(
@@ -150,6 +183,7 @@ def test_late_gradient(trial: Trial) -> None:
 def test_shapes(trial: Trial) -> None:
     """(8, 2) as (16,), (8, 2, 1, 1), sixteen scalars; transposed in memory; a gradient expanded."""
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    trial.require("it draws nothing", not optimizer.draws)
     structure = Structure(optimizer, trial.seed)
     matrix = field(trial.seed, (8, 2))
     expected = optimizer.follow(matrix)
@@ -162,6 +196,10 @@ def test_shapes(trial: Trial) -> None:
         problem = matrix.shaped(*shape)
         if optimizer.accepts(problem):
             trial.same(f"as {len(shape)} of shape {shape[0]}", optimizer.follow(problem), expected)
+    kernels = [matrix.shaped((4, 2, *sides)) for sides in ((2, 1), (1, 2))]
+    if all(map(optimizer.accepts, kernels)):
+        tall, wide = map(optimizer.follow, kernels)
+        trial.same("the sides of a kernel exchanged", tall, wide)
     turned = optimizer.follow(matrix, layout=lambda x: x.t().contiguous().t())
     trial.same("transposed in memory", turned, expected)
     even = matrix.even()
@@ -184,6 +222,7 @@ def test_symmetry(trial: Trial) -> None:
     All entries change places, for entrywise rules and norms of all.
     """
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    trial.require("it draws nothing", not optimizer.draws)
     structure = Structure(optimizer, trial.seed)
     whole = field(trial.seed, (4, 2))
     path = optimizer.follow(whole)
@@ -207,7 +246,7 @@ def test_symmetry(trial: Trial) -> None:
     hypotheses=("it has such a degree: no epsilon, no radius of its own",),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-root-lost",),
+    rivals=("class-root-lost", "class-soft-sign"),
 )
 def test_scale(trial: Trial) -> None:
     """All entries at all steps agree about d, from s = 16; an epsilon is made as good as none.
@@ -216,7 +255,16 @@ def test_scale(trial: Trial) -> None:
     less than 1e-8.
     """
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
-    degree = Structure(optimizer.having(**optimizer.plain), trial.seed).degree
+    structure = Structure(optimizer.having(**optimizer.plain), trial.seed)
+    degree = structure.degree
+    if degree is None and optimizer.is_common and not optimizer.takes("eps"):
+        trial.require("entrywise, with a degree or far from one",
+                      structure.entrywise and structure.degrees.std() > FAR)  # fmt: skip
+        nearest = structure.degrees.mean().round().clamp(0, 1)
+        trial.identity(
+            "degree, without an eps", structure.degrees, nearest, FAR, "an eps of its own"
+        )
+        return
     trial.require("steps that are a power of the loss", degree is not None)
     assert degree is not None
     nearest = min(max(round(degree), 0), 1)

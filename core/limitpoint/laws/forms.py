@@ -11,33 +11,48 @@ from torch import Tensor
 Form = Callable[[Tensor, float], Tensor]
 
 
-def decays(steps: Tensor, start: Tensor, eta: float, decay: float) -> dict[str, Tensor]:
+def decays(steps: Tensor, start: Tensor, eta: Tensor, decay: float) -> dict[str, Tensor]:
     """The iterates under decoupled decay and what is mistaken for it; the first is the right one.
 
     Args:
         steps: what is added at each step without decay, (steps, n).
         start: (n,).
-        eta: the step size.
+        eta: the step sizes, (steps,).
         decay: lambda.
     """
     factors = {
         "decoupled": (1 - eta * decay, False),
+        "proximal, after the step": (1 / (1 + eta * decay), True),
         "after the step": (1 - eta * decay, True),
         "uphill": (1 + eta * decay, False),
-        "not multiplied by lr": (1 - decay, False),
+        "not multiplied by lr": (torch.full_like(eta, 1 - decay), False),
+        "multiplied by the first lr": (1 - eta[:1].expand_as(eta) * decay, False),
         "multiplied by lr twice": (1 - eta**2 * decay, False),
         "doubled": (1 - 2 * eta * decay, False),
-        "not applied": (1.0, False),
+        "not applied": (torch.ones_like(eta), False),
     }
     return {name: _decayed(steps, start, *how) for name, how in factors.items()}
 
 
-def _decayed(steps: Tensor, start: Tensor, factor: float, after: bool) -> Tensor:
+def _decayed(steps: Tensor, start: Tensor, factors: Tensor, after: bool) -> Tensor:
     path = [start]
-    for step in steps:
+    for step, factor in zip(steps, factors, strict=True):
         w = path[-1]
         path.append(factor * (w + step) if after else factor * w + step)
     return torch.stack(path)
+
+
+def factors(found: Tensor, steps: Tensor) -> Tensor | None:
+    """What w is multiplied by before each step, (steps,); None where it is not one number for all.
+
+    Args:
+        found: the iterates, (steps + 1, n).
+        steps: what is added at each step, (steps, n).
+    """
+    before, kept = found[:-1], found[1:] - steps
+    ratio = (before * kept).sum(1) / (before * before).sum(1)
+    rest = kept - ratio.unsqueeze(1) * before
+    return ratio if bool((rest.abs() <= 1e-10 * before.abs().max()).all()) else None
 
 
 def first_steps(options: Mapping[str, Any]) -> dict[str, Form]:
@@ -74,6 +89,10 @@ def _adam(beta1: float, beta2: float) -> dict[str, Form]:
         "right, with Nesterov's look-ahead (NAdam)": (lambda g, e: (1 + dozat) * g / (g.abs() + e)),
         "right, with Nesterov's look-ahead (NAdam, constant)": (
             lambda g, e: (1 + beta1 / (1 + beta1)) * g / (g.abs() + e)
+        ),
+        "right, of deviations (AdaBelief)": lambda g, e: g / (beta1 * g.abs() + e),
+        "right, of deviations, eps in the memory (AdaBelief)": (
+            lambda g, e: g / ((beta1**2 * g**2 + e / two**2).sqrt() + e)
         ),
         "eps added before the bias correction": lambda g, e: g / (g.abs() + e / two),
         "eps inside the root, before the bias correction": (
@@ -129,12 +148,12 @@ def buffers(
     return {name: torch.stack(ds) for name, ds in found.items()}
 
 
-def ascents(w: Tensor, g: Tensor, rho: float) -> dict[str, Tensor]:
+def ascents(w: Tensor, g: Tensor, rho: float | Tensor) -> dict[str, Tensor]:
     """Where SAM and its kin climb to from w, by gradient and radius.
 
     Args:
         w, g: all entries of all tensors, (n,).
-        rho: the radius.
+        rho: the radius, or each entry's.
     """
     adaptive = w.abs() * g
     return {
@@ -146,6 +165,6 @@ def ascents(w: Tensor, g: Tensor, rho: float) -> dict[str, Tensor]:
     }
 
 
-def _offset(w: Tensor, g: Tensor, rho: float) -> Tensor:
+def _offset(w: Tensor, g: Tensor, rho: float | Tensor) -> Tensor:
     scale = w.abs() + 0.01
     return rho * scale**2 * g / (scale * g).norm()

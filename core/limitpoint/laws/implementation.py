@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as default
 from functools import cache
@@ -23,7 +23,9 @@ from limitpoint.subjects import Accepted
 COMMON = (
     "lr", "betas", "eps", "momentum", "dampening", "nesterov", "weight_decay", "maximize",
     "decoupled_weight_decay", "foreach", "fused", "capturable", "differentiable", "rho", "adaptive",
-    "base_optimizer", "amsgrad",
+    "base_optimizer", "amsgrad", "decoupled", "decoupled_decay", "weight_decouple", "alpha",
+    "centered", "correct_bias", "bias_correction", "momentum_decay",
+    "beta", "beta1", "beta2",
 )  # fmt: skip
 STEP_SIZE = 0.01
 #: Gradients a step.
@@ -95,7 +97,16 @@ class Implementation:
     @property
     def is_common(self) -> bool:
         """Whether it has no options but those of the rules that everybody knows."""
-        return set(Accepted.by(self.constructor, skip=1).defaults) <= set(COMMON)
+        return self.has_only(COMMON)
+
+    def has_only(self, names: Iterable[str]) -> bool:
+        """Whether it declares no options but these."""
+        return set(Accepted.by(self.constructor, skip=1).defaults) <= set(names)
+
+    @property
+    def draws(self) -> bool:
+        """Whether it says that it draws at random."""
+        return self.takes("seed") or self.takes("generator")
 
     @property
     def step_size(self) -> float:
@@ -126,6 +137,13 @@ class Implementation:
         """The iterates of a whole training, float64 (steps + 1, entries)."""
         training = self.train(problem, groups, **how)
         return training.go(problem.steps if steps is None else steps).path
+
+    def tried(self, problem: Objective, groups: Groups = None, **how: Any) -> torch.Tensor | None:
+        """The iterates of a whole training, or None where it does not take it."""
+        try:
+            return self.follow(problem, groups, **how)
+        except SubjectFailed:
+            return None
 
     def accepts(
         self, problem: Objective, groups: Groups = None, steps: int = 1, **how: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -41,10 +42,11 @@ class Structure:
 
     @cached_property
     def entrywise(self) -> bool:
-        """The halves of one tensor, each with an optimizer of its own, move as the whole does."""
+        """A row and a column of a matrix, with an optimizer each, move as in the whole."""
         whole = self.problem.alone(0)
-        top = whole.part(slice(0, 3), (1, 3))
-        return self._same([self._path(whole)[:, :3]], [self._path(top)])
+        row, column = whole.part(slice(0, 3), (1, 3)), whole.part(slice(0, 6, 3), (2, 1))
+        path = self._path(whole)
+        return self._same([path[:, :3], path[:, 0:6:3]], (self._path(p) for p in (row, column)))
 
     @cached_property
     def apart(self) -> bool:
@@ -119,13 +121,17 @@ class Structure:
         return near(rotated, plain.follow(whole).diff(dim=0) @ rotation, 1e-9)
 
     @cached_property
-    def degree(self) -> float | None:
-        """d where a loss of s times the size makes steps of s^d times the size, or None."""
+    def degrees(self) -> Tensor:
+        """d of each entry at each step, where a loss of s times the size steps s^d as far."""
         straight = self.problem.straight()
         one, other = (self.implementation.follow(replace(straight, scale=s)) for s in (1.0, 16.0))
-        ratio = (other.diff(dim=0) / one.diff(dim=0)).log2() / 4
-        found = float(ratio.flatten().median())
-        return found if bool(((ratio - found).abs() <= DEGREE).all()) else None
+        return (other.diff(dim=0) / one.diff(dim=0)).log2() / 4
+
+    @cached_property
+    def degree(self) -> float | None:
+        """The one d of all entries at all steps, or None."""
+        found = float(self.degrees.flatten().median())
+        return found if bool(((self.degrees - found).abs() <= DEGREE).all()) else None
 
     def first_step(self, gradient_scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Gradient and first step, over the step size, of the straight problem."""
@@ -136,11 +142,18 @@ class Structure:
     def _path(self, problem: Field) -> Tensor:
         return self.implementation.follow(problem)
 
-    def _same(self, one: list[Tensor], other: list[Tensor]) -> bool:
+    def _same(self, one: Iterable[Tensor], other: Iterable[Tensor]) -> bool:
         try:
             return all(near(a, b) for a, b in zip(one, other, strict=True))
         except SubjectFailed:
             return False
+
+
+def kind_of(
+    found: Tensor, kinds: Mapping[str, Callable[[], Tensor]], tolerance: float = ROUNDING
+) -> str:
+    """The first of some kinds, each made when it is asked for, that is found; "" if none is."""
+    return next((name for name, made in kinds.items() if near(found, made(), tolerance)), "")
 
 
 def near(a: Tensor, b: Tensor, tolerance: float = ROUNDING) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
@@ -55,7 +56,7 @@ class Training:
         options: its arguments.
         problem: what is trained on.
         groups: parameter groups, or None for a plain list.
-        dtype: of the parameters.
+        dtype: of the parameters, or of each in turn.
         closure: hand `step` a closure, even where it may be left out.
         reuse: keep one buffer for each gradient and write it over.
         accumulate: add gradients to `.grad` as backward does; else each is set.
@@ -63,6 +64,7 @@ class Training:
         again: the same, for a second gradient within a step.
         layout: what is done to each tensor before it becomes a parameter.
         expanded: gradients are one number each, expanded to the shape.
+        iterator: hand over an iterator, as `model.parameters()` is.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Training:
         problem: Objective,
         groups: Groups = None,
         *,
-        dtype: torch.dtype = torch.float64,
+        dtype: torch.dtype | Sequence[torch.dtype] = torch.float64,
         closure: bool = False,
         reuse: bool = False,
         accumulate: bool = True,
@@ -80,11 +82,16 @@ class Training:
         again: Callable[[int], Sequence[int]] | None = None,
         layout: Callable[[Tensor], Tensor] = torch.clone,
         expanded: bool = False,
+        iterator: bool = False,
     ) -> None:
         self.problem, self.options, self.t = problem, options, 0
         self.reuse, self.accumulate, self.closure = reuse, accumulate, closure
         self.absent, self.again = absent, again or absent
-        start = [layout(x.to(dtype)) for x in problem.split(problem.start)]
+        dtypes = (
+            itertools.repeat(dtype) if isinstance(dtype, torch.dtype) else itertools.cycle(dtype)
+        )
+        parts = problem.split(problem.start)
+        start = [layout(x.to(d)) for x, d in zip(parts, dtypes, strict=False)]
         trained = (k not in problem.frozen for k in range(len(start)))
         self.parameters = [
             nn.Parameter(x, requires_grad=trains) for x, trains in zip(start, trained, strict=True)
@@ -94,6 +101,7 @@ class Training:
         self.returned: Any = None
         with blamed("in its constructor"), _quiet():
             handed: Any = self.parameters if groups is None else self._grouped(groups)
+            handed = iter(handed) if iterator else handed
             self.optimizer = constructor(handed, **options)
             self._prepare()
         self.iterates = [self.entries()]
@@ -102,9 +110,10 @@ class Training:
         return [{"params": [self.parameters[k] for k in chosen], **own} for chosen, own in groups]
 
     def _prepare(self) -> None:
-        mode = getattr(self.optimizer, "train", None)
-        if callable(mode):
-            mode()
+        modes = [getattr(self.optimizer, name, None) for name in ("train", "eval")]
+        self.has_modes = all(map(callable, modes))
+        if callable(modes[0]):
+            modes[0]()
         phases = (getattr(self.optimizer, name, None) for name in ("first_step", "second_step"))
         self.two_phase = all(map(callable, phases))
         closure = _parameters(getattr(self.optimizer, "step", None)).get("closure")
@@ -130,12 +139,14 @@ class Training:
         return list(getattr(self.optimizer, "param_groups", ()))
 
     def state(self) -> dict[str, Tensor]:
-        """The tensors of the parameters' shapes that the optimizer keeps, float64, by name."""
-        kept = getattr(self.optimizer, "state", {})
+        """Copies of the tensors of parameters' shapes that it keeps, float64, by name."""
+        state = getattr(self.optimizer, "state", {})
+        # By identity: a key that is id(p) has a tensor's hash, and is compared entry by entry.
+        kept = {id(key): own for key, own in state.items() if isinstance(key, Tensor)}
         return {
-            f"{name} of tensor {k}": x.detach().double().reshape(-1)
+            f"{name} of tensor {k}": x.detach().to(torch.float64, copy=True).reshape(-1)
             for k, p in enumerate(self.parameters)
-            for name, x in (kept.get(p) or {}).items()
+            for name, x in kept.get(id(p), {}).items()
             if isinstance(x, Tensor) and x.shape == p.shape and x.is_floating_point()
         }
 
