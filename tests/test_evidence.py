@@ -255,3 +255,12 @@ def test_a_rate_outside_its_interval_says_on_which_side():
 
 def test_numbers_that_differ_are_shown_with_a_digit_more_than_it_takes():
     assert shown(1.00000149, 1.00000249) == ["1.0000015", "1.0000025"]
+
+
+def test_a_rate_of_what_does_not_move_says_its_side():
+    assert evidence.rate("q", [1, 10, 100], [1, 1, 1], 0.5, 2.0, "g").symbol == "<"
+
+
+def test_evidence_does_not_change():
+    with pytest.raises(AttributeError, match="immutable"):
+        evidence.close("q", 1.0, 1.0, 0.1, "g").slack = 0.0

@@ -247,3 +247,28 @@ def test_no_number_stays_none():
     assert x.tensor()[:2].isnan().tolist() == [True, False]
     assert not bool(numerics.total(x, 0).mantissa.isfinite())
     assert not bool((x + value((1.0, 9), (1.0, 9), (1.0, 9))).mantissa[:2].isfinite().any())
+
+
+def test_signs_may_be_zero():
+    found = numerics.scaled(tensor(3.0, -4.0, 5.0)).signed(tensor(-1.0, 0.0, 1.0))
+    assert found.tensor().tolist() == [-3.0, 0.0, 5.0]
+
+
+@pytest.mark.parametrize("number", [-5e-324, 5e-324, -1e-200, -1e308, 1e200])
+def test_a_number_at_the_ends_of_float64_scales(number):
+    x = value((0.75, 3000), (-0.5, -3000))
+    agrees(x * number, [part * mpf(number) for part in exact(x)], EPS)
+    agrees(x / number, [part / mpf(number) for part in exact(x)], EPS)
+
+
+def test_an_exponent_that_float64_does_not_hold_to_the_unit():
+    """2^54 + 3 is no float64: what is missing of it is in the mantissa."""
+    product = value((0.5, 2.0**54)) * value((0.5, 3.0))
+    assert product.far
+    assert product.mantissa.item() * 2 ** (product.exponent.item() - 2.0**54) == 2.0
+
+
+def test_the_larger_of_each_pair():
+    x, y = value((0.5, 3000), (-0.5, 7)), value((0.5, 4000), (0.5, 4))
+    for found in (x.maximum(y), y.maximum(x)):
+        assert exact(found) == exact(y)
