@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from limitpoint import SubjectFailed, evidence
-from limitpoint.judgement.comparison import FORMULA, tightest
+from limitpoint import Evidence, SubjectFailed, evidence
+from limitpoint.judgement.comparison import FORMULA, shown, tightest
 
 
 def test_close_reports_the_entry_with_the_least_slack():
@@ -196,3 +196,62 @@ def test_nothing_measured_is_an_error():
 def test_json_has_no_infinity():
     found = msgspec.json.decode(msgspec.json.encode(evidence.close("q", math.inf, 1.0, 0.1, "g")))
     assert (found["measured"], found["slack"]) == (None, None)
+
+
+def test_one_entry_that_is_off_is_not_hidden_by_one_that_is_not():
+    assert not evidence.close("q", [1.0, 1.5], [1.0, 1.0], 0.0, "exact").holds
+    assert not evidence.close("q", [1.0, math.inf], [1.0, math.inf], 0.1, "g").holds
+
+
+def test_a_tolerance_below_zero_is_a_slip():
+    with pytest.raises(ValueError, match="must be >= 0"):
+        evidence.close("q", 1.0, 1.0, -1e-9, "g")
+
+
+def test_integers_are_told_by_both_sides_and_not_by_the_tolerance():
+    assert evidence.close("q", 5, 4, 1.0, "g").slack == 1 / 2
+    assert evidence.close("q", 5, 4.0, 1, "g").slack == 0.0
+
+
+def test_identity_with_zero_is_absolute():
+    assert evidence.identity("q", 1e-9, 0.0, 1e-9, "g").tolerance == 1e-9
+
+
+def test_an_order_the_wrong_way_by_the_least_there_is():
+    found = evidence.ordering("q", 1.0, 1.0 - 2**-53, "g")
+    assert found.slack == -(2**-52)
+
+
+def test_a_rate_needs_two_decades_wherever_they_begin():
+    for x in ([0.1, 1.0, 9.95], [10.0, 500.0], [1.0, 50.0, 50.0, 200.0]):
+        with pytest.raises(ValueError, match="two decades"):
+            evidence.rate("q", x, [1.0] * len(x), -1, 1, "g")
+    for x in ([10.0, 1000.0], [0.1, 20.0]):
+        assert evidence.rate("q", x, [1.0, 1.0], -1, 1, "g").holds
+
+
+def test_a_rate_names_the_nearer_end():
+    x = np.geomspace(1, 100, 3)
+    assert evidence.rate("q", x, x**-0.8, -1.0, 1.0, "g").expected == -1.0
+    assert evidence.rate("q", x, x**-0.2, -1.0, 0.0, "g").expected == 0.0
+
+
+def test_numbers_that_differ_in_the_last_digit_are_told_apart():
+    assert shown(1.0, 1 + 2**-52) == ["1", "1.0000000000000002"]
+    assert Evidence(quantity="q", slack=0.5).entries == 1
+
+
+def test_a_rate_inside_its_interval_says_on_which_side_of_the_nearer_end():
+    x = np.geomspace(1, 100, 3)
+    assert evidence.rate("q", x, x**-0.8, -1.0, 1.0, "g").symbol == "≥"
+    assert evidence.rate("q", x, x**0.8, -1.0, 1.0, "g").symbol == "≤"
+
+
+def test_a_rate_outside_its_interval_says_on_which_side():
+    x = np.geomspace(1, 100, 3)
+    assert evidence.rate("q", x, x**-2.0, -1.0, 1.0, "g").symbol == "<"
+    assert evidence.rate("q", x, x**0.5, -1.0, 0.0, "g").symbol == ">"
+
+
+def test_numbers_that_differ_are_shown_with_a_digit_more_than_it_takes():
+    assert shown(1.00000149, 1.00000249) == ["1.0000015", "1.0000025"]

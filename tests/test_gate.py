@@ -102,6 +102,7 @@ def test_other_images_are_worse():
     ((name, what),) = told(ledger(record()), ledger(record(), images="/data/cifar"))
     assert name == "suite"
     assert what.startswith("images: stand-ins in the baseline, /data/cifar here")
+    assert told(ledger(record(), images="/data/cifar"), ledger(record()))
     assert not told(ledger(record()), ledger(record(), images="stand-ins"))
 
 
@@ -164,6 +165,9 @@ def test_a_baseline_is_the_ledger_without_what_changes_from_run_to_run(tmp_path)
     [
         ([record()], [record()]),
         ([record(slack=0.5)], [record(slack=0.3)]),
+        ([record(slack=0.5)], [record(slack=0.25)]),
+        ([record(verdict="refuted", slack=0.5)], [record(verdict="refuted", slack=0.1)]),
+        ([record(verdict="refuted")], [record(verdict="refuted"), record("toy/b")]),
         ([record(slack=0.5)], [record(slack=0.9)]),
         ([record(verdict="refuted")], [record()]),
         ([record()], [record(), record("toy/b")]),
@@ -217,11 +221,11 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path, capsys, option):
 
 def test_expected_failures_are_written_as_toml_with_reasons(tmp_path):
     path, out = tmp_path / "l.json", tmp_path / "expected.toml"
-    ledger(record(), record("toy/b", "refuted", reason='said "no"\nthen \\ left')).write(path)
+    reason = 'said "no"\nthen \\ left \x7f\x00 \N{SLIGHTLY SMILING FACE} é'
+    ledger(record(), record("toy/b", "refuted", reason=reason)).write(path)
     assert main(["gate", str(path), "--write-expected", str(out)]) == 0
-    assert tomllib.loads(out.read_text()) == {
-        "toy/b": {"reason": 'refuted: said "no"\nthen \\ left'}
-    }
+    written = tomllib.loads(out.read_text(encoding="utf-8"))
+    assert written == {"toy/b": {"reason": f"refuted: {reason}"}}
     assert not tomllib.loads(expected_failures(ledger(record())))
 
 

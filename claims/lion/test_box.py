@@ -30,7 +30,8 @@ def test_lion_box(trial: Trial) -> None:
     The step is the sign of b1 m + (1 - b1) g with m the b2-average of the run's own gradients, up
     to a rounding of 2^-53 |w| / eta, where that is not itself rounding. The contraction is exact up
     to a rounding of 1e-12. The gap 1 + lambda <w, g> / |g|_1 is zero exactly at KKT points, and its
-    bar is calibrated: seeds 0-19 gave .022 at most, where a coupled or lost decay leaves the box.
+    bar is calibrated: seeds 0-19 gave .022 at most, and the seeds 20-59, which did not move it,
+    .018; a coupled or lost decay leaves the box.
     """
     decay, steps = 1.0, trial.steps(5000, 50_000)
     problem = problems.support_simplex(trial.seed, d=8, n=20)
@@ -61,4 +62,4 @@ def test_lion_box(trial: Trial) -> None:
     )  # fmt: skip
     g = problem.grad(run.final).tensor()
     gap = 1 + held * (g * run.final).sum(-1) / g.abs().sum(-1)
-    trial.close("KKT gap", gap, 0.0, 0.05, "calibrated", along=("start",))
+    trial.close("KKT gap", gap, 0.0, 0.05, "calibrated on seeds 0-19", along=("start",))

@@ -27,7 +27,7 @@ def test_muon_spectral_ball(trial: Trial) -> None:
     The step D is told by what it does: ||D||_2 <= 1 and <D, M> = ||M||_*, M the average of the
     run's own gradients; unlike the polar factor that is well conditioned. Tolerance: 2^-53 ||W|| /
     eta. The gap 1 + lambda <W, g> / ||g||_* is zero exactly at KKT points, and its bar is
-    calibrated.
+    calibrated: seeds 0-19 gave 7e-5 at most, and the seeds 20-59, which did not move it, 9e-5.
     """
     decay, steps = 1.0, trial.steps(600, 6000)
     problem = problems.clusters(trial.seed, k=4, d=8, per_class=4)
@@ -55,4 +55,4 @@ def test_muon_spectral_ball(trial: Trial) -> None:
     trial.close("<D, M> over ||M||_*", steepest, 1.0, 1e-9, because, along=places)
     g = problem.grad(run.final).tensor()
     gap = 1 + held * (g * run.final).sum((-2, -1)) / torch.linalg.matrix_norm(g, "nuc")
-    trial.close("KKT gap", gap, 0.0, 0.05, "calibrated", along=("start",))
+    trial.close("KKT gap", gap, 0.0, 0.005, "calibrated on seeds 0-19", along=("start",))

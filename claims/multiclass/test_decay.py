@@ -16,10 +16,11 @@ def step_is_adamws(
     eta = run.integrals["step_size"].diff().reshape(-1, 1, 1, 1)
     moved = ((1 - held * eta) * run.w[:-1] - run.w[1:]) / eta
     expected = moments.ratios(problem, run.w[:-1], *betas)
-    correction = moments.correction_seen(moved[0].abs().max(), *betas, len(eta))
-    expected = correction.reshape(-1, 1, 1, 1) * expected
-    places, because = ("step", "start", "class", "entry"), "2^-53 |W| / eta_t"
-    trial.close(f"{name}: the step", moved, expected, 1e-9, because, along=places)
+    factor = moments.correction_seen(moved[0].abs().max(), *betas, len(eta)).reshape(-1, 1, 1, 1)
+    expected = factor * expected
+    allowed = moments.step_rounding(problem, run, *betas, factor, expected)
+    places, because = ("step", "start", "class", "entry"), moments.STEP_BECAUSE
+    trial.close(f"{name}: the step", moved, expected, allowed, because, along=places)
 
 
 def kkt_gap(problem: Problem, w: Tensor, held: float) -> Tensor:

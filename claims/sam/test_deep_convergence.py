@@ -20,10 +20,10 @@ RUNS = 6
     rivals=("deep-rho-doubled", "deep-kept", "deep-length"),
 )
 def test_deep_sam_converges(trial: Trial) -> None:
-    """Every run: no training error, a loss of 1/200 of the start's at most, half of step 200's.
+    """Every run: no training error, a loss of 1/200 of the start's at most, and below step 200's.
 
-    The bars are calibrated on the tuning seeds, where the loss comes to .005 (ERM and unnormalised)
-    and to .0002 (1-SAM), of 2.7.
+    The bar of 1/200 is calibrated on the tuning seeds, where the loss comes to .005 (ERM and
+    unnormalised) and to .0002 (1-SAM), of 2.7.
     """
     task = deep.small_mnist(trial.seed, RUNS, steps=400)
     rules = {
@@ -39,7 +39,7 @@ def test_deep_sam_converges(trial: Trial) -> None:
         name = f"{task.train.name}, {method}"
         trial.at_most(f"{name}: training error", task.train.error(run.final), 0, 0, "a count")
         trial.at_most(f"{name}: final over first loss", end / start, 1 / 200, 0, "calibrated")
-        trial.at_most(f"{name}: loss at 400 over that at 200", end / half, 1 / 2, 0, "calibrated")
+        trial.ordering(f"{name}: loss at 400, loss at 200", end, half, "it goes on falling")
 
 
 @claim(

@@ -25,7 +25,8 @@ def test_sam_l2_relu_regression(trial: Trial) -> None:
     calibrated. At the full horizon the variation falls below half of plain gradient descent's on
     each start, at the quick one, a tenth of the steps, below 0.85 of it. The loss has to be below a
     quarter of the best constant's on every start: on most it is below a thousandth, and where a
-    point is still missed further steps change the variation by a percent.
+    point is still missed further steps change the variation by a percent. The seeds 20-29, which
+    moved none of the three bars, keep them at the quick horizon with .19 of each to spare.
     """
     problem, steps = problems.relu_regression(trial.seed), trial.steps(30_000, 300_000)
     rho = torch.tensor([0.3, 0.0], dtype=torch.float64).reshape(2, 1, 1, 1)

@@ -68,8 +68,9 @@ def test_adam_adaptive_edge(trial: Trial) -> None:
     """Time averages of the preconditioned sharpness over the second half of 4000 steps.
 
     The formula is that of a frozen v; a moving one keeps the mean a little below. The interval is
-    calibrated on seeds 0-19: .914 to .982 for betas (.5, .95), (.9, .95) and (.9, .99), where
-    AMSGrad, whose v never falls, gives .1 and less, and momentum undamped 3.7 for 38.
+    calibrated on seeds 0-19: .914 to .982 for betas (.5, .95), (.9, .95) and (.9, .99), and .908 to
+    .983 on the seeds 20-59, which did not move it, where AMSGrad, whose v never falls, gives .1 and
+    less, and momentum undamped 3.7 for 38.
     """
     noise = torch.Generator().manual_seed(trial.seed)
     start = ETA * (0.2 + 2 * torch.rand(4, generator=noise, dtype=torch.float64))
@@ -84,4 +85,4 @@ def test_adam_adaptive_edge(trial: Trial) -> None:
         edge = (2 + 2 * beta1) / (1 - beta1) / float(rule.step_size.at(0))
         share = (torch.tensor(SPECTRUM) / v.sqrt()).mean(0) / edge
         name = f"betas ({beta1}, {beta2}): mean sharpness over its edge"
-        trial.close(name, share, 0.95, 0.05, "calibrated: [.9, 1]", along=("eigenvector",))
+        trial.close(name, share, 0.95, 0.05, "calibrated on seeds 0-19", along=("eigenvector",))

@@ -7,7 +7,14 @@ from difflib import get_close_matches
 
 
 class UsageError(ValueError):
-    """Wrong usage: one line says what was wrong and what would be right. Exit code 2."""
+    """Wrong usage: one line says what was wrong and what would be right. Exit code 2.
+
+    Args:
+        text: the line; what is not printed, such as a newline in a path, is shown escaped.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
 class NotApplicable(Exception):  # noqa: N818 - a verdict, not an error
@@ -20,6 +27,11 @@ class Inconclusive(Exception):  # noqa: N818 - a verdict, not an error
 
 class SubjectFailed(Exception):  # noqa: N818 - a verdict, not an error
     """The subject raised, left the numbers, did not move or took too long: the claim is refuted."""
+
+
+def readable(text: str) -> str:
+    """A word of the command line that the locale does not know, as the text that UTF-8 has."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def meant(word: str, known: Iterable[str]) -> str:

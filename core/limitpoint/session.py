@@ -53,7 +53,8 @@ class Session:
         self.subjects = _subjects(options["subject"], *limits)
         self.allow_inconclusive = options["allow-inconclusive"]
         self.records: list[Record] = []
-        self.failed: dict[Any, Record] = {}
+        #: Where the records are that a resumed ledger has of failures, which run again.
+        self.failed: dict[Any, int] = {}
         self.done: set[Any] = set()
         self.left_out = 0
         #: The roles of the subjects that a claim of this session is about.
@@ -111,12 +112,13 @@ class Session:
         """Keep a record, in place of the failure that the resumed ledger has in its stead."""
         from limitpoint.ledger.keys import key_of
 
-        old = self.failed.pop(key_of(record), None)
-        if old is not None:
-            self.records.remove(old)
-        self.records.append(record)
+        place = self.failed.pop(key_of(record), None)
+        if place is None:
+            self.records.append(record)
+        else:
+            self.records[place] = record
         if self.keeper is not None:
-            self.keeper.add(record, instead_of=old)
+            self.keeper.add(record, place=place)
 
     def close(self) -> None:
         """Write what is there, if anything is to be written."""

@@ -24,6 +24,8 @@ def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
             return read(text)
         except UsageError as exc:
             raise argparse.ArgumentTypeError(str(exc)) from None
+        except OSError as exc:
+            raise argparse.ArgumentTypeError(f"{text}: {exc.strerror}") from None
 
     return told
 
@@ -123,7 +125,7 @@ def axis(text: str) -> tuple[str, tuple[float, ...]]:
     name, _, spec = text.partition("=")
     try:
         values = _values(spec)
-    except ValueError:
+    except (ValueError, OverflowError):
         values = ()
     if not (name and values and all(map(math.isfinite, values))):
         raise UsageError(
@@ -133,7 +135,7 @@ def axis(text: str) -> tuple[str, tuple[float, ...]]:
 
 
 def _values(spec: str) -> tuple[float, ...]:
-    ends = re.fullmatch(r"([^:]+:[^:]+):(\d+)(:log)?", spec)
+    ends = re.fullmatch(r"([^:]+:[^:]+):([0-9]{1,7})(:log)?", spec)
     if ends is None:
         return tuple(float(value) for value in spec.split(","))
     low, high = map(float, ends[1].split(":"))

@@ -101,6 +101,9 @@ def _check(parser: ArgumentParser) -> None:
     parser.add_argument("--traceback", action="store_true",
                         help="print where an optimizer raised what it raised")  # fmt: skip
     parser.add_argument("--ledger", type=Path, default=None, help="write the JSON ledger here")
+    parser.add_argument("--resume", type=file, default=None, metavar="LEDGER",
+                        help="keep what an interrupted check of this commit has done, and go on; "
+                        "into the same file unless --ledger names another")  # fmt: skip
     _json(parser)
 
 
@@ -129,6 +132,8 @@ def _mutants(parser: ArgumentParser) -> None:
                         help="draw the heat map (.png, .svg, .pdf)")  # fmt: skip
     parser.add_argument("--json", nargs="?", const="-", default=None, metavar="FILE",
                         help="keep the matrix in a file, or print it as JSON")  # fmt: skip
+    parser.add_argument("--resume", action="store_true",
+                        help="keep what the matrix in --json FILE has, and go on")  # fmt: skip
     parser.add_argument("--show", type=file, default=None, metavar="FILE",
                         help="run nothing: show the matrix that --json kept")  # fmt: skip
 

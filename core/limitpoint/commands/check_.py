@@ -25,7 +25,8 @@ from limitpoint.judgement.evaluate import evaluate
 from limitpoint.judgement.record import Record
 from limitpoint.judgement.registry import claims_about
 from limitpoint.judgement.setting import Setting
-from limitpoint.ledger import Keeper, Ledger, environment, source_digests, suite
+from limitpoint.ledger import Keeper, Key, Ledger, environment, key_of, source_digests, suite
+from limitpoint.ledger.resume import resume
 from limitpoint.recognition import recognise_apart
 from limitpoint.subjects import Limits, Subject, parse_subject
 
@@ -46,10 +47,14 @@ def run(args: argparse.Namespace) -> int:
     runs = _runs(subjects, args)
     if args.traceback:
         _show_tracebacks()
-    records: list[Record] = []
+    before = _before(args.resume, subjects)
+    records = [record for record in before if not record.failed]
+    done = {key_of(record) for record in records}
     show = _Shown(runs)
+    runs = [run for run in runs if run.key not in done]
+    path = args.ledger or args.resume
     try:
-        with _kept(args.ledger, subjects) as keep, progress(hidden=args.json) as bar:
+        with _kept(path, subjects, list(records)) as keep, progress(hidden=args.json) as bar:
             task = bar.add_task("claims", total=len(runs))
             for record, lines in _evaluated(runs, args.jobs):
                 say_left_out(lines)
@@ -92,6 +97,15 @@ class _Run(NamedTuple):
     claim: Claim
     subjects: list[Subject]
     setting: Setting
+
+    @property
+    def key(self) -> Key:
+        """What its record will be known by."""
+        playing = [subject.spec for subject in self.subjects if subject.role in self.claim.roles]
+        setting, claim = self.setting, self.claim
+        seed = setting.seed if claim.seeded else None
+        return Key(claim.id, seed, setting.engine, setting.device, setting.horizon,
+                   "; ".join(playing) or None)  # fmt: skip
 
 
 def _runs(subjects: list[Subject], args: argparse.Namespace) -> list[_Run]:
@@ -151,14 +165,21 @@ def _show_tracebacks() -> None:
     log.addHandler(logging.StreamHandler(sys.stderr))
 
 
+def _before(path: Path | None, subjects: list[Subject]) -> list[Record]:
+    """What an interrupted check has left."""
+    return [] if path is None else resume(path, None, source_digests(subjects)).records
+
+
 @contextmanager
-def _kept(path: Path | None, subjects: list[Subject]) -> Iterator[Callable[[Record], None]]:
+def _kept(
+    path: Path | None, subjects: list[Subject], records: list[Record]
+) -> Iterator[Callable[[Record], None]]:
     """What keeps a record in the ledger, which is whole also after Ctrl-C; without a path, none."""
     if path is None:
         yield lambda record: None
         return
     here = environment(sources=source_digests(subjects))
-    keeper = Keeper(Ledger(suite(), here, []), path)
+    keeper = Keeper(Ledger(suite(), here, records), path)
     try:
         yield keeper.add
     finally:

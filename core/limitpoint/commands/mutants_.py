@@ -17,6 +17,7 @@ from limitpoint.commands._screen import claims_table, console, print_json
 from limitpoint.commands._selection import selected
 from limitpoint.errors import UsageError
 from limitpoint.judgement.setting import Setting
+from limitpoint.ledger import Journal
 from limitpoint.rivals.matrix import (
     Duel,
     Matrix,
@@ -66,14 +67,23 @@ def _fought(args: argparse.Namespace) -> tuple[Matrix, bool]:
         raise UsageError("none of the selected claims names a rival")
     jobs = args.jobs or processes(matches)
     setting = Setting(seed=args.seed)
-    with _Bar(None if args.json in (None, "-") else Path(args.json)) as bar:
+    path = None if args.json in (None, "-") else Path(args.json)
+    fought = _resumed(path, args.seed) if args.resume else []
+    with _Bar(path) as bar:
         try:
-            kill_matrix(claims, setting, everything=args.all, jobs=jobs, watch=bar.watch)
+            kill_matrix(claims, setting, everything=args.all, jobs=jobs, fought=fought,
+                        watch=bar.watch)  # fmt: skip
         except KeyboardInterrupt:
             print(f"interrupted after {len(bar.matrix.duels)} of {len(matches)} duels",
                   file=sys.stderr)  # fmt: skip
             return bar.matrix, True
     return bar.matrix, False
+
+
+def _resumed(path: Path | None, seed: int) -> list[Duel]:
+    if path is None:
+        raise UsageError("--resume goes on with the matrix of --json FILE: give both")
+    return Matrix.read(path).resumed(seed)
 
 
 class _Bar(Progress):
@@ -86,8 +96,9 @@ class _Bar(Progress):
         super().__init__(*columns, TimeRemainingColumn(compact=True),
                          console=console(stderr=True), transient=True)  # fmt: skip
         self.path = path
+        self.journal = Journal(path) if path else None
         self.task = self.add_task("duels")
-        self.written = 0.0
+        self.written = -self.INTERVAL
         self.matrix: Matrix
 
     def watch(self, matrix: Matrix) -> None:
@@ -96,19 +107,25 @@ class _Bar(Progress):
         last = matrix.duels[-1] if matrix.duels else None
         name = f"{last.claim} x {last.rival}" if last else "duels"
         self.update(self.task, total=matrix.planned, completed=len(matrix.duels), description=name)
-        if self.path and time.monotonic() - self.written > self.INTERVAL:
+        if time.monotonic() - self.written > self.INTERVAL:
             self.keep()
+        elif self.journal and last:
+            self.journal.add(last)
 
     def keep(self) -> None:
         """Write the file, if there is one."""
-        if self.path:
+        if self.path and self.journal:
             self.matrix.write(self.path)
+            self.journal.clear()
             self.written = time.monotonic()
 
     def stop(self) -> None:
         """Write what is there, whatever the reason to stop, and clear the line."""
         if hasattr(self, "matrix"):
             self.keep()
+        if self.journal:
+            self.journal.close()
+            self.journal = None
         super().stop()
 
 

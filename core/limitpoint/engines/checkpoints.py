@@ -44,6 +44,26 @@ class State:
             self.sums[name].append(total.clone())
 
 
+def _check(found: State, start: State) -> None:
+    """Raise unless a state that was read is like the one at the start."""
+    if type(found.t) is not int or found.t < 0 or _shape(found.w) != _shape(start.w):
+        raise TypeError("no state of this run")
+    for form in ("totals", "sums"):
+        if not isinstance(getattr(found, form), dict) or (
+            getattr(found, form).keys() != getattr(start, form).keys()
+        ):
+            raise TypeError(f"no {form} of this run")
+    columns = [found.kept, *found.sums.values()]
+    if any(not isinstance(column, list) or len(column) != len(found.kept) for column in columns):
+        raise TypeError("no record of this run")
+    if any(_shape(w) != _shape(start.w) for w in found.kept):
+        raise TypeError("no iterates of this run")
+
+
+def _shape(w: object) -> object:
+    return (w.shape, w.dtype) if isinstance(w, Tensor) else None
+
+
 @dataclass
 class Checkpoint:
     """The file of one run.
@@ -72,6 +92,7 @@ class Checkpoint:
         try:
             found = torch.load(self.path, map_location=start.w.device, weights_only=True)
             run, state = found.pop("run"), State(**found)
+            _check(state, start)
         except Exception as exc:  # whatever a damaged file makes torch raise
             problem = type(exc).__name__
             raise UsageError(f"{self.path}: no checkpoint ({problem}): remove it") from None

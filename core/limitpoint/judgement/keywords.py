@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 
 from limitpoint.errors import UsageError
@@ -37,9 +38,11 @@ class Keywords:
             for token in self.tokens
         ]  # fmt: skip
         try:
-            # Only brackets, operators, True and False are left of the text.
-            return bool(eval(" ".join(words), {"__builtins__": {}}))
-        except (SyntaxError, TypeError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", SyntaxWarning)  # True (False): a call of True
+                # Only brackets, operators, True and False are left of the text.
+                return bool(eval(" ".join(words), {"__builtins__": {}}))
+        except (SyntaxError, TypeError, RecursionError, MemoryError):
             example = "-k 'adam and not rates'"
             raise UsageError(
                 f"-k {self.text!r} is no expression: write one like {example}"

@@ -2,6 +2,8 @@ from .document import Ledger as Ledger
 from .files import read_document as read_document
 from .files import write_document as write_document
 from .files import write_text as write_text
+from .journal import Journal as Journal
+from .journal import since as since
 from .keeper import Keeper as Keeper
 from .keys import Key as Key
 from .keys import key_of as key_of

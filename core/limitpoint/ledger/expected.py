@@ -36,7 +36,7 @@ def _tables(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise UsageError(f"expected failures {path}: cannot be read ({exc.strerror})") from None
-    except ValueError as exc:  # of TOML, or of UTF-8
+    except (ValueError, RecursionError) as exc:  # of TOML, or of UTF-8
         raise UsageError(f"expected failures {path}: not TOML: {exc}") from None
 
 

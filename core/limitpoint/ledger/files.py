@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from limitpoint.errors import UsageError
+from limitpoint.errors import UsageError, readable
 
 Document = TypeVar("Document", bound=msgspec.Struct)
+
+
+class _About(msgspec.Struct):
+    """What every document says of itself."""
+
+    schema: int | None = None
 
 
 @contextmanager
@@ -22,10 +28,10 @@ def _beside(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: there is no writing there.
     """
-    if path.is_dir():
-        raise UsageError(f"{path}: cannot be written (it is a folder; give a file name)")
-    part = path.with_name(path.name + f".{os.getpid()}.part")
+    part = path.parent / f"{path.name}.{os.getpid()}.part"
     try:
+        if path.is_dir():
+            raise UsageError(f"{path}: cannot be written (it is a folder; give a file name)")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
     except FileExistsError:
@@ -43,21 +49,47 @@ def check_writable(path: Path) -> None:
         part.touch()
 
 
-def write_text(text: str, path: Path) -> None:
-    """Replace a file in one step: an interruption leaves a whole text, old or new.
+def write_pieces(pieces: Iterable[bytes], path: Path) -> None:
+    """Replace a file in one step: an interruption leaves a whole one, old or new.
 
     Raises:
         UsageError: it cannot be written.
     """
     with _beside(path) as part:
-        part.write_text(text, encoding="utf-8")
+        with part.open("wb") as file:
+            file.writelines(pieces)
         part.replace(path)
 
 
+def write_text(text: str, path: Path) -> None:
+    """Replace a file with a text; see `write_pieces`."""
+    write_pieces([text.encode()], path)
+
+
+def encoded(document: object) -> bytes:
+    """A JSON document on one line."""
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:  # somewhere in it is the name of a file that the locale cannot say
+        return msgspec.json.encode(_readable(msgspec.to_builtins(document)))
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, dict):
+        return {_readable(name): _readable(inner) for name, inner in value.items()}
+    return [_readable(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def indented(document: object) -> bytes:
+    """A JSON document as a person reads it."""
+    return msgspec.json.format(encoded(document), indent=1)
+
+
 def write_document(document: object, path: Path) -> None:
-    """Replace a file with a JSON document; see `write_text`."""
-    text = msgspec.json.format(msgspec.json.encode(document), indent=1)
-    write_text(text.decode() + "\n", path)
+    """Replace a file with a JSON document; see `write_pieces`."""
+    write_pieces([indented(document), b"\n"], path)
 
 
 def read_document(path: Path, kind: str, schema: int, form: type[Document]) -> Document:
@@ -73,14 +105,17 @@ def read_document(path: Path, kind: str, schema: int, form: type[Document]) -> D
         UsageError: no such file, no JSON, another schema, or anything else than the type says.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes())
+        data = path.read_bytes()
+        about = msgspec.json.decode(data, type=_About)
     except OSError as exc:
         raise UsageError(f"{kind} {path}: cannot be read ({exc.strerror})") from None
-    except (ValueError, msgspec.DecodeError) as exc:
+    except msgspec.ValidationError:
+        about = _About()
+    except (ValueError, msgspec.DecodeError, RecursionError) as exc:
         raise UsageError(f"{kind} {path}: not a JSON document ({exc})") from None
-    if not isinstance(found, dict) or found.get("schema") != schema:
+    if about.schema != schema:
         raise UsageError(f"{kind} {path}: not a limitpoint {kind} of schema {schema}")
     try:
-        return msgspec.convert(found, form)
-    except msgspec.ValidationError as exc:
+        return msgspec.json.decode(data, type=form)
+    except (ValueError, msgspec.DecodeError, RecursionError) as exc:
         raise UsageError(f"{kind} {path}: {exc}") from None

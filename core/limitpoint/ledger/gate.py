@@ -176,12 +176,16 @@ def expected_failures(ledger: Ledger) -> str:
     for record in ledger.claims:
         if record.failed:
             failed.setdefault(record.id, f"{record.verdict}: {record.reason}")
-    # A JSON string without non-ASCII escapes is a TOML basic string.
     entries = [
-        f"[{json.dumps(claim_id)}]\nreason = {json.dumps(reason, ensure_ascii=True)}\n"
+        f"[{_quoted(claim_id)}]\nreason = {_quoted(reason)}\n"
         for claim_id, reason in sorted(failed.items())
     ]
     return "\n".join(entries) or "# Nothing failed.\n"
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML: one of JSON in which nothing is escaped as a pair of surrogates."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def write_expected(ledger: Ledger, path: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from limitpoint.errors import readable
+
 STAND_INS = "stand-ins"
 #: The packages that numbers may depend on.
 PACKAGES = ("torch", "numpy", "scipy", "numba", "triton", "cvxpy", "clarabel")
@@ -97,7 +99,7 @@ def _version(package: str) -> str:
 
 def images(cifar10: Path | None) -> str:
     """Which images the claims about images see: the user's CIFAR-10, by its path, or stand-ins."""
-    return STAND_INS if cifar10 is None else str(cifar10.resolve())
+    return STAND_INS if cifar10 is None else readable(str(cifar10.resolve()))
 
 
 class Sourced(Protocol):

@@ -19,13 +19,13 @@ class Resumed:
 
     Args:
         records: all of its records.
-        failed: those that failed, which run again.
+        failed: the places of those that failed, which run again.
         done: the keys of the others.
         sources: digests of its subjects, and of those that are there now.
     """
 
     records: list[Record]
-    failed: dict[Key, Record]
+    failed: dict[Key, int]
     done: set[Key]
     sources: dict[str, str]
 
@@ -51,6 +51,6 @@ def resume(path: Path, cifar10: Path | None, sources: Mapping[str, str]) -> Resu
     for spec, digest in sources.items():
         if before.get(spec, digest) != digest:
             raise UsageError(f"--resume {path}: the source of {spec} has changed, start afresh")
-    failed = {key_of(r): r for r in ledger.claims if r.failed}
+    failed = {key_of(r): place for place, r in enumerate(ledger.claims) if r.failed}
     done = {key_of(r) for r in ledger.claims} - failed.keys()
     return Resumed(ledger.claims, failed, done, before | dict(sources))

@@ -6,6 +6,7 @@ from pkgutil import iter_modules
 from limitpoint.optimizers.adagrad import Adagrad
 from limitpoint.optimizers.adam import Adam, Moments
 from limitpoint.optimizers.amsgrad import AMSGrad
+from limitpoint.optimizers.averaged_momentum import AveragedMomentum
 from limitpoint.optimizers.decayed_gd import DecayedGD
 from limitpoint.optimizers.dnsam import DNSAM
 from limitpoint.optimizers.gd import GD
@@ -13,6 +14,7 @@ from limitpoint.optimizers.lion import Lion
 from limitpoint.optimizers.minibatch import Minibatch
 from limitpoint.optimizers.momentum import Momentum
 from limitpoint.optimizers.muon import Muon, NewtonSchulzMuon
+from limitpoint.optimizers.mup_adam import MuAdam
 from limitpoint.optimizers.nesterov import Nesterov
 from limitpoint.optimizers.rule import Memoryless, Rule
 from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
@@ -38,6 +40,7 @@ __all__ = [
     "AMSGrad",
     "Adagrad",
     "Adam",
+    "AveragedMomentum",
     "CoordinateDescent",
     "DecayedGD",
     "DeepNSAM",
@@ -50,6 +53,7 @@ __all__ = [
     "Minibatch",
     "Moments",
     "Momentum",
+    "MuAdam",
     "Muon",
     "Nesterov",
     "NewtonSchulzMuon",

@@ -38,6 +38,7 @@ from limitpoint.problems.separable import (
     threshold_example,
 )
 from limitpoint.problems.support import lopsided, support_simplex
+from limitpoint.problems.wide_network import wide_network
 
 __all__ = [
     "authors_sparse_regression",
@@ -72,4 +73,5 @@ __all__ = [
     "support_simplex",
     "threshold_example",
     "two_digits",
+    "wide_network",
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import pickle
+import pickletools
 import tarfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -21,8 +23,9 @@ _CHANNEL = 32 * 32
 _RECORD = 1 + 3 * _CHANNEL
 _TRAIN = [f"data_batch_{i}" for i in range(1, 6)]
 _TEST = "test_batch"
-_LARGEST = 1 << 28
-_DAMAGED = (OSError, EOFError, zlib.error, tarfile.TarError)
+_LARGEST = 1 << 26  # MNIST's images have 47 MB, a batch of CIFAR-10 31
+_ARCHIVE = 1 << 28  # CIFAR-10 has 186 MB
+_DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, ValueError)
 
 Contents = Mapping[str, Callable[[], bytes]]
 
@@ -121,6 +124,8 @@ def _idx(path: Path, files: Contents, stem: str, rank: int) -> NDArray[np.uint8]
     if len(data) < header or data[:4] != bytes([0, 0, 8, rank]):
         raise UsageError(f"{where}: not an idx file of bytes with {rank} dimensions")
     shape = [int(size) for size in np.frombuffer(data, ">u4", rank, offset=4)]
+    if 0 in shape:
+        raise UsageError(f"{where}: no images")
     expected = header + int(np.prod(shape, dtype=object))
     if len(data) != expected:
         raise UsageError(f"{where}: {len(data)} bytes where its header says {expected}: truncated?")
@@ -134,7 +139,11 @@ def _gunzipped(data: bytes) -> bytes:
 
 def _contents(path: Path) -> Contents:
     """The files of a folder (and one level below), or of a tar archive, by their own name."""
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # a name that is too long
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+    if is_folder:
         found = [p for p in sorted([*path.glob("*"), *path.glob("*/*")]) if p.is_file()]
         return {p.name: p.read_bytes for p in reversed(found)}
     if not path.exists():
@@ -148,10 +157,15 @@ def _archived(path: Path) -> Contents:
     held: dict[str, bytes] = {}
     try:
         with tarfile.open(path) as archive:
+            left = _ARCHIVE
             for member in archive:
+                left -= max(member.size, 0)
+                if left < 0:
+                    raise tarfile.TarError("larger than CIFAR-10")
                 name = Path(member.name).name
-                stream = archive.extractfile(member) if name in wanted else None
-                if stream is not None:
+                # A link is no file: what it names may be missing, or itself.
+                stream = archive.extractfile(member) if member.isreg() else None
+                if stream is not None and name in wanted:
                     held[name] = stream.read(_LARGEST + 1)
     except _DAMAGED as error:
         raise UsageError(f"{path}: not a whole tar archive: {_line(error)}") from error
@@ -161,6 +175,8 @@ def _archived(path: Path) -> Contents:
 def _bytes(where: str, read: Callable[[], bytes]) -> bytes:
     try:
         data = read()
+    except UsageError:
+        raise
     except _DAMAGED as error:
         raise UsageError(f"{where}: cannot be read: {_line(error)}") from error
     if len(data) > _LARGEST:
@@ -200,9 +216,10 @@ def _binary_batch(where: str, data: bytes) -> tuple[NDArray[np.uint8], NDArray[A
 
 def _pickled_batch(where: str, data: bytes) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     try:
+        _check_memo(data)
         content = _Records(io.BytesIO(data), encoding="bytes").load()
         batch = {_text(key): value for key, value in content.items()}
-        pixels, labels = _array(batch["data"]), np.array(batch["labels"])
+        pixels, labels = _array(batch["data"]), _labels(batch["labels"])
     except Exception as error:
         # Whatever a damaged pickle makes the unpickler raise.
         raise UsageError(
@@ -210,9 +227,20 @@ def _pickled_batch(where: str, data: bytes) -> tuple[NDArray[np.uint8], NDArray[
         ) from error
     if pixels.ndim != 2 or pixels.shape[1] != _RECORD - 1 or labels.shape != (len(pixels),):
         raise UsageError(f"{where}: shapes {pixels.shape} and {labels.shape} are not CIFAR-10's")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise UsageError(f"{where}: labels are not whole numbers")
     return pixels, labels
+
+
+def _check_memo(data: bytes) -> None:
+    """Refuse a pickle that asks for a larger memo than it can fill: there would be room for it."""
+    for opcode, argument, _ in pickletools.genops(data):
+        if "PUT" in opcode.name and int(argument or 0) > len(data):
+            raise pickle.UnpicklingError("a memo of no use")
+
+
+def _labels(values: Any) -> NDArray[np.int64]:
+    if not isinstance(values, list) or any(type(value) is not int for value in values):
+        raise ValueError("labels are not whole numbers")
+    return np.array(values, dtype=np.int64)
 
 
 class _Record:

@@ -6,13 +6,14 @@ import multiprocessing
 import os
 import signal
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
+from limitpoint.errors import UsageError
 from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.comparison import tightest
 from limitpoint.judgement.evaluate import evaluate
@@ -20,7 +21,7 @@ from limitpoint.judgement.record import Record
 from limitpoint.judgement.registry import all_claims
 from limitpoint.judgement.setting import Setting
 from limitpoint.judgement.verdict import Verdict
-from limitpoint.ledger import Suite, read_document, suite, write_document
+from limitpoint.ledger import Suite, read_document, since, suite, write_document
 from limitpoint.rivals import RIVALS
 
 SCHEMA = 1
@@ -168,12 +169,28 @@ class Matrix(msgspec.Struct):
 
     @classmethod
     def read(cls, path: Path) -> Matrix:
-        """Read what `write` wrote.
+        """Read what `write` wrote, and what an interrupted run has kept beside it.
 
         Raises:
             UsageError: no such file, no JSON, another schema, or anything else than the type says.
         """
-        return read_document(path, "kill matrix", SCHEMA, cls)
+        matrix = read_document(path, "kill matrix", SCHEMA, cls)
+        found = {(duel.claim, duel.role, duel.rival): duel for duel in matrix.duels}
+        found |= {(duel.claim, duel.role, duel.rival): duel for duel in since(path, Duel)}
+        matrix.duels = list(found.values())
+        return matrix
+
+    def resumed(self, seed: int) -> list[Duel]:
+        """The duels that this commit need not fight again: those that did not fail.
+
+        Raises:
+            UsageError: it is of another commit, or of another seed.
+        """
+        if self.suite != suite():
+            raise UsageError("--resume: the matrix is of another version or commit, start afresh")
+        if self.seed != seed:
+            raise UsageError(f"--resume: the matrix is of seed {self.seed}: give --seed")
+        return [duel for duel in self.duels if duel.killed or not duel.named]
 
 
 @cache
@@ -287,6 +304,7 @@ def kill_matrix(
     *,
     everything: bool = False,
     jobs: int = 1,
+    fought: Iterable[Duel] = (),
     watch: Callable[[Matrix], None] = lambda _: None,
 ) -> Matrix:
     """The kill matrix of some claims.
@@ -296,12 +314,17 @@ def kill_matrix(
         setting: how they are run.
         everything: every rival of a claim's roles, not only those that the claim names.
         jobs: processes, >= 1.
+        fought: duels that are not fought again.
         watch: called with the matrix so far, at the start and after each duel.
     """
     matches = (all_matches if everything else named_matches)(claims)
     matrix = Matrix.of(claims, setting, len(matches))
+    known = {(duel.claim, duel.role, duel.rival): duel for duel in fought}
+    places = [(claim.id, role, rival) for claim, role, rival in matches]
+    matrix.duels = [known[place] for place in places if place in known]
+    waiting = [match for match, place in zip(matches, places, strict=True) if place not in known]
     watch(matrix)
-    for duel in fights(matches, setting, jobs):
+    for duel in fights(waiting, setting, jobs):
         matrix.duels.append(duel)
         watch(matrix)
     return matrix

@@ -59,3 +59,13 @@ class _OldBuffer(optimizers.Nesterov):
             w - tensor(self.step_size.at(t) * (g + self.momentum * state)),
             self.momentum * state + g,
         )
+
+
+@rival("nesterov-backwards", "the look-ahead has the wrong sign")
+class _Backwards(optimizers.Nesterov):
+    """b - mu (b - b before) in place of b + mu (b - b before)."""
+
+    def step(self, oracle: Oracle, w: Tensor, state: Scaled, t: int) -> tuple[Tensor, Any]:
+        g = scaled(oracle.grad(w))
+        buffer = self.momentum * state + g
+        return w - tensor(self.step_size.at(t) * ((2 - self.momentum) * buffer - g)), buffer

@@ -7,8 +7,10 @@ import hashlib
 import importlib
 import importlib.util
 import math
+import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -59,7 +61,9 @@ def _value(key: str, text: str) -> Any:
         return WORDS[text.lower()]
     for literal in (text, text.replace(";", ",")):
         try:
-            return ast.literal_eval(literal)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", SyntaxWarning)
+                return ast.literal_eval(literal)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
     if re.fullmatch(r"[A-Za-z_][\w.:/-]*", text):
@@ -92,7 +96,7 @@ def _module(name: str) -> ModuleType:
     if not name.endswith(".py"):
         return importlib.import_module(name)
     file = Path(name).resolve()
-    known = f"limitpoint_subject_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    known = f"limitpoint_subject_{hashlib.sha256(os.fsencode(file)).hexdigest()[:12]}"
     if known not in sys.modules:
         spec = importlib.util.spec_from_file_location(known, file)
         assert spec is not None

@@ -12,7 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError, meant
+from limitpoint.errors import (
+    Inconclusive,
+    NotApplicable,
+    SubjectFailed,
+    UsageError,
+    meant,
+    readable,
+)
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.roles import ROLES
 from limitpoint.optimizers.schedules import Schedule, StepSize, as_schedule
@@ -240,7 +247,7 @@ def parse_subject(spec: str, limits: Limits = UNLIMITED) -> Subject:
     if role not in ROLES:
         known = f"{meant(role, ROLES)}; roles: {', '.join(sorted(ROLES))}"
         raise UsageError(f"{spec!r}: unknown role {role!r}{known}")
-    return replace(Subject.from_target(role, text, limits), spec=spec)
+    return replace(Subject.from_target(role, text, limits), spec=readable(spec))
 
 
 def _shown(value: Any) -> str:

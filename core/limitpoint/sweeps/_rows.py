@@ -46,13 +46,21 @@ class Rows:
 
     def _whole_rows(self) -> list[Row]:
         """The rows that end in a newline: the last one may have been cut."""
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = csv.DictReader(line for line in lines if line.endswith("\n"))
-        if lines and (whole.fieldnames or [])[: len(self.map.axes)] != list(self.map.axes):
-            raise UsageError(f"{self.path}: holds no rows of {self.map.name}; give another --out")
         try:
-            return [{name: float(text) for name, text in row.items()} for row in whole]
-        except (TypeError, ValueError):
+            *lines, cut = self.path.read_text(encoding="utf-8").split("\n")
+            first, ours = [*lines, cut][0], ",".join(self.map.axes) + ","
+            if not (first.startswith(ours) or (not lines and ours.startswith(cut))):
+                told = f"holds no rows of {self.map.name}; give another --out"
+                raise UsageError(f"{self.path}: {told}")
+            rows = csv.DictReader(lines, strict=True)
+            return [{name: float(text) for name, text in row.items()} for row in rows]
+        except OSError as exc:
+            raise UsageError(f"{self.path}: cannot be read ({exc.strerror})") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{self.path}: is no text; give another --out") from None
+        except (TypeError, ValueError, csv.Error) as exc:
+            if isinstance(exc, UsageError):
+                raise
             raise UsageError(f"{self.path}: a row of it is none; remove it") from None
 
     def _text(self, rows: list[Row], *, header: bool) -> str:
@@ -69,14 +77,20 @@ class Rows:
         """The points of a grid that have no rows yet."""
         return [point for point in points(grid) if point not in self.done]
 
-    def add(self, rows: list[Row]) -> None:
-        """Keep the rows of some points, on disk when this returns; a point is kept once."""
+    def add(self, rows: list[Row]) -> int:
+        """Keep the rows of some points, on disk when this returns; a point is kept once.
+
+        Returns:
+            How many points were not there yet.
+        """
         new = [row for row in rows if self._key(row) not in self.done]
         with self.path.open("a", encoding="utf-8") as file:
             file.write(self._text(new, header=file.tell() == 0))
             file.flush()
             os.fsync(file.fileno())
-        self.done |= set(map(self._key, new))
+        points = set(map(self._key, new))
+        self.done |= points
+        return len(points)
 
     def frame(self, grid: Grid) -> pd.DataFrame:
         """The rows of a grid, in its order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 
 from limitpoint.sweeps._grid import Grid, Point
 from limitpoint.sweeps._registry import MAPS, Row
@@ -58,10 +58,9 @@ def _pass(rows: Rows, grid: Grid, workers: Workers, batch: int, watch: Watch) ->
     parts = [missing[start : start + batch] for start in range(0, len(missing), batch)]
     if not parts:
         return
+    measured = 0
     with workers.executor() as executor:
-        futures: list[Future[list[Row]]] = [
-            executor.submit(measure, rows.map.name, part) for part in parts
-        ]
-        for future in as_completed(futures):
-            rows.add(future.result())
-            watch(len(missing) - len(rows.missing(grid)), len(missing))
+        # Not kept in a list: each would hold its rows to the end.
+        for future in as_completed(executor.submit(measure, rows.map.name, part) for part in parts):
+            measured += rows.add(future.result())
+            watch(measured, len(missing))

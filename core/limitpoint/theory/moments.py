@@ -59,7 +59,9 @@ def ratios(
     return torch.cat(found)
 
 
-def rounding(problem: Problem, w: Tensor, beta1: float, beta2: float) -> Tensor:
+def rounding(
+    problem: Problem, w: Tensor, beta1: float, beta2: float, epsilon: float | Tensor = 0.0
+) -> Tensor:
     """How far rounding may take `ratios` of two engines apart, at given iterates.
 
     An entry of the gradient whose examples cancel keeps the rounding of their sum before it does,
@@ -68,7 +70,7 @@ def rounding(problem: Problem, w: Tensor, beta1: float, beta2: float) -> Tensor:
 
     Args:
         problem: linear.
-        w, beta1, beta2: as of `ratios`.
+        w, beta1, beta2, epsilon: as of `ratios`.
 
     Returns:
         Of the shape of w; to be multiplied by any correction for bias.
@@ -79,7 +81,9 @@ def rounding(problem: Problem, w: Tensor, beta1: float, beta2: float) -> Tensor:
     error, spread, square = (torch.zeros_like(w[:1]) for _ in range(3))
     unit, found = torch.full_like(error, LEAST), []
     largest = float(ratio_bound(beta1, beta2, len(w))[-1])
-    for part, good in zip(torch.split(w, STRETCH), torch.split(each, STRETCH), strict=True):
+    damping = torch.as_tensor(epsilon, dtype=w.dtype).expand_as(w)
+    stretches = (torch.split(x, STRETCH) for x in (w, each, damping))
+    for part, good, damp in zip(*stretches, strict=True):
         slope = scaled(problem.loss.slope(problem.predict(part), problem.y))
         size = scaled(problem.model.pullback(part, X, abs(slope))) * problem.loss.weight(n)
         g = scaled(problem.grad(part))
@@ -90,9 +94,43 @@ def rounding(problem: Problem, w: Tensor, beta1: float, beta2: float) -> Tensor:
         errors = _filtered(lost, beta1, error * fall)
         spreads = _filtered(lost**2, beta2, spread * fall**2)
         squares = _filtered(kept**2, beta2, square * fall**2)
-        found.append(ratio(errors + largest * spreads.sqrt(), squares.sqrt()))
+        root = squares.sqrt() + damp * (-unit).exp2()
+        found.append(ratio(errors + largest * spreads.sqrt(), root))
         error, spread, square = errors[-1:], spreads[-1:], squares[-1:]
     return torch.cat(found)
+
+
+def step_rounding(
+    problem: Problem,
+    run: Trajectory,
+    beta1: float,
+    beta2: float,
+    factor: Tensor,
+    expected: Tensor,
+    epsilon: float | Tensor = 0.0,
+) -> Tensor:
+    """How far rounding may take (W_t - W_{t+1}) / eta_t of a run from what Adam asks for.
+
+    To that of the gradients (`rounding`) comes that of the places: iterates are rounded, scaled and
+    rounded again, and step sizes are differences of their sums.
+
+    Args:
+        problem: linear.
+        run: of every step.
+        beta1, beta2, epsilon: as of `ratios`.
+        factor: what corrects the bias, broadcastable to expected.
+        expected: what Adam asks for, the correction in it.
+
+    Returns:
+        Of the shape of expected.
+    """
+    total = run.integrals["step_size"]
+    total = total.reshape(len(total), *[1] * (run.w.ndim - 1))
+    places = (4 * run.w[1:].abs() + 2 * total[1:] * expected.abs()) * 2.0**-53 / total.diff(dim=0)
+    return factor * rounding(problem, run.w[:-1], beta1, beta2, epsilon) + places
+
+
+STEP_BECAUSE = "rounding of the gradients, where examples cancel, and of W_t / eta_t"
 
 
 def _filtered(x: Tensor, beta: float, last: Tensor) -> Tensor:

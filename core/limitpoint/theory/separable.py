@@ -55,12 +55,13 @@ class HardMargin:
         In log t the deviation obeys delta' = -H delta + c w_hat / t, to first order, with H =
         sum_n alpha_n x_n x_n^T. As H w_hat = w_hat, this resonates: delta = c w_hat log t / t; the
         eigenvalues across w_hat are larger on `problems.support_simplex`. c is the sum of 1/2 (the
-        step is finite), sum alpha^2 / eta (the logistic loss is not exponential), rho / eta (a
-        perturbation that vanishes with the gradient lowers the margin), the mean age of a step's
-        gradients (momentum's are old, and the gradient falls like 1/t) and m exp(-w~.x_n) / eta of
-        each example off the support, of margin m >= 2. An example of margin m at the start is
-        felt after e^m / eta steps (w = log(eta t + e^w(0)) in one dimension). All are added as
-        positive numbers, and doubled for what does not resonate [derived].
+        step is finite), sum alpha^2 / (eta |w_hat|^2) (the logistic loss is not exponential;
+        |w_hat|^2 = sum alpha), rho / eta (a perturbation that vanishes with the gradient lowers the
+        margin), the mean age of a step's gradients (momentum's are old, and the gradient falls like
+        1/t) and m exp(-w~.x_n) / (eta |w_hat|^2) of each example off the support, of margin m >= 2.
+        An example of margin m at the start is felt after e^m / eta steps (w = log(eta t + e^w(0))
+        in one dimension). All are added as positive numbers, and doubled for what does not resonate
+        [derived].
 
         Args:
             step_size: eta, constant, shape () or (B,); the loss is a sum over the examples.
@@ -74,7 +75,8 @@ class HardMargin:
         """
         eta = torch.as_tensor(step_size, dtype=torch.float64)
         off = (self.others @ self.w_hat * torch.exp(-self.others @ self.residual)).sum()
-        c = 0.5 + age + ((self.alpha**2).sum() + torch.as_tensor(rho) + off) / eta
+        slopes = ((self.alpha**2).sum() + off) / self.alpha.sum()
+        c = 0.5 + age + (slopes + torch.as_tensor(rho)) / eta
         delay = (start @ self.support.mT).amax(-1).exp() / eta
         steps = t.double().unsqueeze(-1)
         return 2 * (c * steps.log() + delay) / steps

@@ -55,10 +55,12 @@ def _line(claim: Claim, verdicts: Mapping[str, str]) -> str:
 
 def _verdicts(records: Sequence[Record]) -> dict[str, str]:
     """The worst verdict of each claim, and on how many runs."""
-    own = [record for record in records if record.subject is None]
+    own: dict[str, list[Record]] = {}
+    for record in records:
+        if record.subject is None:
+            own.setdefault(record.id, []).append(record)
     found = {}
-    for id in dict.fromkeys(record.id for record in own):
-        runs = [record for record in own if record.id == id]
+    for id, runs in own.items():
         worst = min(runs, key=lambda record: record.room).verdict
         failed = [record.verdict for record in runs if record.verdict != "supported"]
         found[id] = f"{failed[0] if failed else worst}, {len(runs) - len(failed)} of {len(runs)}"

@@ -15,6 +15,7 @@ from limitpoint.views.figures import (  # registration
     sam,
     steps,
     usam,
+    widths,
 )
 from limitpoint.views.figures._registry import FIGURES, Drawing, figure
 
@@ -32,4 +33,5 @@ __all__ = [
     "sam",
     "steps",
     "usam",
+    "widths",
 ]

@@ -30,6 +30,7 @@ TITLES = {
     "online": "Sequences against which Adam fails",
     "backward-error": "Modified flows",
     "homogeneous": "Homogeneous networks",
+    "width": "Steps by width: the coordinate check",
     "acceleration": "Rates with their constants",
 }
 
