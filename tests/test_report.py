@@ -95,6 +95,23 @@ def test_what_failed_comes_first(whole):
     assert text.index("too small") < text.index('id="usam"')
 
 
+def test_each_subject_has_an_entry_and_a_row():
+    judged = [("m:Right", "supported"), ("m:Wrong", "refuted")]
+    text = page(*(record(verdict=verdict, subject=subject) for subject, verdict in judged))
+    seen = Page(text)
+    assert [a["id"] for a in seen.all("article")] == ["usam/one", "usam/one@2"]
+    table = text[text.index("Verdicts by subject") :]
+    found = re.findall(r"<code>(m:\w+)</code></th>\s*((?:<td[^>]*>\d</td>\s*)+)", table)
+    assert [(name, re.findall(r">(\d)<", counts)) for name, counts in found] == [
+        ("m:Right", ["1", "0"]), ("m:Wrong", ["0", "1"]),
+    ]  # fmt: skip
+
+
+def test_a_strip_has_a_dot_for_each_comparison():
+    (outside,) = Page(page(record(verdict="refuted", slack=-7.0))).all("circle")
+    assert outside == {"cx": "-100.0", "r": "3", "class": "outside"}
+
+
 def test_an_erratum_has_both_statements_and_how_sure_it_is(whole):
     text, _ = whole
     section = text[text.index('<h2 id="errata">') :]

@@ -114,6 +114,10 @@ document.querySelector("iframe").onload = (event) => {
   const says = (node) => !node.closest(".hidden")
     && [...node.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
   const name = (node) => node.tagName + "." + node.className + " " + node.textContent.slice(0, 40);
+  const chosen = (page, choose) => {
+    choose((selector) => page.querySelector(selector));
+    return [...page.querySelectorAll(".claim")].filter((n) => n.offsetHeight).map((n) => n.id);
+  };
   page.querySelector(".skip").focus();
   document.body.dataset.found = JSON.stringify({
     claims: all.filter((n) => n.tagName === "ARTICLE" && n.id && n.offsetHeight > 50)
@@ -127,6 +131,11 @@ document.querySelector("iframe").onload = (event) => {
     loaded: view.performance.getEntriesByType("resource").map((entry) => entry.name),
     pictures: [...page.images].map((image) => image.naturalWidth),
     formulas: page.querySelectorAll("math").length,
+    refuted: chosen(page, (find) => { find("#only-refuted").checked = true; }),
+    about: chosen(page, (find) => {
+      find("#only-all").checked = true;
+      find("#role").value = [...find("#role").options].find((o) => o.text === "lion").value;
+    }),
     skip: page.querySelector(".skip").getBoundingClientRect().left,
     outline: style(page.activeElement).outlineStyle,
   });
@@ -152,6 +161,11 @@ def phone(page):
 def test_every_claim_is_there_without_scripts(page, phone):
     assert phone["claims"] == [claim.id for claim in CLAIMS]
     assert "<script" not in page.read_text(encoding="utf-8")
+
+
+def test_a_verdict_and_a_role_are_chosen_without_scripts(phone):
+    assert phone["refuted"] == [CLAIMS[0].id]
+    assert phone["about"] == [claim.id for claim in CLAIMS if "lion" in claim.roles]
 
 
 def test_the_console_stays_empty(page):

@@ -19,7 +19,7 @@ from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
 from limitpoint.ledger.document import Ledger
 from limitpoint.ledger.files import write_text
 from limitpoint.rivals.matrix import Matrix
-from limitpoint.views.report._claims import SEVERITY, by_paper, claim_rows
+from limitpoint.views.report._claims import SEVERITY, by_paper, by_subject, claim_rows
 from limitpoint.views.report._figures import Picture, of_papers, read_figures
 from limitpoint.views.report._kills import kill_tables
 
@@ -91,9 +91,14 @@ def render(
         dashboard: where the page links to for the speed of the kernels.
     """
     rows = claim_rows(ledger.claims)
+    roles = dict.fromkeys(role for row in rows for role in row.record.roles)
     return _pages().get_template("page.html.jinja").render(
         papers=by_paper(rows),
         rows=rows,
+        claims=len({row.id for row in rows}),
+        subjects=by_subject(rows),
+        # What a ledger says is text: the page's own names for it are numbers.
+        roles={role: f"role-{k}" for k, role in enumerate(roles)},
         runs=len(ledger.claims),
         counts=Counter(row.verdict for row in rows),
         failed=[row for row in rows if row.verdict.fails],
