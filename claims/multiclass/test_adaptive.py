@@ -178,13 +178,14 @@ def test_adam_other_losses(trial: Trial) -> None:
     hypotheses=("separable data", "no epsilon", "beta1 <= beta2", r"$W_0 = 0$"),
     kind="identity",
     roles=("adam",),
-    rivals=("gd", "ngd", "adam-beta-swap", "amsgrad", "adam-epsilon", "adam-shared-moment"),
+    rivals=("gd", "ngd", "adam-beta-swap", "amsgrad", "adam-epsilon"),
 )  # fmt: skip
 def test_adam_two_classes(trial: Trial) -> None:
     """The rows are opposite to the bit, and their difference takes the binary rule's steps.
 
     [derived] The residuals of two classes are opposite, and those of the logistic loss at u = W_1 -
-    W_2; Adam's step is odd. The moments are rebuilt from the binary loss at the run's own u.
+    W_2; Adam's step is odd, and one v for all classes is right here. The moments are rebuilt from
+    the binary loss at the run's own u.
     """
     problem = problems.clusters(trial.seed, k=2, per_class=20)
     y = 1 - 2 * problem.y.double()

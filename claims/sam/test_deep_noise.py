@@ -49,8 +49,8 @@ def test_deep_sam_noise(trial: Trial) -> None:
 def test_deep_sam_memorises(trial: Trial) -> None:
     """Training accuracy on the labels as given, at steps 200 and 800.
 
-    On the tuning seeds 75% (1-SAM) and 93% (ERM) at step 200, and 99% at step 800: in the end
-    1-SAM has fitted more than ERM had when 1-SAM was behind it.
+    On the tuning seeds 75% (1-SAM) and 93% (ERM) at step 200, and 99% at step 800. The bar of 95%
+    at step 800 is calibrated on them.
     """
     task = deep.noisy_digits(trial.seed, 6)
     sam = trial.optimizer("deep-sam", task.rate, **task.sam)
@@ -59,8 +59,7 @@ def test_deep_sam_memorises(trial: Trial) -> None:
     wrong, of_erm, name = task.train.error(late.w), task.train.error(soon.final), task.train.name
     what = f"{name}: at step 200 twice ERM's unfitted labels are fewer than 1-SAM's"
     trial.at_least(*confidence.more_often(what, 2 * of_erm, wrong[1]))
-    what = f"{name}: 1-SAM at step 800 has fewer unfitted labels than ERM at step 200"
-    trial.at_least(*confidence.more_often(what, wrong[2], of_erm))
+    trial.at_most(f"{name}: unfitted labels of 1-SAM at step 800, %", wrong[2], 5, 0, "calibrated")
     what = f"{name}: test error of 1-SAM at step 100 below that at step 800"
     error = task.test_error(late.w)
     trial.at_least(*confidence.more_often(what, error[0], error[2]))
