@@ -67,7 +67,7 @@ def stays_finite(
         return
     entries = torch.arange(pair.ndim)
     cases = {"all": entries >= 0, "of one tensor": entries < 6, "some": entries % 2 == 0}
-    for title, rests in cases.items():
+    for title, rests in list(cases.items())[: 1 if configured else None]:
         training = optimizer.train(pair.at_rest(rests), dtype=dtype).go(3)
         training.problem = pair
         lost = (~torch.isfinite(training.go(3).path)).sum()

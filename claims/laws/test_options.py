@@ -12,8 +12,6 @@ from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Implementation, Structur
 
 FLOAT32 = 12 * torch.finfo(torch.float32).eps
 LATE = 4
-#: Steps in which an epsilon or a decay is felt.
-FEW = 3
 
 DECAY = 0.1
 #: What a scheduler multiplies the step size by.
@@ -64,7 +62,7 @@ def test_options(trial: Trial) -> None:
         for name, value in {"eps": 4.0, "weight_decay": 0.3}.items():
             other = switched.having(**{name: value})
             if isinstance(switched.defaults.get(name), float | int) and other.accepts(straight):
-                change = other.follow(straight, steps=FEW) - switched.follow(straight, steps=FEW)
+                change = other.follow(straight) - switched.follow(straight)
                 trial.at_least(f"{name} = {value}{title}: largest change", change.abs().max(),
                                10 * ROUNDING, 0.0, ROUNDING_BECAUSE)  # fmt: skip
 

@@ -52,11 +52,12 @@ def situations(usual: Implementation, seed: int) -> list[Situation]:
 
 
 def one_by_one(usual: Implementation, seed: int) -> list[Situation]:
-    """Each switch on by itself, where it is not as it is."""
+    """Each switch of its own on by itself, where it is not as it is; not those of a base."""
     found = []
     for option, values in variants(usual).items():
         switched = usual.having(**{option.name: values[0]}) if values else usual
-        if values and option.name in SWITCHES and switched.accepts(field(seed)):
+        judged = values and option.name in SWITCHES and usual.declares(option.name)
+        if judged and switched.accepts(field(seed)):
             found.append(Situation(f", with {option.name}", switched, field(seed)))
     return found
 

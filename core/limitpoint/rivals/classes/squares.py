@@ -43,9 +43,10 @@ class RMSprop(Hooked):
         p.sub_(group["lr"] * s["b"])
 
     def root(self, s: dict[str, Tensor], group: Group) -> Tensor:
-        """What is divided by."""
+        """What is divided by; no less than float32, where 1e-8 is a number."""
         spread = s["square"] - s["mean"] ** 2 if group["centered"] else s["square"]
-        return spread.sqrt() + group["eps"]
+        full = spread.to(torch.promote_types(spread.dtype, torch.float32))
+        return full.sqrt() + group["eps"]
 
 
 @faulty("class-squares-forget-centre", "with a momentum, the mean is not taken off",
