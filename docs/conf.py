@@ -24,7 +24,7 @@ extensions = [
     "extension.docstrings",
     "extension.mathml",
 ]
-exclude_patterns = ["templates", "extension", "test_*.py"]
+exclude_patterns = ["templates", "extension", "recipes", "reproductions", "test_*.py"]
 html_math_renderer = "mathml"
 
 # Every cell runs in every build, and one that fails fails the build.

@@ -17,7 +17,6 @@ HALF = {"zero-gradient-half": "an epsilon of 1e-8 is 0 in float16"}
 KNOWN = {
     **dict.fromkeys(("Adam", "AdamW", "NAdam", "Adamax", "RMSprop"), HALF),
     "Adagrad": {**HALF, "groups": "initial_accumulator_value is the constructor's for all groups"},
-    "ASGD": {"paths": "eta is a float32 tensor: its paths differ by 1e-9 with a large lambd"},
 }
 
 

@@ -20,6 +20,8 @@ SLOWS = 0.8
 BESIDE = ("nesterov", "amsgrad", "centered", "momentum")
 #: The decay's part of a gradient there is the one here, to rounding.
 NO_ASCENT = 1e-12
+#: Five iterations of 2^-8 (bfloat16), grown by 3.4.
+BFLOAT16 = 5 * 3.4 * 2**-8
 
 
 @claim(
@@ -60,11 +62,16 @@ def test_options(trial: Trial) -> None:
         wide = field(trial.seed, *pair.shapes, (5,))
         straight = (wide if switched.accepts(wide) else pair).straight()
         for name, value in {"eps": 4.0, "weight_decay": 0.3}.items():
+            before, after = (one.tried(straight, steps=FEW)
+                             for one in (usual, usual.having(**{name: value})))  # fmt: skip
+            if before is None or after is None or laws.near(after, before):
+                continue  # not felt so soon by itself, as RAdam's epsilon
             other = switched.having(**{name: value})
             if isinstance(switched.defaults.get(name), float | int) and other.accepts(straight):
                 change = other.follow(straight) - switched.follow(straight)
                 trial.at_least(f"{name} = {value}{title}: largest change", change.abs().max(),
                                10 * ROUNDING, 0.0, ROUNDING_BECAUSE)  # fmt: skip
+    trial.require("an option that the field shares", bool(trial.evidence))
 
 
 @claim(
@@ -185,6 +192,8 @@ def test_paths(trial: Trial) -> None:
     problem = field(trial.seed).fading()
     names = ("foreach", "fused", "capturable", "differentiable")
     loop = usual.having(**{name: False for name in names if usual.takes(name)})
+    # Newton and Schulz's iteration is one in bfloat16, in another order where matrices are stacked.
+    coarse = BFLOAT16 if Structure(loop, trial.seed).orthogonalises else 0.0
     paths = [n for n in names if usual.declares(n) and loop.having(**{n: True}).accepts(problem)]
     trial.require("it has another path itself, and takes it here", bool(paths))
     cases = [
@@ -201,7 +210,7 @@ def test_paths(trial: Trial) -> None:
         for path in paths if expected is not None else ():
             found = loop.having(**switched, **{path: True}).tried(problem, **how)
             if found is not None:
-                tolerance = FLOAT32 if "dtype" in how else ROUNDING
+                tolerance = FLOAT32 if "dtype" in how else coarse or ROUNDING
                 trial.identity(f"{path} with {title}", found, expected, tolerance,
                                ROUNDING_BECAUSE, along=("step", "entry"))  # fmt: skip
 
@@ -226,7 +235,7 @@ def test_learning_rate(trial: Trial) -> None:
     by_hand = optimizer.train(pair).go(pair.steps, lambda on: on.set_step_size(lr * SLOWS**on.t))
     scheduled = optimizer.train(pair)
     if isinstance(scheduled.optimizer, torch.optim.Optimizer):
-        scheduler = ExponentialLR(scheduled.optimizer, SLOWS)
+        scheduler = scheduled.call(lambda: ExponentialLR(scheduled.optimizer, SLOWS))
         scheduled.go(pair.steps, lambda on: scheduler.step() if on.t else None)
         trial.same("by a scheduler = by hand", scheduled.path, by_hand.path)
     trial.at_least("lr * .8^t: largest change", change(by_hand.path, optimizer, pair),

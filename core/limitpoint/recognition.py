@@ -16,7 +16,7 @@ from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageE
 from limitpoint.judgement.contestant import Contestant, house
 from limitpoint.judgement.registry import claims_of
 from limitpoint.judgement.roles import ROLES
-from limitpoint.laws import Implementation, Structure, field, first_steps, near
+from limitpoint.laws import Implementation, Structure, field, first_steps, near, warm_up
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Objective
@@ -108,13 +108,14 @@ def recognise(subject: Subject) -> Recognition:
         SubjectFailed, Inconclusive: it could not take a step.
         NotApplicable: it is a rule, or searches along a line.
     """
-    implementation = Implementation.of(subject.constructor, subject.kwargs)
-    implementation.check(field(0))
+    implementation = Implementation.of(subject.constructor, subject.kwargs).check(field(0))
     return Recognition(_facts(implementation), tuple(_fits(subject)))
 
 
 def recognise_apart(subject: Subject) -> Recognition:
     """The same in a process of its own."""
+    warm_up()
+    claims_of()  # imported here, once, rather than in each process
     found = apart(
         lambda: {"found": np.frombuffer(msgspec.msgpack.encode(recognise(subject)), np.uint8)},
         subject.limits,
@@ -142,6 +143,7 @@ def _facts(implementation: Implementation) -> dict[str, str]:
         "second gradient in a step": "yes" if structure.ascends else "no",
         "geometry": _geometry(structure),
         **({"first step, of Adam's kin": form} if form else {}),
+        **({"handed over": implementation.form} if implementation.form else {}),
     }
 
 

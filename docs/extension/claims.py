@@ -1,4 +1,4 @@
-"""Pages made of what the claims, the rivals and a ledger say: docs/claims/ and docs/errata.md."""
+"""Pages made of what the claims, the rivals, a ledger and the atlas say: docs/claims/, atlas.md."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import jinja2
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from extension.atlas import page
 from limitpoint import Ledger, Record, UsageError, claims_of
 from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
@@ -26,6 +27,7 @@ from limitpoint.views.report import TITLES, number
 
 ROOT = Path(__file__).resolve().parents[2]
 LATEST, BASELINE = ROOT / "reports/latest/ledger.json", ROOT / "reports/baseline.json"
+ATLAS = ROOT / "reports/atlas.jsonl"
 MUTANTS, DRAWN = ROOT / "reports/latest/mutants.json", ROOT / "reports/latest/figures"
 
 
@@ -167,6 +169,7 @@ def write_pages(app: Sphinx) -> None:
     errata = [c for claims in by_paper.values() for c in claims if c.erratum]
     pages.write("claims/errata.md", "errata.md.jinja", errata=errata, **common)
     pages.write("figures.md", "figures.md.jinja", figures=FIGURES.values(), drawn=drawings(app))
+    pages.write("atlas.md", "atlas.md.jinja", **page(ATLAS, ROOT / "docs/reproductions"))
     pages.sweep(["claims"])
 
 

@@ -77,6 +77,14 @@ def _limits(parser: ArgumentParser, timeout: float | None, run: str) -> None:
                         help=f"what {run} may add to its process (default {memory:g})")  # fmt: skip
 
 
+def _workers(parser: ArgumentParser) -> None:
+    parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N",
+                        help="processes, or workers of a local cluster (default 1)")  # fmt: skip
+    parser.add_argument("--cluster", default=None, metavar="ADDRESS",
+                        help="a Dask scheduler, as tcp://host:8786; `local` starts one here "
+                        "(needs limitpoint[cluster])")  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------ the commands
 
 
@@ -234,11 +242,19 @@ def _sweep(parser: ArgumentParser) -> None:
                         help="draw the phase diagram (.png, .svg, .pdf)")  # fmt: skip
     parser.add_argument("--batch", type=at_least(1), default=64, metavar="N",
                         help="settings in one compiled run (default 64)")  # fmt: skip
-    parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N",
-                        help="processes, or workers of a local cluster (default 1)")  # fmt: skip
-    parser.add_argument("--cluster", default=None, metavar="ADDRESS",
-                        help="a Dask scheduler, as tcp://host:8786; `local` starts one here "
-                        "(needs limitpoint[cluster])")  # fmt: skip
+    _workers(parser)
+
+
+def _atlas(parser: ArgumentParser) -> None:
+    parser.add_argument("-k", dest="keyword", default=Keywords(""), type=typed(Keywords),
+                        metavar="EXPRESSION", help="only optimizers whose MODULE:ATTR it names, "
+                        "as in pytest: 'torch.optim or lion'")  # fmt: skip
+    parser.add_argument("--out", type=in_folder, default=None, metavar="FILE",
+                        help="the JSON lines; what they have of these versions is not judged again "
+                        "(default reports/latest/atlas.jsonl)")  # fmt: skip
+    parser.add_argument("--again", action="store_true", help="judge what has a row already, too")
+    _workers(parser)
+    _json(parser)
 
 
 def _roles(parser: ArgumentParser) -> None:
@@ -264,6 +280,7 @@ COMMANDS = {
     "gate": Command("compare a ledger with a baseline", _gate),
     "figures": Command("draw the figures of the papers", _figures),
     "margins": Command("print which margin each optimizer maximises, by norm", _margins),
+    "atlas": Command("judge every optimizer of the packages that are installed", _atlas),
     "sweep": Command("measure a map: a grid of settings, many in one compiled run", _sweep),
     "table1": Command("measure Table 1 of the USAM report beside the printed one", _table1),
 }

@@ -81,7 +81,8 @@ def _is_judged(role: str, args: argparse.Namespace) -> bool:
 def _fitting(subject: Subject, *, show: bool) -> list[Subject]:
     """Say what an optimizer is; itself, in each role that fits."""
     try:
-        found = recognise_apart(subject)
+        with silenced():
+            found = recognise_apart(subject)
     except (SubjectFailed, Inconclusive, NotApplicable) as exc:
         print(f"{subject.target}: not recognised: {exc}", file=sys.stderr)
         return []

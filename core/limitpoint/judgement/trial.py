@@ -134,8 +134,7 @@ class Trial:
         if not isinstance(contestant, Subject):
             raise NotApplicable("hypothesis not met: an optimizer of torch's kind (this is a rule)")
         found = Implementation.of(contestant.constructor, contestant.kwargs)
-        found.check(field(self.setting.seed))
-        return found
+        return found.check(field(self.setting.seed))
 
     def run(self, oracle: Oracle, rule: Rule, steps: int, **options: Any) -> Trajectory:
         """`limitpoint.run` under the setting's engine and device."""

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+#: For a beta of 1.
+TINY = 1e-300
 Form = Callable[[Tensor, float], Tensor]
 
 
@@ -80,7 +82,7 @@ def _placements(m: float, root: float) -> dict[str, Form]:
 
 
 def _adam(beta1: float, beta2: float) -> dict[str, Form]:
-    one, two = 1 - beta1, (1 - beta2) ** 0.5
+    one, two = 1 - beta1, max(1 - beta2, TINY) ** 0.5
     # NAdam's warm-up of the momentum, at its usual momentum_decay of .004.
     mu, following = (beta1 * (1 - 0.5 * 0.96 ** (0.004 * t)) for t in (1, 2))
     dozat = one * following / (1 - mu * following)

@@ -14,9 +14,9 @@ import torch
 
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
 from limitpoint.laws.field import Field, field
-from limitpoint.laws.training import Groups, Objective, Training
+from limitpoint.laws.training import FORMS, Groups, Objective, Training
 from limitpoint.optimizers import Rule
-from limitpoint.subjects import Accepted
+from limitpoint.subjects import Accepted, form_a_group_of_one
 
 #: Names of paths, and of options that the laws read: whoever has no others says that it is one of
 #: the rules that everybody knows.
@@ -39,10 +39,12 @@ class Implementation:
     Args:
         constructor: such as a `torch.optim.Optimizer` class.
         options: its arguments.
+        form: how it is handed its parameters, a key of `FORMS`.
     """
 
     constructor: Callable[..., Any]
     options: Mapping[str, Any] = default(default_factory=dict)
+    form: str = ""
 
     @classmethod
     def of(
@@ -129,7 +131,8 @@ class Implementation:
             SubjectFailed: the constructor raised.
         """
         # Options such as a list of betas are the user's own, and stay as they are.
-        return Training(self.constructor, copy.copy(dict(self.options)), problem, groups, **how)
+        options = copy.copy(dict(self.options))
+        return Training(self.constructor, options, problem, groups, form=FORMS[self.form], **how)
 
     def follow(
         self, problem: Objective, groups: Groups = None, steps: int | None = None, **how: Any
@@ -139,11 +142,12 @@ class Implementation:
         return training.go(problem.steps if steps is None else steps).path
 
     def tried(self, problem: Objective, groups: Groups = None, **how: Any) -> torch.Tensor | None:
-        """The iterates of a whole training, or None where it does not take it."""
+        """The iterates of a whole training; None where it does not take it, or loses numbers."""
         try:
-            return self.follow(problem, groups, **how)
+            found = self.follow(problem, groups, **how)
         except SubjectFailed:
             return None
+        return found if bool(found.isfinite().all()) else None
 
     def accepts(
         self, problem: Objective, groups: Groups = None, steps: int = 1, **how: Any
@@ -155,21 +159,33 @@ class Implementation:
             return False
         return True
 
-    def check(self, problem: Field) -> None:
+    def check(self, problem: Field) -> Implementation:
         """See whether laws are about it: it takes a step, from one gradient or two.
+
+        Returns:
+            Itself, handed its parameters in the first form in which it does.
 
         Raises:
             Inconclusive: it could not take a step on this problem; with what it raised.
             NotApplicable: it searches, and wants the same loss each time.
         """
-        try:
-            training = self.train(problem).go(1)
-        except SubjectFailed as exc:
-            raise Inconclusive(f"could not be run as it is: it {exc}") from exc
-        if training.calls > MOST:
-            raise NotApplicable(
-                f"hypothesis not met: a step from one gradient or two (it took {training.calls})"
-            )
+        failure = None
+        for form in ("", *FORMS):  # the plain one again, should it have missed a process group
+            found = replace(self, form=form)
+            try:
+                training = found.train(problem).go(1)
+            except SubjectFailed as exc:
+                failure = failure or exc
+                if "process group" in str(exc).lower():
+                    form_a_group_of_one()
+                continue
+            if training.calls > MOST:
+                raise NotApplicable(
+                    "hypothesis not met: a step from one gradient or two "
+                    f"(it took {training.calls})"
+                )
+            return found
+        raise Inconclusive(f"could not be run as it is: it {failure}") from failure
 
 
 @cache

@@ -72,7 +72,9 @@ def variants(implementation: Implementation) -> dict[Option, list[Any]]:
     for option in OPTIONS:
         now = has.get(option.name)
         if isinstance(now, tuple | list if option.name == "betas" else float | int | bool):
-            context = {name: v for name, v in option.context.items() if _fits(v, has.get(name))}
+            context = {
+                name: v for name, v in option.context.items() if name in has and _fits(v, has[name])
+            }
             known = Option(option.name, option.values, context, option.fading)
             usual = context.get(option.name, now)
             found[known] = [value for value in option.values(usual) if value != usual]
@@ -80,5 +82,5 @@ def variants(implementation: Implementation) -> dict[Option, list[Any]]:
 
 
 def _fits(value: Any, now: Any) -> bool:
-    """Whether it is of the kind that is there: Adan's betas are three."""
-    return now is not None and (not isinstance(value, tuple) or len(value) == len(now))
+    """Whether it is of the kind that is there, or nothing is: Adan's betas are three."""
+    return now is None or not isinstance(value, tuple) or len(value) == len(now)

@@ -16,6 +16,8 @@ from limitpoint.laws.implementation import Implementation
 #: 12 steps of some 30 roundings each, grown by the curvature's (1 + lr 2)^12 and by at most 1e3
 #: where small steps are differences of what is large: 12 * 30 * 1.3 * 1e3 * 2^-53 = 5e-11.
 ROUNDING = 1e-10
+#: A dozen roundings of iterates below 4.
+ULPS = 12 * 2.0**-51
 #: Other iterates, and so another rounding of the step.
 FRESH = 1e-9
 #: An epsilon of 1e-8 beside gradients of 1 to 2 is felt by as much.
@@ -62,6 +64,13 @@ class Structure:
         whole = self.problem.alone(1)
         return self._same([self._path(whole)], [self._path(whole.shaped((2, 2), (2, 2)))])
 
+    @cached_property
+    def uncut(self) -> bool:
+        """How its entries are cut into tensors should not matter: it is entrywise, or takes a norm
+        of all. Whoever depends on both has options of its own that say so."""
+        norm_of_all = not self.apart and (self.cuttable or self.implementation.is_common)
+        return self.entrywise or norm_of_all
+
     @property
     def kind(self) -> str:
         """ "entrywise", "blockwise", "global" or "mixed"."""
@@ -87,6 +96,12 @@ class Structure:
         last = self.implementation.follow(turned).diff(dim=0)[-1]
         afresh = self.implementation.follow(turned.from_step(turned.steps - 1)).diff(dim=0)[0]
         return not near(last, afresh, FRESH)
+
+    @cached_property
+    def draws(self) -> bool:
+        """It draws from torch's generator: no two runs are alike but from one seed."""
+        one, other = (self.implementation.follow(self.problem, seed=s) for s in (1, 2))
+        return not torch.equal(one, other)
 
     @cached_property
     def signs(self) -> bool:
@@ -140,11 +155,12 @@ class Structure:
         return gradient_scale * problem.c[0], (path[1] - path[0]) / self.implementation.step_size
 
     def _path(self, problem: Field) -> Tensor:
-        return self.implementation.follow(problem)
+        """The way from the start: a step size that has yet to grow is seen beside its own steps."""
+        return self.implementation.follow(problem) - problem.start
 
     def _same(self, one: Iterable[Tensor], other: Iterable[Tensor]) -> bool:
         try:
-            return all(near(a, b) for a, b in zip(one, other, strict=True))
+            return all(near(a, b, floor=ULPS) for a, b in zip(one, other, strict=True))
         except SubjectFailed:
             return False
 
@@ -156,7 +172,7 @@ def kind_of(
     return next((name for name, made in kinds.items() if near(found, made(), tolerance)), "")
 
 
-def near(a: Tensor, b: Tensor, tolerance: float = ROUNDING) -> bool:
-    """Whether two of a kind agree to rounding, relative to the largest entry."""
+def near(a: Tensor, b: Tensor, tolerance: float = ROUNDING, floor: float = 0.0) -> bool:
+    """Whether two of a kind agree to rounding, relative to the largest entry, or to the floor."""
     scale = float(b.abs().max()) or 1.0
-    return bool(((a - b).abs() <= tolerance * scale).all())
+    return bool(((a - b).abs() <= tolerance * scale + floor).all())

@@ -8,7 +8,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,35 @@ from limitpoint.subjects import blamed
 
 #: For each group the numbers of its tensors and its own options; None for one group of all.
 Groups = Sequence[tuple[Sequence[int], Mapping[str, Any]]] | None
+
+
+class Form(NamedTuple):
+    """How an optimizer is handed its parameters.
+
+    Args:
+        of: some parameters, as its constructor wants them.
+        group: what else stands in a parameter group.
+    """
+
+    of: Callable[[list[nn.Parameter]], Any] = list
+    group: Mapping[str, Any] = {}
+
+
+def _named(parameters: list[nn.Parameter]) -> list[tuple[str, nn.Parameter]]:
+    return [(f"tensor{k}", p) for k, p in enumerate(parameters)]
+
+
+def _module(parameters: list[nn.Parameter]) -> nn.Module:
+    return nn.ParameterList(parameters)
+
+
+#: The plainest first; in this order they are tried.
+FORMS: Mapping[str, Form] = {
+    "": Form(),
+    "named parameters": Form(_named),
+    "a group with use_muon": Form(group={"use_muon": True}),
+    "a module": Form(_module),
+}
 
 
 class Objective(Protocol):
@@ -56,6 +85,7 @@ class Training:
         options: its arguments.
         problem: what is trained on.
         groups: parameter groups, or None for a plain list.
+        form: how they are handed over.
         dtype: of the parameters, or of each in turn.
         closure: hand `step` a closure, even where it may be left out.
         reuse: keep one buffer for each gradient and write it over.
@@ -64,6 +94,8 @@ class Training:
         again: the same, for a second gradient within a step.
         layout: what is done to each tensor before it becomes a parameter.
         expanded: gradients are one number each, expanded to the shape.
+        seed: of what it draws from torch's generator, or None to leave that as it is.
+        shift: added to the loss, not to its gradient.
         iterator: hand over an iterator, as `model.parameters()` is.
     """
 
@@ -74,6 +106,7 @@ class Training:
         problem: Objective,
         groups: Groups = None,
         *,
+        form: Form = FORMS[""],
         dtype: torch.dtype | Sequence[torch.dtype] = torch.float64,
         closure: bool = False,
         reuse: bool = False,
@@ -82,9 +115,13 @@ class Training:
         again: Callable[[int], Sequence[int]] | None = None,
         layout: Callable[[Tensor], Tensor] = torch.clone,
         expanded: bool = False,
+        seed: int | None = 0,
+        shift: float = 0.0,
         iterator: bool = False,
     ) -> None:
-        self.problem, self.options, self.t = problem, options, 0
+        if seed is not None:
+            torch.manual_seed(seed)
+        self.problem, self.options, self.form, self.t = problem, options, form, 0
         self.reuse, self.accumulate, self.closure = reuse, accumulate, closure
         self.absent, self.again = absent, again or absent
         dtypes = (
@@ -97,17 +134,24 @@ class Training:
             nn.Parameter(x, requires_grad=trains) for x, trains in zip(start, trained, strict=True)
         ]
         self.points: list[list[Tensor]] = []  # where gradients were taken in the last step
-        self.calls, self.overwritten, self.expanded = 0, 0, expanded
+        self.calls, self.overwritten, self.expanded, self.shift = 0, 0, expanded, shift
         self.returned: Any = None
+        self.losses: list[Tensor] = []  # what the closure came to in the last step
         with blamed("in its constructor"), _quiet():
-            handed: Any = self.parameters if groups is None else self._grouped(groups)
-            handed = iter(handed) if iterator else handed
-            self.optimizer = constructor(handed, **options)
+            handed = self._handed(groups)
+            self.optimizer = constructor(iter(handed) if iterator else handed, **options)
             self._prepare()
         self.iterates = [self.entries()]
 
-    def _grouped(self, groups: Sequence[tuple[Sequence[int], Mapping[str, Any]]]) -> list[Any]:
-        return [{"params": [self.parameters[k] for k in chosen], **own} for chosen, own in groups]
+    def _handed(self, groups: Groups) -> Any:
+        form = self.form
+        everything: Groups = [(range(len(self.parameters)), {})]
+        if groups is None and not form.group:
+            return form.of(self.parameters)
+        return [
+            {"params": form.of([self.parameters[k] for k in chosen]), **form.group, **own}
+            for chosen, own in groups or everything or ()
+        ]
 
     def _prepare(self) -> None:
         modes = [getattr(self.optimizer, name, None) for name in ("train", "eval")]
@@ -184,11 +228,13 @@ class Training:
 
     def step(self) -> None:
         """One step: zero the gradients, backward, step."""
-        self.points, self.calls = [], 0
+        self.points, self.losses, self.calls = [], [], 0
         self.clear()
         self.backward(self.absent(self.t))
         if self.needs_closure or (self.closure and self.takes_closure):
-            self.returned = self.optimizer.step(self.evaluate)
+            returned = self.optimizer.step(self.evaluate)
+            # Without its graph, which no copy takes along.
+            self.returned = returned.detach() if isinstance(returned, Tensor) else returned
         elif self.two_phase:
             _phase(self.optimizer.first_step, zero_grad=True)
             self.backward(self.again(self.t))
@@ -212,11 +258,12 @@ class Training:
         self.calls += 1
         self.points.append([p.detach().clone() for p in self.parameters])
         self.clear()
-        loss = self.problem.value(self.t, self.parameters)
+        loss = self.problem.value(self.t, self.parameters) + self.shift
         loss.backward()  # type: ignore[no-untyped-call]
         for k in self.absent(self.t):
             self.parameters[k].grad = None
         self._remember()
+        self.losses.append(loss.detach())
         return loss
 
     def _remember(self) -> None:

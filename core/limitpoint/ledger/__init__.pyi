@@ -1,4 +1,5 @@
 from .document import Ledger as Ledger
+from .files import check_writable as check_writable
 from .files import read_document as read_document
 from .files import write_document as write_document
 from .files import write_text as write_text

@@ -1,8 +1,10 @@
 from ._guards import blamed as blamed
 from ._instance import COARSE as COARSE
+from ._instance import form_a_group_of_one as form_a_group_of_one
 from ._limits import UNLIMITED as UNLIMITED
 from ._limits import USUAL as USUAL
 from ._limits import Limits as Limits
+from ._optax import makes_transformation as makes_transformation
 from ._signature import Accepted as Accepted
 from ._spec import FORM as FORM
 from ._subject import Subject as Subject

@@ -240,7 +240,7 @@ def begun(
         NotRun: there is none.
     """
     if "process group" in str(failure).lower():
-        _form_a_group_of_one()
+        form_a_group_of_one()
 
     def begin(manner: Manner) -> tuple[Instance, Tensor]:
         one = Instance(constructor, kwargs, around.row(k), manner)
@@ -266,7 +266,7 @@ def _first(
     raise NotRun(f"could not be run: it {failure}") from failure.__cause__
 
 
-def _form_a_group_of_one() -> None:
+def form_a_group_of_one() -> None:
     """For an optimizer that asks its rank."""
     from torch import distributed
 

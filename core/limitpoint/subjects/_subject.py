@@ -26,6 +26,7 @@ from limitpoint.optimizers.schedules import Schedule, StepSize, as_schedule
 from limitpoint.problems.problem import Objective, Oracle
 from limitpoint.subjects._guards import blamed
 from limitpoint.subjects._limits import UNLIMITED, Limits
+from limitpoint.subjects._optax import Transformation, makes_transformation
 from limitpoint.subjects._rule import guarded
 from limitpoint.subjects._signature import Accepted, field_names, makes_rule
 from limitpoint.subjects._spec import FORM, load, parse_options, split
@@ -49,7 +50,8 @@ class Subject:
         kwargs: the user's own arguments; they win over a claim's settings.
         spec: the text that names it on the command line.
         constructor: a `torch.optim.Optimizer` class or any callable (params, **kwargs) that returns
-            an object with `.step()`; or a `Rule` class or a callable that returns a rule.
+            an object with `.step()`; one (learning_rate, **kwargs) that returns a gradient
+            transformation of optax's kind; or a `Rule` class or a callable that returns a rule.
         limits: what it may take in one run.
     """
 
@@ -63,6 +65,10 @@ class Subject:
     def __post_init__(self) -> None:
         if not callable(self.constructor):
             raise UsageError(f"{self.target} cannot be called: name a class or a function")
+        if makes_transformation(self.constructor):
+            made = Transformation(self.constructor)
+            object.__setattr__(self, "constructor", made)
+            object.__setattr__(self, "kwargs", made.field_names(self.kwargs))
         takes = self._accepted
         unknown = takes.unknown(self.kwargs)
         if unknown:

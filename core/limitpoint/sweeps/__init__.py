@@ -3,7 +3,7 @@
 from limitpoint.sweeps._grid import Grid
 from limitpoint.sweeps._registry import MAPS, Map
 from limitpoint.sweeps._rows import Rows
-from limitpoint.sweeps._sweep import sweep
+from limitpoint.sweeps._sweep import sweep, work
 from limitpoint.sweeps._workers import Workers
 
 # Maps register themselves.
@@ -11,4 +11,5 @@ from limitpoint.sweeps import adam_epsilon, minor_first, one_sam  # isort: skip
 
 __all__ = [
     "MAPS", "Grid", "Map", "Rows", "Workers", "adam_epsilon", "minor_first", "one_sam", "sweep",
+    "work",
 ]  # fmt: skip

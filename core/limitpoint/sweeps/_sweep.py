@@ -1,18 +1,22 @@
-"""Measuring what is missing of a map."""
+"""Measuring what is missing of a map, and whatever else goes through workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
+from functools import partial
+from typing import TypeVar
 
 from limitpoint.sweeps._grid import Grid, Point
 from limitpoint.sweeps._registry import MAPS, Row
 from limitpoint.sweeps._rows import Rows
 from limitpoint.sweeps._workers import Workers
 
-#: So often is a pool made anew whose process was killed before the sweep gives up.
+#: So often is a pool made anew whose process was killed before the work is given up.
 LIVES = 3
 Watch = Callable[[int, int], None]
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 def measure(name: str, batch: list[Point]) -> list[Row]:
@@ -43,9 +47,42 @@ def sweep(
     Raises:
         BrokenExecutor: a pool lost a process `LIVES` times.
     """
+    planned = measured = 0
+
+    def missing() -> list[list[Point]]:
+        nonlocal planned, measured
+        points = rows.missing(grid)
+        planned, measured = len(points), 0
+        return [points[start : start + batch] for start in range(0, len(points), batch)]
+
+    def keep(found: list[Row]) -> None:
+        nonlocal measured
+        measured += rows.add(found)
+        watch(measured, planned)
+
+    work(missing, partial(measure, rows.map.name), keep, workers)
+
+
+def work(
+    missing: Callable[[], Sequence[Task]],
+    do: Callable[[Task], Result],
+    keep: Callable[[Result], None],
+    workers: Workers | None = None,
+) -> None:
+    """Hand what is missing to workers, and keep what they find as it arrives.
+
+    Args:
+        missing: the tasks; asked again when a worker has died.
+        do: what a worker does; it and the tasks are pickled where workers are processes.
+        keep: called with each result, here.
+        workers: this process by default.
+
+    Raises:
+        BrokenExecutor: a pool lost a process `LIVES` times.
+    """
     for life in range(LIVES):
         try:
-            _pass(rows, grid, workers or Workers(), batch, watch)
+            _pass(missing(), do, keep, workers or Workers())
         except BrokenExecutor:
             if life == LIVES - 1:
                 raise
@@ -53,14 +90,13 @@ def sweep(
             return
 
 
-def _pass(rows: Rows, grid: Grid, workers: Workers, batch: int, watch: Watch) -> None:
-    missing = rows.missing(grid)
-    parts = [missing[start : start + batch] for start in range(0, len(missing), batch)]
-    if not parts:
+def _pass(
+    tasks: Sequence[Task], do: Callable[[Task], Result], keep: Callable[[Result], None],
+    workers: Workers,
+) -> None:  # fmt: skip
+    if not tasks:
         return
-    measured = 0
     with workers.executor() as executor:
-        # Not kept in a list: each would hold its rows to the end.
-        for future in as_completed(executor.submit(measure, rows.map.name, part) for part in parts):
-            measured += rows.add(future.result())
-            watch(measured, len(missing))
+        # Not kept in a list: each would hold its result to the end.
+        for future in as_completed(executor.submit(do, task) for task in tasks):
+            keep(future.result())
