@@ -64,7 +64,7 @@ def test_everything_is_a_row_and_judged_once(zoo, tmp_path, capsys, monkeypatch)
     good = rows["zoo_of_optimizers:Good"]
     assert good.broken == {}
     assert good.count("supported") > 15
-    assert good.roles[0] in ("gd", "gd-decay", "momentum")
+    assert good.roles[0] in ("gd", "gd-decay", "momentum", "momentum-ema")
     before = out.read_text(encoding="utf-8")
     monkeypatch.setattr(atlas_, "judge", None)
     assert main(["atlas", "--out", str(out)]) == 0

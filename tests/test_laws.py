@@ -17,6 +17,7 @@ HALF = {"zero-gradient-half": "an epsilon of 1e-8 is 0 in float16"}
 KNOWN = {
     **dict.fromkeys(("Adam", "AdamW", "NAdam", "Adamax", "RMSprop"), HALF),
     "Adagrad": {**HALF, "groups": "initial_accumulator_value is the constructor's for all groups"},
+    "ASGD": {"paths": "eta is a float32 tensor: its paths differ by 1e-9 with a large lambd"},
 }
 
 
@@ -31,7 +32,7 @@ def test_torchs_own_classes_keep_the_laws(name):
 @pytest.mark.parametrize(
     ("made", "options", "roles"),
     [
-        (torch.optim.SGD, {}, {"gd", "gd-decay", "momentum"}),
+        (torch.optim.SGD, {}, {"gd", "gd-decay", "momentum", "momentum-ema"}),
         (torch.optim.SGD, {"momentum": 0.9}, {"momentum"}),
         (torch.optim.AdamW, {}, {"adam", "adamw"}),
         (sam.SAM, {}, {"sam-l2", "dnsam"}),

@@ -3,6 +3,8 @@
 import json
 import sys
 
+import numba
+import numpy as np
 import pytest
 import torch
 
@@ -90,7 +92,8 @@ class NotANumber(torch.optim.SGD):
 
 @pytest.fixture(scope="session")
 def compilers_loaded():
-    """The first step of a torch optimizer loads torch's compilers, also once a process."""
+    """What the first step of a torch optimizer and the first compiled function load, also once."""
+    numba.njit(lambda x: x.sum() > 0)(np.ones(2))
     parameter = torch.nn.Parameter(torch.ones(1))
     parameter.grad = torch.ones(1)
     torch.optim.SGD([parameter], lr=0.1).step()

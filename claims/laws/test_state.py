@@ -220,12 +220,21 @@ def test_determinism(trial: Trial) -> None:
         trial.close("another seed", paths[2], paths[0], 0.0, "bitwise: nothing is drawn",
                     along=STEP)  # fmt: skip
         torch.manual_seed(3)
-        torch.set_default_dtype(torch.float64)  # not the one that it might set: a fork's own
-        training, before = optimizer.train(pair, seed=None), globals_of_torch()
-        training.step()  # not `go`, which puts back what is changed
-        changed = [name for name, value in globals_of_torch().items() if before[name] != value]
+        changed = changed_by_a_step(optimizer.train(pair, seed=None))
         trial.close(f"what it changes for others{', '.join(['', *changed])}", len(changed), 0, 0,
                     "a count")  # fmt: skip
+
+
+def changed_by_a_step(training: Training) -> list[str]:
+    """Of `globals_of_torch`; the default dtype is one that it would not set by itself."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        before = globals_of_torch()
+        training.step()  # not `go`, which puts back what is changed
+        return [name for name, value in globals_of_torch().items() if before[name] != value]
+    finally:
+        torch.set_default_dtype(usual)
 
 
 def globals_of_torch() -> dict[str, object]:
