@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -221,6 +222,15 @@ def test_a_kept_matrix_is_shown_and_drawn(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "cd survives usam/one" in out
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_role_has_as_many_rivals_as_it_likes(tmp_path, capsys):
+    duels = [duel(rival=f"rival-{k}") for k in range(60)]
+    matrix(*duels).write(tmp_path / "m.json")
+    main(["mutants", "--show", str(tmp_path / "m.json")])
+    out = capsys.readouterr().out
+    assert all(f"rival-{k} " in out or f"rival-{k}\n" in out for k in range(60))
+    assert re.findall(r"(\d+)/\1", out) == ["26", "26", "8"]
 
 
 @pytest.mark.parametrize(

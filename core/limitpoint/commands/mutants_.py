@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 
 from rich.columns import Columns
 from rich.console import Group
@@ -132,7 +134,8 @@ class _Bar(Progress):
 def _show(matrix: Matrix, *, reasons: bool) -> None:
     out = console()
     for role in matrix.played:
-        out.print(_block(matrix, role))
+        for block in _blocks(matrix, role):
+            out.print(block)
     out.print(Text.assemble(
         MARKS["refuted"], " refuted   ", MARKS["survived"], " survived   ",
         SPARED, " survived, and the claim does not name it   ",
@@ -157,24 +160,33 @@ def _totals(matrix: Matrix) -> str:
     )
 
 
-def _block(matrix: Matrix, role: str) -> Group:
-    """The claims about a role against the rivals that play it, a character a duel."""
+def _blocks(matrix: Matrix, role: str) -> Iterator[Group]:
+    """The claims about a role against the rivals that play it, a letter of the alphabet each."""
+    rivals, most = matrix.playing(role), len(ascii_lowercase)
+    met = {duel.rival for duel in matrix.duels if duel.role == role}
+    for begin in range(0, len(rivals), most):
+        part, whole = rivals[begin : begin + most], len(rivals) <= most
+        if whole or not met.isdisjoint(part):
+            yield _block(matrix, role, part, whole=whole)
+
+
+def _block(matrix: Matrix, role: str, rivals: Sequence[str], *, whole: bool) -> Group:
+    """A character a duel; of a part of the rivals, only the claims that met one of them."""
     duels = {(d.claim, d.rival): d for d in matrix.duels if d.role == role}
-    rivals = matrix.playing(role)
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(rivals)]
-    names = zip(letters, rivals, strict=True)
+    names = zip(ascii_lowercase, rivals, strict=False)
     key = Columns([Text.assemble((letter, "bold"), f" {name}") for letter, name in names],
                   padding=(0, 2))  # fmt: skip
     table = Table(title=f"\n{role}", title_style="bold", title_justify="left", box=None,
                   pad_edge=False, header_style="bold")  # fmt: skip
     table.add_column("claim", overflow="fold", min_width=30)
-    table.add_column(" ".join(letters), no_wrap=True)
+    table.add_column(" ".join(ascii_lowercase[: len(rivals)]), no_wrap=True)
     table.add_column("refuted", justify="right")
     for claim in matrix.about(role):
         row = [duels.get((claim, rival)) for rival in rivals]
         fought = [duel for duel in row if duel]
-        cells = Text(" ").join(_mark(duel) for duel in row)
-        table.add_row(claim, cells, f"{sum(d.killed for d in fought)}/{len(fought)}")
+        if fought or whole:
+            cells = Text(" ").join(_mark(duel) for duel in row)
+            table.add_row(claim, cells, f"{sum(d.killed for d in fought)}/{len(fought)}")
     return Group(table, key)
 
 
