@@ -181,11 +181,11 @@ def test_adam_other_losses(trial: Trial) -> None:
     rivals=("gd", "ngd", "adam-beta-swap", "amsgrad", "adam-epsilon"),
 )  # fmt: skip
 def test_adam_two_classes(trial: Trial) -> None:
-    """The rows are opposite to the bit, and their difference takes the binary rule's steps.
+    """The rows are opposite, and their difference takes the binary rule's steps.
 
     [derived] The residuals of two classes are opposite, and those of the logistic loss at u = W_1 -
     W_2; Adam's step is odd, and one v for all classes is right here. The moments are rebuilt from
-    the binary loss at the run's own u.
+    the binary loss at the run's own u. What the rows' steps may differ by adds up in their sum.
     """
     problem = problems.clusters(trial.seed, k=2, per_class=20)
     y = 1 - 2 * problem.y.double()
@@ -195,15 +195,17 @@ def test_adam_two_classes(trial: Trial) -> None:
     adam, betas = adam_of_the_theorem(trial, 1.0, 1 / 2)
     steps = horizon(trial, adam, 4000, 20_000)
     run = steepest.paced(trial, problem, adam, 1.0, steps, record=range(steps + 1))
-    trial.close("W_1 + W_2", run.w.sum(-2), 0.0, 0.0, "each operation is odd", along=("step",))
     u, eta = run.w[:, 0] - run.w[:, 1], run.integrals["step_size"].diff().unsqueeze(-1)
     moved = -u.diff(dim=0) / (2 * eta)
     factor = moments.correction_seen(moved[0].abs().max(), *betas, steps).unsqueeze(-1)
     expected = factor * moments.ratios(binary, u[:-1], *betas)
     both = torch.stack([expected, -expected], -2)
-    allowed = moments.step_rounding(problem, run, *betas, factor.unsqueeze(-1), both)[..., 0, :]
+    allowed = moments.step_rounding(problem, run, *betas, factor.unsqueeze(-1), both)
     title, places = "(u_t - u_t+1) / 2 eta_t", ("step", "entry")
-    trial.close(title, moved, expected, allowed, moments.STEP_BECAUSE, along=places)
+    trial.close(title, moved, expected, allowed[:, 0], moments.STEP_BECAUSE, along=places)
+    apart = (eta * allowed.sum(-2)).cumsum(0)
+    title, because = "W_1 + W_2", "both rows' rounding, summed over the steps"
+    trial.close(title, run.w[1:].sum(-2), 0.0, apart, because, along=places)
     optimum = limits.max_margin(binary.X, binary.y, math.inf).value
     share = measures.normalised_margin(binary, u[-1], math.inf) / optimum
     trial.ordering("1/2, then the margin over the optimum", 0.5, share, "what the statement says")
