@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from limitpoint import Trial, claim, evaluate, optimizers, problems
+from limitpoint import Trial, all_claims, claim, evaluate, optimizers, problems
 from limitpoint.optimizers import USAM
 from limitpoint.subjects import Subject
 
@@ -77,3 +77,16 @@ def test_beta1_alone_reaches_a_momentum():
     sgd = Subject.from_object("adam", torch.optim.SGD)
     assert sgd.rule(0.1, beta1=0.9, beta2=0.99).settings["momentum"] == 0
     assert optimizers.Muon(0.1, beta1=0.5).settings["beta1"] == 0.5
+
+
+class FirstPointLeftOut(optimizers.ScheduleFree):
+    """As the authors' class: the average begins with the point behind a plain step."""
+
+    def step(self, oracle, w, state, t):
+        _, z = super().step(oracle, w, state, t)
+        return w + (z - w) / (t + 1), z
+
+
+def test_schedule_free_may_begin_behind_a_plain_step():
+    judged = all_claims()["online/schedule-free"]
+    assert verdict(judged, "schedule-free", FirstPointLeftOut)[0] == "supported"

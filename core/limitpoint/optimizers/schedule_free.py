@@ -19,14 +19,15 @@ class ScheduleFree(Rule):
     Defazio et al. 2024, (3)-(5); w is their x. Their classes hold y while they train.
 
     Args:
-        interpolation: beta in [0, 1]: 0 is Polyak and Ruppert's averaging, 1 primal averaging.
+        momentum: beta in [0, 1], named as in the authors' class: 0 is Polyak and Ruppert's
+            averaging, 1 primal averaging.
     """
 
-    interpolation: float = 0.9
+    momentum: float = 0.9
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("interpolation", self.interpolation, 0.0, 1.0, open_high=False)
+        check_range("momentum", self.momentum, 0.0, 1.0, open_high=False)
 
     def init(self, oracle: Oracle, w: Tensor) -> Tensor:
         """z_0 is the start."""
@@ -34,7 +35,7 @@ class ScheduleFree(Rule):
 
     def step(self, oracle: Oracle, w: Tensor, state: Tensor, t: int) -> tuple[Tensor, Any]:
         """One step."""
-        beta = self.interpolation
+        beta = self.momentum
         y = (1 - beta) * state + beta * w
         z = state - tensor(self.step_size.at(t) * oracle.grad(y))
         return w + (z - w) / (t + 2), z

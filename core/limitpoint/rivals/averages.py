@@ -10,11 +10,11 @@ from limitpoint.problems.problem import Oracle
 from limitpoint.rivals._registry import rival
 
 
-@rival("average-late", "the average gives the new point the weight of the step before")
+@rival("average-late", "the average gives the new point the weight of the step after")
 class _LateWeight(optimizers.ScheduleFree):
     def step(self, oracle: Oracle, w: Tensor, state: Tensor, t: int) -> tuple[Tensor, Any]:
         _, z = super().step(oracle, w, state, t)
-        return w + (z - w) / (t + 1), z
+        return w + (z - w) / (t + 3), z
 
 
 @rival("average-exponential", "an exponential average, .9, in place of the mean")
@@ -27,7 +27,7 @@ class _Exponential(optimizers.ScheduleFree):
 @rival("average-swapped", "beta weighs the last point, and 1 - beta the average")
 class _Swapped(optimizers.ScheduleFree):
     def step(self, oracle: Oracle, w: Tensor, state: Tensor, t: int) -> tuple[Tensor, Any]:
-        beta = self.interpolation
+        beta = self.momentum
         z = state - tensor(self.step_size.at(t) * oracle.grad(beta * state + (1 - beta) * w))
         return w + (z - w) / (t + 2), z
 
