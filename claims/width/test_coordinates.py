@@ -76,4 +76,5 @@ def test_mup_adam(trial: Trial) -> None:
         "exponent of the first change", exponents, 0.0, allowed, "four standard errors",
         along=("layer",),
     )  # fmt: skip
-    trial.ordering("four standard errors, then an exponent of 1/2", allowed, 0.5, "it would show")
+    title = "four standard errors, then an exponent of 1/2"
+    trial.ordering(title, allowed, 0.5, "it would show", about="a formula")
