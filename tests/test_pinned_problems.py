@@ -122,6 +122,7 @@ PINNED = {
     ),
     "threshold_example": (lambda: problems.threshold_example(42), 0, "76a2d1b70992cbe7"),
     "two_digits": (lambda: problems.two_digits(42), 0, "a1d7a1e68e856d17"),
+    "wide_layer": (lambda: problems.wide_layer(42, 6, 4, 3), 0, "04cf4cb09d182509"),
     "wide_network": (lambda: problems.wide_network(42, 8).start, 0, "ca803f3956369cbe"),
     "images/spectral": (lambda: spectral_images(42).task(2, seed=42)[0], 0, "1cc9731c5c5ccc61"),
     "images/upscaled": (

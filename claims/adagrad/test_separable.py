@@ -49,5 +49,5 @@ def test_adagrad_residual(trial: Trial) -> None:
     settling = float((w_hat**2).max()) / eta**2
     tolerance = svm.residual_tolerance(eta, t, problem.start / h.sqrt(), age=settling)
     trial.close("x.w~ + log alpha", left, 0.0, tolerance, BECAUSE, along={"step": t.numpy()})
-    title, because = "tolerance in the end, then log 2", "it tells a step twice as long"
-    trial.ordering(title, tolerance[-1], math.log(2), because, about="a formula")
+    because = "it tells a step twice as long"
+    trial.ordering("tolerance in the end, then log 2", tolerance[-1], math.log(2), because)

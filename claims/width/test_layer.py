@@ -9,23 +9,15 @@ from dataclasses import replace
 
 import torch
 
-from limitpoint import Problem, Trial, claim, losses, models
+from limitpoint import Problem, Trial, claim, problems
 from limitpoint.theory import moments
 
 STEPS = 30
 
 
-def layer(seed: int, width: int, k: int, examples: int) -> Problem:
-    """Gaussian inputs of a width, each of a class of its own; cross-entropy, W = 0."""
-    noise = torch.Generator().manual_seed(seed)
-    X = torch.randn(examples, width, generator=noise, dtype=torch.float64)
-    y, start = torch.arange(examples), torch.zeros(k, width, dtype=torch.float64)
-    return Problem("layer", models.MulticlassLinear(), losses.CrossEntropy(), X, y, start)
-
-
 def alone() -> Problem:
     """The outputs by themselves: one input, which is one."""
-    return replace(layer(0, 1, 5, 1), X=torch.ones(1, 1, dtype=torch.float64))
+    return replace(problems.wide_layer(0, 1, 5, 1), X=torch.ones(1, 1, dtype=torch.float64))
 
 
 @claim(
@@ -51,7 +43,7 @@ def test_adam_outputs(trial: Trial) -> None:
     settings = {"beta1": 0.9, "beta2": 0.95}
     outputs = {}
     for width in (1, 4, 64, 1024):
-        problem = layer(trial.seed, width, 5, 1) if width > 1 else alone()
+        problem = problems.wide_layer(trial.seed, width, 5, 1) if width > 1 else alone()
         x = problem.X[0]
         asked = 0.1 / float(x.abs().sum())
         rule = trial.optimizer("adam", asked, free=settings, epsilon=0.0, **settings)
@@ -70,7 +62,7 @@ def moved_outputs(trial: Trial, role: str, **settings: float) -> dict[int, tuple
     """
     found = {}
     for width in (16, 48, 144):
-        problem = layer(trial.seed, width, width, 8)
+        problem = problems.wide_layer(trial.seed, width, width, 8)
         rule = trial.optimizer(role, 0.1, free=settings, **settings)
         run = trial.run(problem, rule, STEPS, record=range(STEPS + 1))
         moved = (problem.X @ run.w.diff(dim=0).mT).norm(dim=-1) / float(rule.step_size.at(0))

@@ -36,6 +36,7 @@ from limitpoint.problems.separable import (
     one_example,
     sparse_margin,
     threshold_example,
+    wide_layer,
 )
 from limitpoint.problems.support import lopsided, support_simplex
 from limitpoint.problems.wide_network import wide_network
@@ -73,5 +74,6 @@ __all__ = [
     "support_simplex",
     "threshold_example",
     "two_digits",
+    "wide_layer",
     "wide_network",
 ]

@@ -44,6 +44,24 @@ def clusters(
     return Problem("clusters", MulticlassLinear(), loss, tensor(X), tensor(y), start)
 
 
+def wide_layer(seed: int, width: int, k: int, examples: int) -> Problem:
+    """Gaussian inputs of a width, each of a class of its own; cross-entropy, W starts at zero.
+
+    Their lengths fall to a quarter of the first's, and with them the singular values of a gradient.
+
+    Args:
+        seed: of the inputs.
+        width: inputs of the layer, d.
+        k: outputs, at least as many as examples.
+        examples: n.
+    """
+    X = generator("wide-layer", seed).standard_normal((examples, width))
+    X *= np.linspace(1.0, 0.25, examples)[:, None]
+    start = torch.zeros((k, width), dtype=torch.float64)
+    y = torch.arange(examples)
+    return Problem("wide-layer", MulticlassLinear(), CrossEntropy(), tensor(X), y, start)
+
+
 def digits(n: int = 100) -> Problem:
     """The first n of scikit-learn's 8x8 digits, pixels in [0, 1], scaled to max ||x_i||_1 = 1."""
     from sklearn.datasets import load_digits

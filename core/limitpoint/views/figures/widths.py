@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from matplotlib.figure import Figure
 
 from limitpoint import optimizers, problems
 from limitpoint.engines.run import run
 from limitpoint.optimizers.schedules import StepSize
-from limitpoint.problems import losses, models
-from limitpoint.problems.problem import Problem
 from limitpoint.views.figures._registry import figure
 from limitpoint.views.figures.style import ACCENT, WARM, clean
 
@@ -29,16 +26,9 @@ def _hidden_change(width: int, steps: int, seed: int, *, scaled: bool) -> float:
 
 def _output_change(scale: float, width: int, steps: int, seed: int) -> float:
     """RMS of the outputs of a square layer under Muon, from zero."""
-    noise = torch.Generator().manual_seed(seed)
-    X = torch.randn(8, width, generator=noise, dtype=torch.float64)
-    start = torch.zeros(width, width, dtype=torch.float64)
-    problem = Problem(
-        "layer", models.MulticlassLinear(), losses.CrossEntropy(), X, torch.arange(8), start
-    )
-    w = run(
-        problem, optimizers.Muon(StepSize(0.05 * scale)), steps, start=start, record=(steps,)
-    ).final
-    return float((X @ w.mT).square().mean().sqrt())
+    problem = problems.wide_layer(seed, width, width, 8)
+    w = run(problem, optimizers.Muon(StepSize(0.05 * scale)), steps, record=(steps,)).final
+    return float((problem.X @ w.mT).square().mean().sqrt())
 
 
 @figure(
