@@ -8,7 +8,7 @@ import torch
 from torch.optim.lr_scheduler import ExponentialLR
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Implementation, Structure, field
+from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Field, Implementation, Structure, field
 
 FLOAT32 = 12 * torch.finfo(torch.float32).eps
 LATE = 4
@@ -58,20 +58,30 @@ def test_options(trial: Trial) -> None:
                     trial.at_least(f"{option.name} = {value}{title}: largest change",
                                    (after - before).abs().max(), 10 * ROUNDING, 0.0,
                                    ROUNDING_BECAUSE)  # fmt: skip
-    for title, switched, pair in laws.one_by_one(usual, trial.seed):
-        wide = field(trial.seed, *pair.shapes, (5,))
-        straight = (wide if switched.accepts(wide) else pair).straight()
-        for name, value in {"eps": 4.0, "weight_decay": 0.3}.items():
-            before, after = (one.tried(straight)
-                             for one in (usual, usual.having(**{name: value})))  # fmt: skip
-            if before is None or after is None or laws.near(after, before):
-                continue  # not felt by itself
-            other = switched.having(**{name: value})
-            if isinstance(switched.defaults.get(name), float | int) and other.accepts(straight):
-                change = other.follow(straight) - switched.follow(straight)
-                trial.at_least(f"{name} = {value}{title}: largest change", change.abs().max(),
-                               10 * ROUNDING, 0.0, ROUNDING_BECAUSE)  # fmt: skip
+    pair = field(trial.seed)
+    wide = field(trial.seed, *pair.shapes, (5,))
+    straight = (wide if usual.accepts(wide) else pair).straight()
+    felt = felt_alone(usual, straight, eps=4.0, weight_decay=0.3)
+    for title, switched, _ in laws.one_by_one(usual, trial.seed):
+        before = switched.tried(straight)
+        for name, value in felt.items():
+            after = switched.having(**{name: value}).tried(straight)
+            if before is not None and after is not None:
+                trial.at_least(f"{name} = {value}{title}: largest change",
+                               (after - before).abs().max(), 10 * ROUNDING, 0.0,
+                               ROUNDING_BECAUSE)  # fmt: skip
     trial.require("an option that the field shares", bool(trial.evidence))
+
+
+def felt_alone(usual: Implementation, problem: Field, **values: float) -> dict[str, float]:
+    """Of some options those that are numbers, and change the run with no switch on."""
+    plain, found = usual.tried(problem), {}
+    for name, value in values.items():
+        number = isinstance(usual.defaults.get(name), float | int)
+        changed = usual.having(**{name: value}).tried(problem) if number else None
+        if plain is not None and changed is not None and not laws.near(changed, plain):
+            found[name] = value
+    return found
 
 
 @claim(

@@ -137,8 +137,10 @@ def kin(
     hypotheses=("it has these options, no betas, and none of another rule",),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-squares-forget-centre",),
-)
+    rivals=(
+        "class-squares-forget-centre", "class-decay-counts-ahead", "class-moves-of-gradients",
+    ),
+)  # fmt: skip
 def test_squares(trial: Trial) -> None:
     """Twelve steps on given gradients, without decay, at each momentum and centering it has."""
     usual = trial.implementation("optimizer", torch.optim.RMSprop)

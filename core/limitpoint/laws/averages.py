@@ -92,19 +92,25 @@ def rmsprops(
         momentum: of the quotients.
         centered: the square of the average is taken off.
     """
-    mean = square = ball = torch.zeros_like(gradients[0])
-    found: dict[str, list[Tensor]] = {"right": [], "without a momentum": [], "eps in the root": []}
-    inside = ball
-    for g in gradients:
-        mean, square = alpha * mean + (1 - alpha) * g, alpha * square + (1 - alpha) * g * g
-        spread = square - mean**2 if centered else square
-        ball = momentum * ball + g / (spread.sqrt() + eps)
-        inside = momentum * inside + g / (spread + eps).sqrt()
-        for steps, step in zip(
-            found.values(), (ball, g / (spread.sqrt() + eps), inside), strict=True
-        ):
-            steps.append(step)
-    return {name: torch.stack(steps) for name, steps in found.items()}
+
+    def run(momentum: float = momentum, *, inside: bool = False) -> Steps:
+        mean = square = ball = torch.zeros_like(gradients[0])
+        for g in gradients:
+            mean, square = alpha * mean + (1 - alpha) * g, alpha * square + (1 - alpha) * g * g
+            spread = square - mean**2 if centered else square
+            root = (spread + eps).sqrt() if inside else spread.sqrt() + eps
+            ball = momentum * ball + g / root
+            yield ball
+
+    return dict(
+        _stacked(
+            {
+                "right": run(),
+                "without a momentum": run(0.0),
+                "eps in the root": run(inside=True),
+            }
+        )
+    )
 
 
 def lions(gradients: Tensor, betas: tuple[float, float]) -> Iterator[tuple[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""RMSprop and a trust ratio: the right classes, and faults that people met in them."""
+"""Squares that add up or are averaged, and a trust ratio: right classes, and faults in them."""
 
 from __future__ import annotations
 
@@ -54,6 +54,84 @@ class RMSprop(Hooked):
 class _ForgetsCentre(RMSprop):
     def root(self, s: dict[str, Tensor], group: Group) -> Tensor:
         return super().root(s, {**group, "centered": group["centered"] and not group["momentum"]})
+
+
+class Adagrad(Hooked):
+    """The root of a sum of squares, from a start of each group's own, under a falling lr."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        options = {
+            "lr": lr, "lr_decay": lr_decay, "weight_decay": weight_decay, "eps": eps,
+            "initial_accumulator_value": initial_accumulator_value,
+        }  # fmt: skip
+        super().__init__(params, options)
+
+    def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
+        """Sum, quotient, step; no less than float32, where 1e-10 is a number."""
+        s = self.state[p]
+        if not s:
+            full = torch.promote_types(p.dtype, torch.float32)
+            s["sum"] = torch.full_like(p, group["initial_accumulator_value"], dtype=full)
+            s["t"] = 0
+        s["sum"].addcmul_(d, d)
+        lr = group["lr"] / (1 + self.age(s) * group["lr_decay"])
+        p.sub_(lr * d / (s["sum"].sqrt() + group["eps"]))
+        s["t"] += 1
+
+    def age(self, s: dict[str, Any]) -> int:
+        """Steps before this one."""
+        return int(s["t"])
+
+
+@faulty("class-decay-counts-ahead", "the step size's decay counts the step that is taken",
+        twin=Adagrad)  # fmt: skip
+class _CountsAhead(Adagrad):
+    def age(self, s: dict[str, Any]) -> int:
+        return super().age(s) + 1
+
+
+class Adadelta(Hooked):
+    """Zeiler 2012, Alg. 1: a step in units of the steps before it."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay})
+
+    def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
+        """Averages of squares, of the gradients and of the steps; no less than float32."""
+        s, rho, eps = self.state[p], group["rho"], group["eps"]
+        if not s:
+            full = torch.promote_types(p.dtype, torch.float32)
+            s |= {name: torch.zeros_like(p, dtype=full) for name in ("squares", "moves")}
+        s["squares"].mul_(rho).addcmul_(d, d, value=1 - rho)
+        step = ((s["moves"] + eps) / (s["squares"] + eps)).sqrt() * d
+        kept = self.kept(d, step)
+        s["moves"].mul_(rho).addcmul_(kept, kept, value=1 - rho)
+        p.sub_(group["lr"] * step)
+
+    def kept(self, d: Tensor, step: Tensor) -> Tensor:
+        """Whose squares are averaged beside the gradient's."""
+        return step
+
+
+@faulty("class-moves-of-gradients", "the steps' average is of gradients", twin=Adadelta)
+class _MovesOfGradients(Adadelta):
+    def kept(self, d: Tensor, step: Tensor) -> Tensor:
+        return d
 
 
 class Lars(Hooked):
