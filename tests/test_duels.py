@@ -7,8 +7,8 @@ from limitpoint.judgement.contestant import House
 from limitpoint.optimizers import GD, Adam
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.rivals import RIVALS, Rival
-from limitpoint.rivals import matrix as mutants
-from limitpoint.rivals.matrix import all_matches, fight, named_matches
+from limitpoint.rivals import duels as mutants
+from limitpoint.rivals.duels import all_matches, fight, named_matches
 
 
 @claim(

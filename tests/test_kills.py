@@ -7,7 +7,8 @@ import pytest
 
 from limitpoint import Setting, all_claims
 from limitpoint.rivals import RIVALS
-from limitpoint.rivals.matrix import fight, named_matches, roles_of
+from limitpoint.rivals.duels import fight, named_matches
+from limitpoint.rivals.matrix import roles_of
 
 CLAIMS = list(all_claims().values())
 MATCHES = named_matches(CLAIMS)

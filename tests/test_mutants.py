@@ -17,15 +17,10 @@ from limitpoint.judgement.contestant import House
 from limitpoint.ledger import Suite
 from limitpoint.optimizers import USAM
 from limitpoint.rivals import RIVALS, Rival, build
+from limitpoint.rivals import duels as fights
 from limitpoint.rivals import matrix as mutants
-from limitpoint.rivals.matrix import (
-    Duel,
-    Fault,
-    Matrix,
-    kill_matrix,
-    roles_of,
-    strength,
-)
+from limitpoint.rivals.duels import kill_matrix
+from limitpoint.rivals.matrix import Duel, Fault, Matrix, roles_of, strength
 from limitpoint.views.figures.kill_matrix import kill_matrix as draw
 
 EXACT = "usam/exact-dynamics"
@@ -189,13 +184,19 @@ def test_mutants_shows_the_matrix_and_the_reasons(capsys):
 
 def test_mutants_fails_when_a_named_rival_survives(capsys, monkeypatch):
     right = Rival("rho-zero", "nothing", lambda _: harmless)
-    monkeypatch.setattr(mutants, "RIVALS", RIVALS | {"rho-zero": right})
+    instead(monkeypatch, RIVALS=RIVALS | {"rho-zero": right})
     assert main(["mutants", "-k", EXACT, "--json", "--jobs", "1"]) == 1
     document = json.loads(capsys.readouterr().out)
     results = {d["rival"]: d["result"] for d in document["duels"]}
     assert results["rho-zero"] == "survived"
     assert results["rho-negative"] == "refuted"
     assert document["failures"][0].startswith(f"rho-zero survives {EXACT}, which names it")
+
+
+def instead(monkeypatch, **names):
+    for module in (mutants, fights):
+        for name, value in names.items():
+            monkeypatch.setattr(module, name, value)
 
 
 def harmless(step_size, **settings):
@@ -205,8 +206,7 @@ def harmless(step_size, **settings):
 def test_all_runs_every_rival_of_the_role(capsys, monkeypatch):
     usual = {"usual": Rival("usual", "nothing", lambda role: House(role, harmless))}
     named = {name: RIVALS[name] for name in all_claims()[EXACT].rivals}
-    monkeypatch.setattr(mutants, "RIVALS", usual | named)
-    monkeypatch.setattr(mutants, "roles_of", lambda name: ("usam",))
+    instead(monkeypatch, RIVALS=usual | named, roles_of=lambda name: ("usam",))
     assert main(["mutants", "-k", EXACT, "--all", "--json", "--jobs", "1"]) == 0
     duels = {d["rival"]: d for d in json.loads(capsys.readouterr().out)["duels"]}
     assert set(duels) == {"usual", *named}

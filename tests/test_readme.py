@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limitpoint import all_claims
 from limitpoint.rivals import RIVALS
-from limitpoint.rivals.matrix import named_matches
+from limitpoint.rivals.duels import named_matches
 from limitpoint.views.report import TITLES
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,8 @@ from matplotlib.image import imread
 
 from limitpoint import Ledger, Record, Setting, all_claims
 from limitpoint.ledger import Environment, Suite
-from limitpoint.rivals.matrix import Duel, Matrix, named_matches
+from limitpoint.rivals.duels import named_matches
+from limitpoint.rivals.matrix import Duel, Matrix
 from limitpoint.views.report import render
 from limitpoint.views.report._figures import read_figures
 

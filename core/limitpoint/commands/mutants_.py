@@ -20,14 +20,8 @@ from limitpoint.commands._selection import selected
 from limitpoint.errors import UsageError
 from limitpoint.judgement.setting import Setting
 from limitpoint.ledger import Journal
-from limitpoint.rivals.matrix import (
-    Duel,
-    Matrix,
-    all_matches,
-    kill_matrix,
-    named_matches,
-    processes,
-)
+from limitpoint.rivals.duels import all_matches, kill_matrix, named_matches, processes
+from limitpoint.rivals.matrix import Duel, Matrix
 
 MARKS = {
     "refuted": Text("■", "green"),
