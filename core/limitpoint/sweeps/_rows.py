@@ -46,22 +46,23 @@ class Rows:
 
     def _whole_rows(self) -> list[Row]:
         """The rows that end in a newline: the last one may have been cut."""
+        *lines, cut = self._read().split("\n")
+        first, ours = [*lines, cut][0], ",".join(self.map.axes) + ","
+        if not (first.startswith(ours) or (not lines and ours.startswith(cut))):
+            raise UsageError(f"{self.path}: holds no rows of {self.map.name}; give another --out")
         try:
-            *lines, cut = self.path.read_text(encoding="utf-8").split("\n")
-            first, ours = [*lines, cut][0], ",".join(self.map.axes) + ","
-            if not (first.startswith(ours) or (not lines and ours.startswith(cut))):
-                told = f"holds no rows of {self.map.name}; give another --out"
-                raise UsageError(f"{self.path}: {told}")
             rows = csv.DictReader(lines, strict=True)
             return [{name: float(text) for name, text in row.items()} for row in rows]
+        except (TypeError, ValueError, csv.Error):
+            raise UsageError(f"{self.path}: a row of it is none; remove it") from None
+
+    def _read(self) -> str:
+        try:
+            return self.path.read_text(encoding="utf-8")
         except OSError as exc:
             raise UsageError(f"{self.path}: cannot be read ({exc.strerror})") from None
         except UnicodeDecodeError:
             raise UsageError(f"{self.path}: is no text; give another --out") from None
-        except (TypeError, ValueError, csv.Error) as exc:
-            if isinstance(exc, UsageError):
-                raise
-            raise UsageError(f"{self.path}: a row of it is none; remove it") from None
 
     def _text(self, rows: list[Row], *, header: bool) -> str:
         if not rows:
