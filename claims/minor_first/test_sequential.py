@@ -104,7 +104,7 @@ def test_sam_l2_sequential_in_time(trial: Trial) -> None:
     least = [amplification.survival_certain(torch.tensor(mu)) for mu in mus]
     alphas = [1.01 * least[0] * rho, 0.45 * rho, 0.6 * rho, 1.01 * least[3] * rho]
     problem = stack([problems.one_example(mu, a) for mu, a in zip(mus, alphas, strict=True)])
-    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho))
+    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho), trial.engine)
     sums = {
         "tau": lambda w: rate(w).tensor(),
         "S": lambda w: rate(w).tensor() / amplification.weighted_norm(problem, w),
@@ -188,7 +188,7 @@ def survival(mu: list[float]) -> float:
 
 def dominant_at_common_tau(trial: Trial, problem: Problem, eta: float, rho: float) -> Tensor:
     """Index of the dominant coordinate of each run, at half the least final tau; shape (B)."""
-    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho))
+    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho), trial.engine)
     rule, sums = trial.optimizer("sam-l2", eta, rho=rho), {"tau": lambda w: rate(w).tensor()}
     run = trial.run(problem, rule, 200, record=range(201), integrals=sums)
     tau = run.integrals["tau"][..., 0]

@@ -1,9 +1,12 @@
-"""Gradients one at a time, by the compiled kernels: for steps that no engine can compile."""
+"""Gradients and directions one at a time, by the compiled kernels: for flows, and for steps that no
+engine can compile.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limitpoint.engines.run import is_large
-from limitpoint.numerics import Scaled, scaled
-from limitpoint.optimizers import Rule
+from limitpoint.errors import UsageError
+from limitpoint.numerics import Scaled, Value, largest, ratio, scaled
+from limitpoint.optimizers import GD, Memoryless, Rule
 from limitpoint.problems.problem import Oracle, Problem
 
 Floats = NDArray[np.float64]
@@ -24,8 +27,9 @@ FAR = 3000
 
 @dataclass(frozen=True, eq=False)
 class _Answer(Rule):
-    """Stays where it is, and keeps the gradient."""
+    """Stays where it is, and keeps the direction."""
 
+    rule: Memoryless = field(default_factory=GD)
     is_scaled: bool = False
 
     def init(self, oracle: Oracle, w: Tensor) -> Any:
@@ -33,37 +37,86 @@ class _Answer(Rule):
         return scaled(zeros) if self.is_scaled else zeros
 
     def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
-        return w, oracle.grad(w)
+        return w, self.rule.direction(oracle, w)
 
 
-class Gradients:
-    """The gradients of a problem at points of one shape.
+class Directions:
+    """The directions of a rule on a problem, at points of one shape; the gradients, if it is GD.
 
     Args:
-        problem: the problem.
+        oracle: the problem.
         start: such a point, (*batch, *parameter), float64.
+        rule: a memoryless rule.
 
     Raises:
-        limitpoint.engines.cpu.NotCovered: there is no compiled form.
+        limitpoint.engines.cpu.NotCovered: there is no compiled form, or it says something else.
     """
 
-    def __init__(self, problem: Problem, start: Tensor) -> None:
+    def __init__(self, oracle: Oracle, start: Tensor, rule: Memoryless) -> None:
         from limitpoint.engines import cpu
 
         with torch.no_grad():
-            is_scaled = isinstance(problem.grad(start), Scaled)
-            plan = cpu.plan(problem, _Answer(is_scaled=is_scaled), start, {})
+            defined = rule.direction(oracle, start)
+            is_scaled = isinstance(defined, Scaled)
+            plan = cpu.plan(oracle, _Answer(rule=rule, is_scaled=is_scaled), start, {})
         self._run = cpu.Run(plan, np.array([1]))
         self._given, self._scratch = self._run.given(0, 1), self._run.scratch()
         self._shape, self._d, self._count = start.shape, plan.d, plan.count
+        self._is_scaled, self._defined = is_scaled, partial(rule.direction, oracle)
+        if _apart(self.value(start), defined) > 1e-9:
+            raise cpu.NotCovered(f"the rule {rule.name} (it does something else when it is traced)")
 
     def at(self, w: Tensor) -> tuple[Floats, Floats]:
-        """The gradient at w as mantissa * 2^exponent, both of the shape of w."""
+        """The direction at w as mantissa * 2^exponent, both of the shape of w."""
         run = self._run
         run.w[..., : self._d] = w.detach().numpy().reshape(*run.w.shape[:-1], self._d)
         run.part(self._given, 0, 1, 0, self._count, self._scratch)
         mantissa, exponent = (m[:, 0, :, : self._d] for m in (run.memory, run.memory_exponent))
         return mantissa.reshape(self._shape), exponent.reshape(self._shape)
+
+    def value(self, w: Tensor) -> Value:
+        """The direction at w, as the rule itself gives it."""
+        mantissa, exponent = map(torch.from_numpy, self.at(w))
+        if not mantissa.any():  # below e^-1e15, where a kernel counts no further
+            return self._defined(w)
+        return Scaled(mantissa, exponent) if self._is_scaled else mantissa.clone()
+
+
+def direction(
+    oracle: Oracle, rule: Memoryless, start: Tensor, engine: str = "auto"
+) -> tuple[Callable[[Tensor], Value], str]:
+    """A rule's direction, compiled where there is such a form, and why there is none.
+
+    Args:
+        oracle: the problem.
+        rule: the rule.
+        start: a point of the shape that it will be asked at.
+        engine: as of `limitpoint.run`.
+
+    Raises:
+        UsageError: the engine asked for does not cover it.
+    """
+    defined = partial(rule.direction, oracle)
+    if engine == "torch":
+        return defined, "torch was asked for"
+    from limitpoint.engines import cpu  # numba is loaded when it is first used
+
+    try:
+        if rule.is_foreign:
+            raise cpu.NotCovered(f"the rule {rule.name} (its steps are its own code's)")
+        rule.init(oracle, start)
+        return Directions(oracle, start, rule).value, ""
+    except cpu.NotCovered as missing:
+        if engine == "fused":
+            raise UsageError(f"the fused engine does not cover {missing}") from None
+        return defined, f"not covered: {missing}"
+
+
+def _apart(x: Value, y: Value) -> float:
+    """How far two values are apart, relative to the largest entry of the second."""
+    own, other = scaled(x), scaled(y)
+    dims = range(len(own.shape))
+    return float(ratio(largest(own - other, dims), largest(other, dims)))
 
 
 def times_exp(mantissa: Floats, exponent: Floats, log_factor: float | Floats) -> Floats:
@@ -75,19 +128,19 @@ def times_exp(mantissa: Floats, exponent: Floats, log_factor: float | Floats) ->
 
 
 @lru_cache(maxsize=32)
-def compiled(oracle: Oracle, shape: torch.Size) -> Gradients | None:
-    """The compiled gradients of an oracle, or None where there are none or torch is ahead.
+def compiled(oracle: Oracle, shape: torch.Size) -> Directions | None:
+    """The compiled gradients of an oracle, or None where there are none.
 
     Args:
         oracle: the problem.
         shape: of w.
     """
-    if type(oracle) is not Problem or is_large(oracle):
+    if type(oracle) is not Problem:
         return None
     from limitpoint.engines import cpu
 
     try:
-        found = Gradients(oracle, oracle.start.new_zeros(shape))
+        found = Directions(oracle, oracle.start.new_zeros(shape), GD())
         found.at(oracle.start.new_zeros(shape))  # loaded by its first call
         return found
     except cpu.NotCovered:

@@ -28,7 +28,7 @@ def log_predictor(w: Tensor) -> Tensor:
 
 def flow(trial: Runner, problem: Problem, end: float, rho: float = 1.0) -> Trajectory:
     """The flow on its rescaled clock tau, with S, the integral of dtau / n(beta)."""
-    rate = amplification.slope(problem, L2SAM(rho=rho))
+    rate = amplification.slope(problem, L2SAM(rho=rho), trial.engine)
     return trial.flow(
         problem,
         trial.optimizer("sam-l2", rho=rho),
@@ -45,7 +45,7 @@ def tie_distance(mu: Tensor, point: Tensor) -> Tensor:
 
 def one_step_growth(trial: Runner, problem: Problem, eta: float, rho: float) -> Tensor:
     """(w_1 / w_0 - 1) / (eta sigma), the growth per unit of tau in one step; shape (B, d)."""
-    rate = amplification.slope(problem, L2SAM(rho=rho))
+    rate = amplification.slope(problem, L2SAM(rho=rho), trial.engine)
     rule, sums = trial.optimizer("sam-l2", eta, rho=rho), {"tau": lambda w: rate(w).tensor()}
     run = trial.run(problem, rule, 1, record=[0, 1], integrals=sums)
     return (run.w[1] / run.w[0] - 1)[:, 0] / run.integrals["tau"][1]
