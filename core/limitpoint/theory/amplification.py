@@ -24,7 +24,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from limitpoint.engines.gradients import direction
-from limitpoint.numerics import Scaled, Value, largest, scaled
+from limitpoint.numerics import Scaled, Value, largest, scaled, tensor
 from limitpoint.optimizers import L2SAM, LinfSAM
 from limitpoint.problems.losses import MarginLoss
 from limitpoint.problems.models import DiagonalProduct
@@ -90,6 +90,20 @@ def slope(problem: Problem, rule: SAM, engine: str = "auto") -> Callable[[Tensor
         return last[0][1]
 
     return at
+
+
+def slopes(problem: Problem, rule: SAM, w: Tensor) -> Tensor:
+    """-l'(u_hat) at many iterates, as plain numbers.
+
+    Args:
+        problem, rule: as of `slope`.
+        w: shape (..., *batch, L, d).
+
+    Returns:
+        Shape (..., *batch, 1).
+    """
+    margins = problem.y * problem.predict(rule.perturbed(_Uphill(problem), w))
+    return -tensor(problem.loss.slope(margins, torch.ones_like(margins)))
 
 
 def rescaling(
