@@ -29,7 +29,7 @@ from limitpoint.engines import cpu as compiled
 from limitpoint.engines import integrands
 from limitpoint.engines.cpu import build
 from limitpoint.engines.definition import iterates
-from limitpoint.engines.gradients import direction
+from limitpoint.engines.directions import direction
 from limitpoint.numerics import largest, log, ratio
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.stochastic import Stochastic

@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from limitpoint.engines.gradients import direction
+from limitpoint.engines.directions import direction
 from limitpoint.engines.run import Report, check_engine
 from limitpoint.engines.trajectory import Trajectory, apart
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError

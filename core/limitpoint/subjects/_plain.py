@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint.engines.gradients import Directions, times_exp
+from limitpoint.engines.directions import Directions, times_exp
 from limitpoint.errors import Inconclusive
 from limitpoint.numerics import Scaled, exp
 from limitpoint.problems.problem import Oracle, Problem

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.engines.gradients import Directions, compiled
+from limitpoint.engines.directions import Directions, compiled
 from limitpoint.errors import NotApplicable
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.rule import Arrays

@@ -23,7 +23,7 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from limitpoint.engines.gradients import direction
+from limitpoint.engines.directions import direction
 from limitpoint.numerics import Scaled, Value, largest, scaled, tensor
 from limitpoint.optimizers import L2SAM, LinfSAM
 from limitpoint.problems.losses import MarginLoss

@@ -1,6 +1,4 @@
-"""Gradients and directions one at a time, by the compiled kernels: for flows, and for steps that no
-engine can compile.
-"""
+"""Directions one at a time, by the compiled kernels: for flows, and for steps of foreign code."""
 
 from __future__ import annotations
 
