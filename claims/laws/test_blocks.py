@@ -67,7 +67,7 @@ def without_decay(usual: Implementation) -> Iterator[Implementation]:
     rivals=(
         "class-lamb-of-gradient", "class-lamb-without-decay", "class-lamb-by-rows",
         "class-lamb-mixed-norms", "class-lamb-betas", "class-lamb-corrected-late",
-        "class-lars-scales-history",
+        "class-lars-scales-history", "class-lars-needs-decay",
     ),
 )  # fmt: skip
 def test_trust_ratio(trial: Trial) -> None:
@@ -83,7 +83,8 @@ def test_trust_ratio(trial: Trial) -> None:
     known = usual.has_only({*COMMON, "trust"})
     betas = BETAS if usual.takes("betas") else None
     for mu in (0.0, 0.9) if usual.takes("momentum") and not betas else (0.0,):
-        for decay in (TINY, DECAY) if usual.takes("weight_decay") else (0.0,):
+        # Classes with options of their own may have no ratio without a decay.
+        for decay in (*[0.0] * known, TINY, DECAY) if usual.takes("weight_decay") else (0.0,):
             options = with_what_it_has(usual, weight_decay=decay, momentum=mu)
             path = base.having(**options).follow(pair)
             steps = -path.diff(dim=0) / base.step_size

@@ -63,6 +63,16 @@ class _ByRows(Lamb):
         return share(p.norm(dim=-1, keepdim=True), u.norm(dim=-1, keepdim=True))
 
 
+@faulty("class-lamb-of-before", "a vector has the trust ratio of the matrix before it", twin=Lamb)
+class _OfBefore(Lamb):
+    last = torch.ones(())
+
+    def ratio(self, p: Tensor, u: Tensor, r: Tensor, d: Tensor) -> Tensor:
+        if p.ndim > 1:
+            self.last = super().ratio(p, u, r, d)
+        return self.last
+
+
 @faulty("class-lamb-mixed-norms", "a mean over a norm: long tensors step less", twin=Lamb)
 class _MixedNorms(Lamb):
     def ratio(self, p: Tensor, u: Tensor, r: Tensor, d: Tensor) -> Tensor:
@@ -145,6 +155,12 @@ class _StaysAtZero(Lars):
     def ratio(self, p: Tensor, d: Tensor, group: Group) -> Tensor:
         weights = p.norm()
         return group["trust"] * weights / (d.norm() + group["weight_decay"] * weights + 1e-12)
+
+
+@faulty("class-lars-needs-decay", "without a decay the trust ratio is 1", twin=Lars)
+class _NeedsDecay(Lars):
+    def ratio(self, p: Tensor, d: Tensor, group: Group) -> Tensor:
+        return super().ratio(p, d, group) if group["weight_decay"] else torch.ones(())
 
 
 @faulty("class-lars-scales-history", "the whole momentum is scaled by the ratio of now", twin=Lars)
