@@ -58,6 +58,7 @@ RULES = {
     "amsgrad-w": (optimizers.AMSGrad, {"bias_correction": True, "weight_decay": 0.1}),
     "adagrad": (optimizers.Adagrad, {}),
     "adagrad-epsilon": (optimizers.Adagrad, {"epsilon": 1e-3}),
+    "rmsprop": (optimizers.RMSprop, {"alpha": 0.95, "epsilon": 1e-3}),
     "lion": (optimizers.Lion, {}),
     "lion-decay": (optimizers.Lion, {"beta1": 0.95, "weight_decay": 0.1}),
     "usam": (optimizers.USAM, {"rho": column(0.05, 0.1)}),
@@ -114,6 +115,7 @@ UNIT_STEPS = (
     "amsgrad-w",
     "adagrad",
     "adagrad-epsilon",
+    "rmsprop",
     "lion",
     "lion-decay",
 )

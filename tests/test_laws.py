@@ -36,6 +36,8 @@ def test_torchs_own_classes_keep_the_laws(name):
         (torch.optim.SGD, {"momentum": 0.9}, {"momentum"}),
         (torch.optim.AdamW, {}, {"adam", "adamw"}),
         (sam.SAM, {}, {"sam-l2", "dnsam"}),
+        (torch.optim.RMSprop, {}, {"rmsprop"}),
+        (torch.optim.RMSprop, {"centered": True, "momentum": 0.9}, {"rmsprop"}),
         (right.Lion, {}, {"lion"}),
         (averages._Inside, {}, set()),
     ],

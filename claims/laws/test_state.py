@@ -23,20 +23,20 @@ HALF_PRECISION = 2.0**-7
 @claim(
     "laws/resume",
     source="contract of torch.optim: state_dict, load_state_dict",
-    statement="T steps are s steps, state_dict, load_state_dict into a fresh optimizer, and T - s "
-    "steps; also when the learning rate is changed afterwards, and from a file.",
+    statement="T steps are s steps, state_dict, load_state_dict into a fresh optimizer of whatever "
+    "options, and T - s steps; also when the learning rate is changed afterwards, and from a file.",
     hypotheses=("none",),
     kind="law",
     roles=("optimizer",),
     rivals=(
         "class-betas-swapped-on-load", "class-count-lost-on-load", "class-groups-part-on-load",
-        "class-base-state-lost", "class-momentum-attribute",
+        "class-base-state-lost", "class-momentum-attribute", "class-options-of-constructor",
     ),
 )  # fmt: skip
 def test_resume(trial: Trial) -> None:
     """Five of twelve steps, then both go on, with the same step size or a third of it.
 
-    The fresh optimizer was made with twice the step size, which the state_dict's own replaces.
+    The fresh optimizer was made with other options, which the state_dict's own replace.
     """
     usual = trial.implementation("optimizer", torch.optim.AdamW)
     trial.require(DRAWS, not Structure(usual, trial.seed).draws)
@@ -47,7 +47,7 @@ def test_resume(trial: Trial) -> None:
 def resumes(trial: Trial, optimizer: Implementation, pair: Field, title: str) -> None:
     """From the state_dict and from a file, into a fresh optimizer and into one that has trained."""
     lr, rest = optimizer.step_size, pair.steps - HALF
-    other = optimizer.having(lr=2 * lr) if optimizer.takes("lr") else optimizer
+    other = made_otherwise(optimizer, pair)
     whole = optimizer.train(pair).go(HALF)
     saved, start, file = whole.saved(), whole.iterates[-1], io.BytesIO()
     kept = whole.state()
@@ -74,6 +74,19 @@ def resumes(trial: Trial, optimizer: Implementation, pair: Field, title: str) ->
         if changed:
             fresh.set_step_size(changed)
         trial.same(f"resumed from {how}{title}", fresh.go(rest).path, paths[changed])
+
+
+def made_otherwise(optimizer: Implementation, pair: Field) -> Implementation:
+    """With other options, of those that a group keeps and that go together."""
+    inside = {name: value for group in optimizer.train(pair).groups[:1]
+              for name, value in group.items() if name != "params"}  # fmt: skip
+    told = optimizer.having(**inside)  # by name, should it take them as **kwargs
+    optimizer = told if told.accepts(pair) else optimizer
+    for option, values in laws.variants(optimizer).items():
+        if option.name in inside and values:
+            changed = optimizer.having(**{option.name: values[0]})
+            optimizer = changed if changed.accepts(pair) else optimizer
+    return optimizer
 
 
 def put(training: Training, problem: Field) -> Training:

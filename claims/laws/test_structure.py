@@ -21,7 +21,7 @@ BFLOAT16 = 5 * 3.4 * 2**-8
     hypotheses=("entrywise rules: measured on one tensor", "blockwise rules: on two"),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-shared-count",),
+    rivals=("class-shared-count", "class-lamb-of-before"),
 )
 def test_product(trial: Trial) -> None:
     """Two matrices with one optimizer, and with one each; a third without gradients before them.
@@ -34,6 +34,7 @@ def test_product(trial: Trial) -> None:
     structure = Structure(usual, trial.seed)
     own = structure.entrywise or structure.apart
     trial.require("entrywise, blockwise, or a known rule", own or usual.is_common)
+    trial.require("it draws nothing", not structure.draws)
     three = field(trial.seed, (2, 2), *PAIR)
     resting = three.at_rest(torch.arange(three.ndim) < 4)
     alone = usual.follow(resting.part(slice(4, None), *PAIR))
@@ -43,7 +44,13 @@ def test_product(trial: Trial) -> None:
     if empty is not None:
         trial.same("beside an empty tensor = without it", empty, usual.follow(field(trial.seed)))
     trial.require("entrywise or blockwise", structure.entrywise or structure.apart)
-    for title, optimizer, pair in laws.situations(usual, trial.seed):
+    cases, pair = laws.situations(usual, trial.seed), field(trial.seed)
+    for shapes in ((PAIR[0], (8,)), ((6,), PAIR[1])):
+        if usual.accepts(pair.shaped(*shapes)):
+            cases.append(
+                laws.Situation(f", {shapes[0]} and {shapes[1]}", usual, pair.shaped(*shapes))
+            )
+    for title, optimizer, pair in cases:
         apart = [optimizer.follow(pair.alone(k)) for k in (0, 1)]
         trial.same(f"two tensors together = apart{title}", optimizer.follow(pair),
                    torch.cat(apart, 1))  # fmt: skip

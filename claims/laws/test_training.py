@@ -17,7 +17,13 @@ HALF = 5
     hypotheses=("its step takes a closure", "a step depends on gradients, not on the loss"),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-closure-blind", "class-loss-lost", "class-closure-twice", "class-sam-loss-lost"),
+    rivals=(
+        "class-closure-blind",
+        "class-loss-lost",
+        "class-closure-twice",
+        "class-sam-loss-lost",
+        "class-closure-late",
+    ),
 )
 def test_closure(trial: Trial) -> None:
     """The closure zeroes the gradients, and takes the loss and backward by autograd.
@@ -36,6 +42,9 @@ def test_closure(trial: Trial) -> None:
     trial.require("a step depends on gradients, not on the loss",
                   laws.near(above.path, closed.path))  # fmt: skip
     trial.same("step(closure) = backward, step()", closed.path, plain.path)
+    if not Structure(optimizer, trial.seed).ascends:  # SAM may want a gradient before its closure
+        alone = optimizer.follow(pair, closure=True, ahead=False)
+        trial.same("step(closure) without a gradient before", alone, plain.path)
     returned = closed.returned
     trial.close("a loss is returned", int(returned is not None), 1, 0, "a count")
     if closed.losses and returned is not None:

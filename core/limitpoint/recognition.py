@@ -35,6 +35,7 @@ LEFT_OUT = ("optimizer", "n-sam", "m-sam", "1-sam", "deep-sam", "nsd")
 TELLING = {
     "adam": {"epsilon": 0.1},
     "adamw": {"epsilon": 0.1, "weight_decay": 0.1},
+    "rmsprop": {"epsilon": 0.1, "alpha": 0.9},
     "momentum": {"momentum": 0.9},
     "nesterov": {"momentum": 0.9},
     "usam": {"rho": 0.3},

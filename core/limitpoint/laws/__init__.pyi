@@ -3,6 +3,8 @@ from .averages import adagrad as adagrad
 from .averages import adams as adams
 from .averages import lions as lions
 from .averages import rmsprops as rmsprops
+from .blocks import adafactors as adafactors
+from .blocks import shares as shares
 from .field import PAIR as PAIR
 from .field import STEPS as STEPS
 from .field import Field as Field
@@ -25,6 +27,7 @@ from .situations import one_by_one as one_by_one
 from .situations import situations as situations
 from .situations import switched_on as switched_on
 from .structure import DEGREE as DEGREE
+from .structure import GROWS as GROWS
 from .structure import ROUNDING as ROUNDING
 from .structure import ROUNDING_BECAUSE as ROUNDING_BECAUSE
 from .structure import Structure as Structure

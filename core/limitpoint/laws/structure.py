@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +21,8 @@ ROUNDING = 1e-10
 ULPS = 12 * 2.0**-51
 #: Other iterates, and so another rounding of the step.
 FRESH = 1e-9
+#: A power of 2, exact; no norm of weights reaches 10 by it, where LAMB's authors stop.
+GROWS = 4.0
 #: An epsilon of 1e-8 beside gradients of 1 to 2 is felt by as much.
 DEGREE = 1e-7
 ROUNDING_BECAUSE = "12 steps of at most 30 roundings, amplified at most a thousandfold"
@@ -144,14 +147,28 @@ class Structure:
     def degrees(self) -> Tensor:
         """d of each entry at each step, where a loss of s times the size steps s^d as far."""
         straight = self.problem.straight()
-        one, other = (self.implementation.follow(replace(straight, scale=s)) for s in (1.0, 16.0))
-        return (other.diff(dim=0) / one.diff(dim=0)).log2() / 4
+        return self._powers(16.0, replace(straight, scale=16.0), straight)
 
     @cached_property
     def degree(self) -> float | None:
         """The one d of all entries at all steps, or None."""
-        found = float(self.degrees.flatten().median())
-        return found if bool(((self.degrees - found).abs() <= DEGREE).all()) else None
+        return _one(self.degrees)
+
+    @cached_property
+    def growth(self) -> float | None:
+        """The one d with which weights of c times the size step c^d as far, or None.
+
+        Where d is neither 0 nor 1, weights and steps part, and the first step alone says it.
+        """
+        straight = self.problem.straight()
+        powers = self._powers(GROWS, straight.moved(GROWS * straight.start), straight)
+        first = _one(powers[0])
+        return _one(powers) if first is None or _is_zero_or_one(first) else first
+
+    def _powers(self, size: float, larger: Field, usual: Field) -> Tensor:
+        """By which powers of a size the steps differ."""
+        steps = [self.implementation.follow(problem).diff(dim=0) for problem in (larger, usual)]
+        return (steps[0] / steps[1]).log2() / math.log2(size)
 
     def first_step(self, gradient_scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Gradient and first step, over the step size, of the straight problem."""
@@ -168,6 +185,15 @@ class Structure:
             return all(near(a, b, floor=ULPS) for a, b in zip(one, other, strict=True))
         except SubjectFailed:
             return False
+
+
+def _one(powers: Tensor) -> float | None:
+    found = float(powers.flatten().median())
+    return found if bool(((powers - found).abs() <= DEGREE).all()) else None
+
+
+def _is_zero_or_one(power: float) -> bool:
+    return min(abs(power), abs(power - 1)) <= DEGREE
 
 
 def kind_of(

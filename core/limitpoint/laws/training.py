@@ -97,6 +97,7 @@ class Training:
         seed: of what it draws from torch's generator, or None to leave that as it is.
         shift: added to the loss, not to its gradient.
         iterator: hand over an iterator, as `model.parameters()` is.
+        ahead: there is a gradient before a closure is called.
     """
 
     def __init__(
@@ -118,12 +119,13 @@ class Training:
         seed: int | None = 0,
         shift: float = 0.0,
         iterator: bool = False,
+        ahead: bool = True,
     ) -> None:
         if seed is not None:
             torch.manual_seed(seed)
         self.problem, self.options, self.form, self.t = problem, options, form, 0
         self.reuse, self.accumulate, self.closure = reuse, accumulate, closure
-        self.absent, self.again = absent, again or absent
+        self.absent, self.again, self.ahead = absent, again or absent, ahead
         dtypes = (
             itertools.repeat(dtype) if isinstance(dtype, torch.dtype) else itertools.cycle(dtype)
         )
@@ -230,8 +232,10 @@ class Training:
         """One step: zero the gradients, backward, step."""
         self.points, self.losses, self.calls = [], [], 0
         self.clear()
-        self.backward(self.absent(self.t))
-        if self.needs_closure or (self.closure and self.takes_closure):
+        closes = self.needs_closure or (self.closure and self.takes_closure)
+        if self.ahead or not closes:
+            self.backward(self.absent(self.t))
+        if closes:
             returned = self.optimizer.step(self.evaluate)
             # Without its graph, which no copy takes along.
             self.returned = returned.detach() if isinstance(returned, Tensor) else returned

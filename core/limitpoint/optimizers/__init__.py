@@ -16,6 +16,7 @@ from limitpoint.optimizers.momentum import Momentum
 from limitpoint.optimizers.muon import Muon, NewtonSchulzMuon
 from limitpoint.optimizers.mup_adam import MuAdam
 from limitpoint.optimizers.nesterov import Nesterov
+from limitpoint.optimizers.rmsprop import RMSprop
 from limitpoint.optimizers.rule import Memoryless, Rule
 from limitpoint.optimizers.sam import L2SAM, MSAM, NSAM, USAM, LinfSAM, OneSAM, SharpnessAware
 from limitpoint.optimizers.schedule_free import ScheduleFree
@@ -59,6 +60,7 @@ __all__ = [
     "NewtonSchulzMuon",
     "OneExample",
     "OneSAM",
+    "RMSprop",
     "Rule",
     "ScheduleFree",
     "SharpnessAware",

@@ -298,23 +298,3 @@ class _Poisons(right.Adam):
 
     def gradient(self, p: Tensor, group: Group) -> Tensor:
         return super().gradient(p, group) + self.poison
-
-
-@faulty("class-closure-blind", "closures are called without gradients", twin=right.Adam)
-class _Blind(right.Adam):
-    def call(self, closure: right.Closure | None) -> Tensor | None:
-        return closure() if closure is not None else None
-
-
-@faulty("class-loss-lost", "step() returns no loss", twin=right.Adam)
-class _LossLost(right.Adam):
-    def call(self, closure: right.Closure | None) -> Tensor | None:
-        super().call(closure)
-        return None
-
-
-@faulty("class-closure-twice", "the closure is called twice", twin=right.Adam)
-class _CalledTwice(right.Adam):
-    def call(self, closure: right.Closure | None) -> Tensor | None:
-        super().call(closure)
-        return super().call(closure)

@@ -1,4 +1,4 @@
-"""Squares that add up or are averaged, and a trust ratio: right classes, and faults in them."""
+"""Squares that add up or are averaged: right classes, and faults in them."""
 
 from __future__ import annotations
 
@@ -132,27 +132,3 @@ class Adadelta(Hooked):
 class _MovesOfGradients(Adadelta):
     def kept(self, d: Tensor, step: Tensor) -> Tensor:
         return d
-
-
-class Lars(Hooked):
-    """Each tensor steps by a share of its own norm (You et al. 2017), or by lr from a zero."""
-
-    def __init__(
-        self, params: Iterable[Any], lr: float = 0.1, weight_decay: float = 0.0, trust: float = 0.1
-    ) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "trust": trust})
-
-    def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
-        """The step."""
-        p.sub_(group["lr"] * self.ratio(p.norm(), d.norm(), group["trust"]) * d)
-
-    def ratio(self, weights: Tensor, gradients: Tensor, trust: float) -> Tensor:
-        """Of the norms; 1 where one of them is 0."""
-        both = (weights > 0) & (gradients > 0)
-        return torch.where(both, trust * weights / gradients, torch.ones_like(weights))
-
-
-@faulty("class-stays-at-zero", "a tensor that starts at zero never moves", twin=Lars)
-class _StaysAtZero(Lars):
-    def ratio(self, weights: Tensor, gradients: Tensor, trust: float) -> Tensor:
-        return trust * weights / (gradients + 1e-12)

@@ -27,6 +27,7 @@ TITLES = {
     "sign-and-batch": "Adam's bias by batch",
     "decay": "Weight decay against noise",
     "adagrad": "Adagrad: regret and limit",
+    "rmsprop": "RMSprop: its steps",
     "online": "Sequences against which Adam fails",
     "backward-error": "Modified flows",
     "homogeneous": "Homogeneous networks",
