@@ -12,29 +12,28 @@ from bench.sampler import Case, cases
 ROOT = Path(__file__).resolve().parent.parent
 ONE_SAM = Case("kernels.Diagonal.time_run", ("1-sam", 1, "cpu"))
 GAP = Case("gaps.Claims.track_gap", ("a gap",))
-#: What is done once in an ascent, and what is done once more to half of the examples.
+#: What is done once in an ascent; three times, it makes a step about 1.3 times as long.
 ONCE = "    invoke(task.ascended, (task.X, w, lo, hi, task.n, task.z, task.scratch))\n"
-HALF = "    invoke(task.ascended, (task.X, w, lo, (lo + hi) // 2, task.n, task.z, task.scratch))\n"
 
 
-def slowed(folder, times):
+def slowed(folder):
     """This tree with a kernel that does part of its work over again."""
     shutil.copytree(ROOT / "core", folder / "core")
     kernel = folder / "core" / "limitpoint" / "engines" / "cpu" / "kernels" / "_gradients.py"
     text = kernel.read_text()
     assert text.count(ONCE) == 1
-    kernel.write_text(text.replace(ONCE, times * HALF + ONCE))
+    kernel.write_text(text.replace(ONCE, 3 * ONCE))
     return folder
 
 
 @pytest.mark.nightly
 def test_a_slower_kernel_is_caught_and_an_equal_one_is_not(tmp_path):
     cases = [ONE_SAM, Case(ONE_SAM.name, ("gd", 1, "cpu"))]
-    found = gate.compare([ROOT, slowed(tmp_path, 4)], cases, 1.1)
+    found = gate.compare([ROOT, slowed(tmp_path)], cases, 1.07)
     one_sam, gd = found.values()
-    assert one_sam.is_above(1.1)
+    assert one_sam.is_above(1.07)
     assert len(one_sam.turns) == gate.TURNS
-    assert not gd.is_above(1.1)
+    assert not gd.is_above(1.07)
 
 
 def test_every_benchmark_of_a_process_is_compared():
@@ -83,10 +82,10 @@ def test_a_cost_is_told_from_noise(monkeypatch, cost, caught):
 def test_only_a_suspect_is_measured_again(monkeypatch):
     machine = Machine(monkeypatch, 0.01, 0.01)
     assert len(machine.verdict().turns) == 1
-    assert machine.starts == 2
+    assert machine.starts == 2 + 2
     machine = Machine(monkeypatch, 0.01, 0.013)
     assert len(machine.verdict().turns) == gate.TURNS
-    assert machine.starts == 2 * gate.TURNS
+    assert machine.starts == 2 + 2 * gate.TURNS
 
 
 def test_a_process_that_happens_to_be_slow_is_no_regression():
