@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ._commit import skipped_where_missing
 
 BATCHES = (1, 256)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _devices() -> tuple[str, ...]:
@@ -258,7 +260,8 @@ class Width:
         for bits, script in ((256, NARROW + SAMPLES), (512, SAMPLES)):
             if bits == 512 and not _has_wide_vectors():
                 continue
-            done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+            command = [sys.executable, "-c", script]
+            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
             for line in done.stdout.splitlines():
                 model, rule, seconds = line.split()
                 found[(model, rule), bits] = float(seconds)
