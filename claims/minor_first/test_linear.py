@@ -164,7 +164,7 @@ def test_sam_linf_linear(trial: Trial) -> None:
     hypotheses=("linearly separable, the support vectors span, logistic loss",),
     kind="limit",
     roles=("sam-l2",),
-    rivals=("gd", "sam-linf", "usam"),
+    rivals=("gd", "usam"),
 )
 def test_sam_l2_linear_flow(trial: Trial) -> None:
     """The flow's residual at log t > 25; tolerance as for linf-SAM."""
