@@ -35,7 +35,7 @@ class Entry:
 
 
 @lru_cache(maxsize=1)
-def contest(name: str, batch: int) -> dict[str, Entry]:
+def contest(name: str, batch: int, peers: tuple[str, ...] = tuple(PEERS)) -> dict[str, Entry]:
     """The peers of a workload, each compared with the definition and its sample measured out.
 
     Raises:
@@ -45,7 +45,7 @@ def contest(name: str, batch: int) -> dict[str, Entry]:
     workload = WORKLOADS[name]
     problem = workload.batch(batch) if batch > 1 else workload.problem(0)
     end = run(problem, workload.rule, COMPARED, engine="torch").final.numpy()
-    return {peer: _entry(peer, workload, problem, end) for peer in PEERS}
+    return {peer: _entry(peer, workload, problem, end) for peer in peers}
 
 
 def _entry(peer: str, workload: Workload, problem: Problem, end: np.ndarray) -> Entry:

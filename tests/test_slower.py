@@ -38,7 +38,7 @@ def test_a_slower_kernel_is_caught_and_an_equal_one_is_not(tmp_path):
 
 def test_every_benchmark_of_a_process_is_compared():
     names = {case.name.rpartition(".")[0] for case in cases()}
-    kernels = {"Linear", "Diagonal", "Multiclass", "Relu"}
+    kernels = {"Linear", "Binary", "Diagonal", "Multiclass", "Relu"}
     assert names == {f"kernels.{kernel}" for kernel in kernels} | {
         "overhead.Claim", "overhead.Run", "deep.Gradient", "deep.Stack", "gaps.Claims",
     }  # fmt: skip

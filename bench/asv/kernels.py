@@ -107,15 +107,31 @@ class Linear(_Kernel):
     @staticmethod
     def make(seed: int) -> Any:
         """Gaussian inputs, labelled by a hidden direction."""
-        import torch
+        return _logistic(seed, 200, 64)
 
-        from limitpoint import Problem, losses, models
 
-        random = torch.Generator().manual_seed(seed)
-        X = torch.randn(200, 64, generator=random, dtype=torch.float64)
-        y = torch.sign(X @ torch.randn(64, generator=random, dtype=torch.float64))
-        start = torch.zeros(64, dtype=torch.float64)
-        return Problem("logistic", models.Linear(), losses.Logistic(), X, y, start)
+def _logistic(seed: int, n: int, d: int) -> Any:
+    import torch
+
+    from limitpoint import Problem, losses, models
+
+    random = torch.Generator().manual_seed(seed)
+    X = torch.randn(n, d, generator=random, dtype=torch.float64)
+    y = torch.sign(X @ torch.randn(d, generator=random, dtype=torch.float64))
+    return Problem("logistic", models.Linear(), losses.Logistic(), X, y, torch.zeros_like(X[0]))
+
+
+class Binary(Linear):
+    """The same, n = 200, d = 1024: data beyond a second-level cache."""
+
+    settings: ClassVar = {"gd": {}, "usam": {"rho": 0.05}}
+    params = (tuple(settings), (1, 32), DEVICES)
+    problem_steps = 256
+
+    @staticmethod
+    def make(seed: int) -> Any:
+        """Gaussian inputs, labelled by a hidden direction."""
+        return _logistic(seed, 200, 1024)
 
 
 class Diagonal(_Kernel):
@@ -217,13 +233,10 @@ class Length:
         run(self.problem, self.rule, steps, record=(steps,))
 
 
-#: Without the instructions for 512 bits, and as a processor that never had them.
 NARROW = """
 import os
-from llvmlite import binding
-has = binding.get_host_cpu_features()
-features = [("+" if on and "avx512" not in name else "-") + name for name, on in has.items()]
-os.environ["NUMBA_CPU_NAME"], os.environ["NUMBA_CPU_FEATURES"] = "haswell", ",".join(features)
+from bench.widths import environment
+os.environ.update(environment(256))
 """
 SAMPLES = """
 import os, time
