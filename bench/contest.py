@@ -65,12 +65,14 @@ def difference(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _steps(runner: Runner) -> int:
-    """How many steps take `SAMPLE` seconds, the set-up included."""
-    steps = 1
-    while True:
-        started = time.process_time()
-        runner(steps)
-        spent = time.process_time() - started
-        if spent > SAMPLE / 4:
-            return max(1, round(steps * SAMPLE / spent))
+    """How many steps take `SAMPLE` seconds, or four times as long as the set-up does."""
+    once, steps = _seconds(runner, 1), 4
+    while (more := _seconds(runner, steps) - once) < SAMPLE / 4:
         steps *= 4
+    return max(1, round(steps * max(SAMPLE, 4 * once) / more))
+
+
+def _seconds(runner: Runner, steps: int) -> float:
+    started = time.process_time()
+    runner(steps)
+    return time.process_time() - started

@@ -16,6 +16,7 @@ from torch import Tensor
 from limitpoint.engines.cpu import build
 from limitpoint.engines.cpu.pack import (
     EVERY,
+    LANES,
     Floats,
     Integers,
     examples,
@@ -248,7 +249,9 @@ def slices(last: int, first: int = FIRST_SLICE) -> Iterator[tuple[int, int]]:
 def parts(found: Plan) -> list[slice]:
     """The problems of a batch, as many at a time as there is room for."""
     problem, kept = found.problem, 2 * max(len(found.traced.kinds), 1) + 1
-    own = 1 if problem.X.ndim == 2 else problem.X.shape[-2:].numel()
+    is_read_in_place = problem.X.shape[-1] % LANES == 0 and not found.model.transposed
+    shared = problem.X.ndim == 2 or is_read_in_place
+    own = 1 if shared else problem.X.shape[-2:].numel()
     each = 8 * (own + kept * found.rows * padded(found.d))
     count = max(ROOM // each, threads())
     if count >= found.count:

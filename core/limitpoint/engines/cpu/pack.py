@@ -90,7 +90,9 @@ def indexed(tensor: Tensor, batch: torch.Size, ndim: int, part: slice = EVERY) -
     of = np.ascontiguousarray(spread("data", own, batch).numpy()[part])
     if part != EVERY:
         distinct, of = np.unique(of, return_inverse=True)
-        flat = flat[distinct]
+        first, last = int(distinct[0]), int(distinct[-1])
+        # What lies together is no copy.
+        flat = flat[first : last + 1] if len(distinct) == last - first + 1 else flat[distinct]
     return Indexed(np.ascontiguousarray(flat, dtype=np.float64), of)
 
 
