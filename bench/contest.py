@@ -35,7 +35,7 @@ class Entry:
 
 
 @lru_cache(maxsize=1)
-def contest(name: str, batch: int) -> dict[str, Entry]:
+def contest(name: str, batch: int, peers: tuple[str, ...] = tuple(PEERS)) -> dict[str, Entry]:
     """The peers of a workload, each compared with the definition and its sample measured out.
 
     Raises:
@@ -45,7 +45,7 @@ def contest(name: str, batch: int) -> dict[str, Entry]:
     workload = WORKLOADS[name]
     problem = workload.batch(batch) if batch > 1 else workload.problem(0)
     end = run(problem, workload.rule, COMPARED, engine="torch").final.numpy()
-    return {peer: _entry(peer, workload, problem, end) for peer in PEERS}
+    return {peer: _entry(peer, workload, problem, end) for peer in peers}
 
 
 def _entry(peer: str, workload: Workload, problem: Problem, end: np.ndarray) -> Entry:
@@ -65,12 +65,14 @@ def difference(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _steps(runner: Runner) -> int:
-    """How many steps take `SAMPLE` seconds, the set-up included."""
-    steps = 1
-    while True:
-        started = time.process_time()
-        runner(steps)
-        spent = time.process_time() - started
-        if spent > SAMPLE / 4:
-            return max(1, round(steps * SAMPLE / spent))
+    """How many steps take `SAMPLE` seconds, or four times as long as the set-up does."""
+    once, steps = _seconds(runner, 1), 4
+    while (more := _seconds(runner, steps) - once) < SAMPLE / 4:
         steps *= 4
+    return max(1, round(steps * max(SAMPLE, 4 * once) / more))
+
+
+def _seconds(runner: Runner, steps: int) -> float:
+    started = time.process_time()
+    runner(steps)
+    return time.process_time() - started

@@ -1,14 +1,20 @@
 """The fused engine on a GPU: equality first, then microseconds a step, to reports/cuda.json.
 
-`python -m bench.cuda` on a machine with a GPU. Where there is none it says so and exits with 2.
+    python -m bench.cuda                     # the four workloads
+    python -m bench.cuda --all               # what ten minutes can tell: see bench/on_gpu.py
+    python -m bench.cuda --all --seconds 200
+
+Where there is no GPU it says so and exits with 2.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench import on_gpu
 from bench.workloads import BATCHES, WORKLOADS, Workload
 from limitpoint import Problem, run
 from limitpoint.engines.devices import check_device
@@ -39,13 +46,19 @@ SAMPLE = 0.3
 REPORT = Path(__file__).resolve().parent.parent / "reports" / "cuda.json"
 
 
-def main() -> int:
-    """Measure all workloads at all batches; the exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is asked for; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.cuda")
+    parser.add_argument("--all", action="store_true", help="peaks, timings to 65 536, parity")
+    parser.add_argument("--seconds", type=float, default=570, help="that --all may take")
+    options = parser.parse_args(arguments)
     try:
         check_device("cuda")
     except UsageError as exc:
         print(exc, file=sys.stderr)
         return 2
+    if options.all:
+        return on_gpu.main(options.seconds)
     found = measure(BATCHES)
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

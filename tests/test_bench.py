@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from bench.workloads import WORKLOADS
 
 from limitpoint import run
 
+ROOT = Path(__file__).resolve().parent.parent
 #: torch.compile is left to ./ci/bench, which compares it before it times it: compiling takes long.
 QUICK = [peer for peer in PEERS if peer != "torch.compile"]
 
@@ -53,39 +54,26 @@ def test_a_step_reads_its_data_and_multiplies_them(name):
 # ------------------------------------------------------------------------------------- memory
 
 
-PEAK = """
-import resource, sys
-from limitpoint import problems, run, optimizers
-from limitpoint.optimizers import Stochastic
-from limitpoint.engines.trajectory import log_grid
-
-problem = problems.sparse_regression(0)
-rule = optimizers.OneSAM(1e-3, rho=0.01)
-rule = Stochastic(rule, seed=0) if sys.argv[1] == "stochastic" else rule
-def peak():
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-run(problem, rule, 2_000, engine="fused")
-before = peak()
-found = run(problem, rule, 1_000_000, engine="fused")
-print(peak() - before, found.w.numel() * 8)
-"""
+def grown(name, sizes):
+    """Bytes at the peak of two runs of one sweep."""
+    command = [sys.executable, "-m", "bench.growth", "--one", name]
+    shown = [
+        subprocess.run([*command, str(size)], capture_output=True, text=True, check=True, cwd=ROOT)
+        for size in sizes
+    ]
+    return [growth.Point(*json.loads(done.stdout)).bytes for done in shown]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no resource module")
-@pytest.mark.parametrize("kind", ["all", "stochastic"])
-def test_memory_does_not_grow_with_the_steps(kind):
-    """A million steps need their records (a few kB), not their iterates (480 MB).
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no peak to be had")
+@pytest.mark.parametrize(("name", "each"), [("steps", 0), ("draws", 0), ("records", 100)])
+def test_memory_does_not_grow_with_the_steps(name, each):
+    """A million steps need their records, and records that are mapped some numbers, not iterates.
 
-    The bound: the records, kept and once more as they are handed out, and 32 MB for allocators and
-    for the examples that are drawn ahead, at most 16 * SLICE seconds of steps, 8 bytes each.
+    An iterate has 480 bytes; `each` is for a step's number and the sum of step sizes, with copies.
+    32 MB are for allocators and for examples that are drawn ahead, 16 * SLICE seconds at most.
     """
-    script = textwrap.dedent(PEAK)
-    shown = subprocess.run(
-        [sys.executable, "-c", script, kind], capture_output=True, text=True, check=True
-    )
-    grown, records = (int(word) for word in shown.stdout.split())
-    assert grown <= 2 * records + 32e6
-    assert records < 1e6
+    few, many = grown(name, (10_000, 1_000_000))
+    assert many <= few + 32e6 + each * 1_000_000
 
 
 # ------------------------------------------------------------------------- tables and comparisons

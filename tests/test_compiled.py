@@ -77,7 +77,7 @@ def test_a_compiled_step_is_the_definitions(model, loss, name):
 @pytest.mark.parametrize(("model", "loss", "name"), FEWER)
 def test_a_compiled_step_is_the_definitions_beyond_one_tile(model, loss, name):
     """More examples than one piece holds, and rows with and without a remainder."""
-    problem = problem_of(model, loss, n=102, d=90, size=0.1, mean=True)
+    problem = problem_of(model, loss, n=182, d=90, size=0.1, mean=True)
     assert gap(problem, rule_for(name, problem.ndim, 0.1), STEPS[:6]) <= 1e-13
 
 

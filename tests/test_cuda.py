@@ -6,6 +6,7 @@ bit. That shows where the tensors are; it does not show what a GPU computes.
 """
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bench import on_gpu
+from bench.workloads import WORKLOADS
 from combinations import FEWER, RULES, TRIPLES, problem_of, rule_for
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
@@ -481,3 +484,71 @@ def test_benchmark_compares_before_it_measures():
     """)
     assert found.stdout == "['fused', 'torch'] True\n"
     assert "AssertionError: torch ends elsewhere on 1-SAM" in found.stderr
+
+
+# ------------------------------------------------------------------------- ten minutes on a GPU
+
+
+def test_everything_is_measured_and_written(monkeypatch, tmp_path):
+    """On the CPU in place of the GPU: stages, report and summary; what fails is a line of it."""
+    monkeypatch.setattr(on_gpu, "WORKLOADS", {"1-SAM": WORKLOADS["1-SAM"]})
+    monkeypatch.setattr(on_gpu, "LARGEST", 9 * 8 * 620)
+    monkeypatch.setattr(on_gpu, "SAMPLE", 1e-3)
+    path = on_gpu.everything("cpu", 60, tmp_path, batches=(1, 8, 64), cases=[])
+    found = json.loads(path.read_text())
+    one, eight, many = found["timings"]
+    assert eight["seconds"] > one["seconds"] > 0
+    assert many["failed"].startswith("MemoryError: data of")
+    assert [row["batch"] for row in found["shares"]] == [1, 8]
+    assert all(0 < row["flops"] < 1 for row in found["shares"])
+    *_, last = on_gpu.summary(path)
+    assert last == f"report: {path}"
+
+
+def test_no_time_left_is_a_line_too():
+    rows = [*on_gpu.timings(on_gpu.Clock("cpu", -1), ("cpu",), (1,))]
+    assert {row["failed"] for row in rows} == {"no time was left"}
+    assert len(rows) == len(WORKLOADS)
+
+
+def test_a_batch_has_the_data_of_its_problems():
+    workload = WORKLOADS["1-SAM"]
+    batch = on_gpu.batch(workload, on_gpu.DISTINCT + 2)
+    assert batch.X.is_contiguous()
+    assert torch.equal(batch.X[-1], workload.problem(1).X)
+    assert not torch.equal(batch.X[0], batch.X[1])
+
+
+@pytest.mark.parametrize(
+    ("ratios", "batch"),
+    [({1: 0.5, 64: 2.0}, 8.0), ({1: 2.0, 64: 4.0}, 1.0), ({1: 0.1, 64: 0.9}, None), ({}, None)],
+)
+def test_the_crossover_is_where_times_are_equal(ratios, batch):
+    rows = [
+        {"workload": "GD", "batch": size, "device": device, "seconds": seconds}
+        for size, ratio in ratios.items()
+        for device, seconds in (("cpu", ratio), ("cuda", 1.0))
+    ]
+    found = on_gpu.crossover(rows, "cpu", "cuda")["GD"]
+    assert found == (None if batch is None else pytest.approx(batch))
+
+
+@kernel
+def test_parity_of_each_kernel_is_a_row():
+    """A kernel, one that there is not, and one that is off."""
+    cases = [
+        (models.Linear, losses.Squared, "gd"),
+        (models.Linear, losses.Probit, "gd"),
+        (models.Linear, losses.Squared, "no rule"),
+    ]
+    clock, where = on_gpu.Clock("cuda" if GPU else "cpu", 60), CUDA if GPU else torch.device("cpu")
+    covered, other, broken = on_gpu.parity(clock, cases, where, STEPS)
+    assert covered["gap"] <= 1e-12
+    assert other["not covered"] == "log_ndtr on CUDA"
+    assert broken["failed"].startswith("KeyError")
+
+
+def test_each_rule_comes_first():
+    found = on_gpu.triples()
+    rules = {rule for _, _, rule in found}
+    assert {rule for _, _, rule in found[: len(rules)]} == rules == RULES.keys()

@@ -1,18 +1,33 @@
-"""Trajectories of each model under its rules, by batch and device.
+"""Trajectories of each model under its rules, by batch and device; and by the width of vectors.
 
 Every batch does the same number of problem-steps, so that its time shows what batching is worth.
 On the processor there is one thread, and its own time counts: a busy machine changes little.
 """
 
 import os
+import subprocess
+import sys
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ._commit import skipped_where_missing
 
-BATCHES = (1, 32, 256)
-DEVICES = ("cpu", "cuda")
+BATCHES = (1, 256)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _devices() -> tuple[str, ...]:
+    """What there is here: a device that is missing is no parameter."""
+    try:
+        import torch
+    except ImportError:
+        return ("cpu",)
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+DEVICES = _devices()
 
 
 @cache
@@ -42,8 +57,9 @@ class _Kernel:
     step_size: ClassVar[float]
     problem_steps: ClassVar[int]
     param_names = ("rule", "batch", "device")
-    # Three samples at least, ten at most, within half a second.
-    repeat = (3, 10, 0.5)
+    # Three samples at least, ten at most, within a fifth of a second.
+    repeat = (3, 10, 0.2)
+    warmup_time = 0
     timeout = 300
 
     def setup(self, rule: str, batch: int, device: str) -> None:
@@ -52,8 +68,6 @@ class _Kernel:
         with skipped_where_missing():
             import torch
 
-            if device == "cuda" and not torch.cuda.is_available():
-                raise NotImplementedError("no CUDA device")
             torch.set_num_threads(1)
             self.problem = _problems(self.make, batch)
             self.rule = _rule(rule, self.step_size, self.settings[rule])
@@ -76,10 +90,6 @@ class _Kernel:
         """Seconds of a run."""
         self.go(self.problem_steps // batch)
 
-    def peakmem_run(self, rule: str, batch: int, device: str) -> None:
-        """Peak memory of a process that does the run."""
-        self.go(self.problem_steps // batch)
-
 
 class Linear(_Kernel):
     """Binary logistic regression, n = 200, d = 64."""
@@ -97,15 +107,31 @@ class Linear(_Kernel):
     @staticmethod
     def make(seed: int) -> Any:
         """Gaussian inputs, labelled by a hidden direction."""
-        import torch
+        return _logistic(seed, 200, 64)
 
-        from limitpoint import Problem, losses, models
 
-        random = torch.Generator().manual_seed(seed)
-        X = torch.randn(200, 64, generator=random, dtype=torch.float64)
-        y = torch.sign(X @ torch.randn(64, generator=random, dtype=torch.float64))
-        start = torch.zeros(64, dtype=torch.float64)
-        return Problem("logistic", models.Linear(), losses.Logistic(), X, y, start)
+def _logistic(seed: int, n: int, d: int) -> Any:
+    import torch
+
+    from limitpoint import Problem, losses, models
+
+    random = torch.Generator().manual_seed(seed)
+    X = torch.randn(n, d, generator=random, dtype=torch.float64)
+    y = torch.sign(X @ torch.randn(d, generator=random, dtype=torch.float64))
+    return Problem("logistic", models.Linear(), losses.Logistic(), X, y, torch.zeros_like(X[0]))
+
+
+class Binary(Linear):
+    """The same, n = 200, d = 1024: data beyond a second-level cache."""
+
+    settings: ClassVar = {"gd": {}, "usam": {"rho": 0.05}}
+    params = (tuple(settings), (1, 32), DEVICES)
+    problem_steps = 256
+
+    @staticmethod
+    def make(seed: int) -> Any:
+        """Gaussian inputs, labelled by a hidden direction."""
+        return _logistic(seed, 200, 1024)
 
 
 class Diagonal(_Kernel):
@@ -140,7 +166,7 @@ class Multiclass(_Kernel):
     }
     params = (tuple(settings), BATCHES, DEVICES)
     step_size = 0.1
-    problem_steps = 2560
+    problem_steps = 512
 
     @staticmethod
     def make(seed: int) -> Any:
@@ -169,6 +195,24 @@ class Relu(_Kernel):
         return replace(problem, start=problem.start[0])
 
 
+class Memory:
+    """Peak memory of a process that runs 256 problems of each model."""
+
+    params = (("Linear", "Diagonal", "Multiclass", "Relu"),)
+    param_names = ("model",)
+    timeout = 300
+
+    def setup(self, model: str) -> None:
+        """The model's first rule."""
+        kernel: type[_Kernel] = globals()[model]
+        self.kernel = kernel()
+        self.kernel.setup(next(iter(kernel.settings)), 256, "cpu")
+
+    def peakmem_run(self, model: str) -> None:
+        """Two steps: a run keeps what it records, and no more."""
+        self.kernel.go(2)
+
+
 class Length:
     """Peak memory by the number of steps: a run keeps what it records, and no more."""
 
@@ -187,3 +231,66 @@ class Length:
         from limitpoint import run
 
         run(self.problem, self.rule, steps, record=(steps,))
+
+
+NARROW = """
+import os
+from bench.widths import environment
+os.environ.update(environment(256))
+"""
+SAMPLES = """
+import os, time
+os.environ["LIMITPOINT_THREADS"] = "1"
+from statistics import median
+from bench.asv import kernels
+for model, rule in kernels.Width.params[0]:
+    kernel = getattr(kernels, model)()
+    kernel.setup(rule, 1, "cpu")
+    spent = []
+    for _ in range(5):
+        started = time.process_time()
+        kernel.time_run(rule, 1, "cpu")
+        spent.append(time.process_time() - started)
+    print(model, rule, median(spent))
+"""
+
+
+class Width:
+    """Kernels as they are compiled for vectors of 256 bits, and of 512 where there are any."""
+
+    params: ClassVar = (
+        (("Linear", "usam"), ("Diagonal", "1-sam"), ("Multiclass", "adam")),
+        (256, 512),
+    )
+    param_names = ("kernel", "bits")
+    unit = "seconds"
+    timeout = 600
+    in_processes = True
+
+    def setup_cache(self) -> dict[tuple[tuple[str, str], int], float]:
+        """A process for each width."""
+        found = {}
+        for bits, script in ((256, NARROW + SAMPLES), (512, SAMPLES)):
+            if bits == 512 and not _has_wide_vectors():
+                continue
+            command = [sys.executable, "-c", script]
+            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            for line in done.stdout.splitlines():
+                model, rule, seconds = line.split()
+                found[(model, rule), bits] = float(seconds)
+        return found
+
+    def setup(self, found: dict[Any, float], kernel: tuple[str, str], bits: int) -> None:
+        """Skip what the processor or the commit does not have."""
+        with skipped_where_missing():
+            found[kernel, bits]
+
+    def track_run(self, found: dict[Any, float], kernel: tuple[str, str], bits: int) -> float:
+        """Median seconds of processor time of a run."""
+        return found[kernel, bits]
+
+
+def _has_wide_vectors() -> bool:
+    from llvmlite import binding
+
+    return bool(binding.get_host_cpu_features().get("avx512f", False))

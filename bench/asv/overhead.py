@@ -1,4 +1,4 @@
-"""What the suite itself costs: imports, collecting the claims, a claim and a run of nothing."""
+"""What the suite itself costs: imports, a first verdict, collecting, a claim of nothing, a run."""
 
 import subprocess
 import sys
@@ -28,11 +28,41 @@ class Import:
         return "import limitpoint.plugin"
 
 
+class FirstVerdict:
+    """What a user waits for: the first line that `limitpoint check` says of a class."""
+
+    in_processes = True
+    unit = "seconds"
+    timeout = 300
+
+    def setup(self) -> None:
+        """Skip a commit without the command."""
+        with skipped_where_missing():
+            from limitpoint.commands import check_  # noqa: F401
+
+    def track_first_line(self) -> float:
+        """Seconds from the start of the process; the least of three."""
+        return min(self._first_line() for _ in range(3))
+
+    @staticmethod
+    def _first_line() -> float:
+        check = "from limitpoint.cli import main; main(['check', 'torch.optim:Adam'])"
+        started = time.perf_counter()
+        command = [sys.executable, "-u", "-c", check]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as asked:
+            assert asked.stdout is not None
+            asked.stdout.readline()
+            seconds = time.perf_counter() - started
+            asked.terminate()
+        return seconds
+
+
 class Collection:
     """pytest, collecting every claim and running none."""
 
+    in_processes = True
     number = 1
-    repeat = 2
+    repeat = 1
     warmup_time = 0
     timeout = 300
 

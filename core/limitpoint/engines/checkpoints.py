@@ -16,6 +16,9 @@ from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Oracle
 
+#: In place of an iterate that an array holds.
+ELSEWHERE = torch.zeros(0)
+
 
 @dataclass
 class State:
@@ -37,9 +40,11 @@ class State:
     kept: list[Tensor]
     sums: dict[str, list[Tensor]]
 
-    def record(self) -> None:
-        """Keep the iterate and the integrals."""
-        self.kept.append(self.w.clone())
+    def record(self, room: np.ndarray | None) -> None:
+        """Keep the iterate, in an array if there is one, and the integrals."""
+        if room is not None:
+            room[len(self.kept)] = self.w.numpy()
+        self.kept.append(self.w.clone() if room is None else ELSEWHERE)
         for name, total in self.totals.items():
             self.sums[name].append(total.clone())
 

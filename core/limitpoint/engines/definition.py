@@ -17,6 +17,7 @@ from limitpoint.problems.problem import Oracle
 
 Integrand = Callable[[Tensor], Tensor]
 Watcher = Callable[[int, int], None]
+MakeRoom = Callable[[tuple[int, ...]], np.ndarray]
 
 
 def iterates(
@@ -56,12 +57,14 @@ def trajectory(
     grid: np.ndarray,
     watch: Watcher | None = None,
     checkpoint: Checkpoint | None = None,
+    make_room: MakeRoom | None = None,
 ) -> Trajectory:
     """A run by its definition; see `limitpoint.run`.
 
     Args:
         oracle, rule, start, integrals, watch, checkpoint: as there.
         grid: recorded steps, ascending.
+        make_room: makes the array of recorded iterates, where they are no tensors in memory.
 
     Raises:
         SubjectFailed: an iterate is not finite.
@@ -72,6 +75,7 @@ def trajectory(
     now = State(0, start, rule.init(oracle, start), totals, [], {name: [] for name in integrands})
     if checkpoint is not None:
         now = checkpoint.resumed(now, oracle, rule, grid)
+    kept = None if make_room is None else make_room((len(grid), *start.shape))
     recorded, last = set(grid.tolist()), int(grid[-1])
     steps = iterates(rule, oracle, now.w, last, begin=(now.t, now.memory))
     for t, (w, memory) in enumerate(steps, start=now.t):
@@ -80,14 +84,15 @@ def trajectory(
             watch(now.t, last)
         if now.t in recorded:
             check_finite(now.w, now.t)
-            now.record()
+            now.record(kept)
             if watch is not None:
                 watch(now.t, last)
         if now.t < last:
             eta = rule.step_size.at(now.t)
             for name, f in integrands.items():
                 now.totals[name] = now.totals[name] + _weighted(eta, f(now.w))
-    return Trajectory(grid, torch.stack(now.kept), {n: torch.stack(s) for n, s in now.sums.items()})
+    w = torch.stack(now.kept) if kept is None else torch.from_numpy(kept)
+    return Trajectory(grid, w, {n: torch.stack(s) for n, s in now.sums.items()})
 
 
 def _weighted(eta: float | Tensor, value: Tensor) -> Tensor:

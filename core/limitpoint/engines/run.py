@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from limitpoint.engines import definition
 from limitpoint.engines.checkpoints import Checkpoint
 from limitpoint.engines.devices import Move, check_device
-from limitpoint.engines.trajectory import Trajectory, apart, log_grid
+from limitpoint.engines.trajectory import Trajectory, apart, log_grid, make_room
 from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Objective, Oracle
@@ -25,6 +26,7 @@ ENGINES = ("auto", "torch", "fused")
 Integrand = Callable[[Tensor], Tensor]
 Watcher = Callable[[int, int], None]
 Report = Callable[[str, str], None]
+MakeRoom = Callable[[tuple[int, ...]], np.ndarray]
 
 
 def run(
@@ -40,6 +42,7 @@ def run(
     watch: Watcher | None = None,
     report: Report | None = None,
     checkpoint: Checkpoint | None = None,
+    store: Path | None = None,
 ) -> Trajectory:
     """Run a rule for a number of steps.
 
@@ -57,6 +60,8 @@ def run(
         watch: called with (step, steps) at each recorded step, and when a state is saved.
         report: called once with the engine that ran and why it was not a compiled one, else "".
         checkpoint: where a long run of the torch engine keeps its state, and goes on from it.
+        store: a folder for recorded iterates that need not fit into memory: they are written to
+            `w.npy` there, and the trajectory's w is that file, mapped.
 
     Raises:
         UsageError: an engine or device that is not there, a problem without a start, or a run that
@@ -70,12 +75,17 @@ def run(
     grid = log_grid(steps) if record is None else np.unique(np.fromiter(record, dtype=np.int64))
     if grid.size == 0 or grid[0] < 0 or grid[-1] > steps:
         raise UsageError(f"recorded steps must lie in 0..{steps}")
-    work = _Work(oracle, rule, start, dict(integrals or {}))
+    if store is not None and (device != "cpu" or rule.is_foreign):
+        raise UsageError("store=...: iterates of another device or process cannot be mapped")
+    if store is not None and checkpoint is not None:
+        raise UsageError("a run has a store or a checkpoint, which holds what is recorded as well")
+    work, room = _Work(oracle, rule, start, dict(integrals or {})), partial(make_room, store=store)
     with torch.no_grad():
-        found = _compiled(work.on("cpu"), grid, engine, device, watch)
+        found = _compiled(work.on("cpu"), grid, engine, device, watch, room)
         why = found if isinstance(found, str) else ""
         if isinstance(found, str):
-            found = _defined(work.on("cpu" if rule.is_foreign else device), grid, watch, checkpoint)
+            where = work.on("cpu" if rule.is_foreign else device)
+            found = _defined(where, grid, watch, checkpoint, None if store is None else room)
         if report is not None:
             report("torch" if why else "fused", why)
         return found.to(start.device)
@@ -100,12 +110,16 @@ class _Work(NamedTuple):
 
 
 def _defined(
-    work: _Work, grid: np.ndarray, watch: Watcher | None, checkpoint: Checkpoint | None
+    work: _Work,
+    grid: np.ndarray,
+    watch: Watcher | None,
+    checkpoint: Checkpoint | None,
+    room: MakeRoom | None,
 ) -> Trajectory:
     """The run by its definition."""
     last = int(grid[-1])
     beat = None if watch is None else lambda t: watch(t, last)
-    defined = partial(definition.trajectory, *work, grid, watch, checkpoint)
+    defined = partial(definition.trajectory, *work, grid, watch, checkpoint, room)
     return apart(work.rule, defined, work.oracle, work.start, beat)
 
 
@@ -147,7 +161,12 @@ def check_engine(engine: str, device: str) -> None:
 
 
 def _compiled(
-    work: _Work, grid: np.ndarray, engine: str, device: str, watch: Watcher | None
+    work: _Work,
+    grid: np.ndarray,
+    engine: str,
+    device: str,
+    watch: Watcher | None,
+    room: MakeRoom,
 ) -> Trajectory | str:
     """The run in compiled form, or why torch runs instead."""
     if engine == "torch":
@@ -161,7 +180,7 @@ def _compiled(
         if not plan.is_own:
             _check(work, plan)
         if device == "cpu":
-            return Trajectory(grid, *cpu.execute(plan, grid, definition.check_finite, watch))
+            return Trajectory(grid, *cpu.execute(plan, grid, definition.check_finite, watch, room))
         from limitpoint.engines import gpu
 
         there = torch.device(device)

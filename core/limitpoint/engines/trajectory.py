@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.optimizers.rule import Arrays, Rule
@@ -20,6 +23,21 @@ def log_grid(steps: int, per_decade: int = 20) -> np.ndarray:
     points = int(np.ceil(per_decade * np.log10(max(steps, 10)))) + 1
     grid = np.rint(np.geomspace(1, steps, points)).astype(np.int64)
     return np.unique(np.concatenate([[0], grid]))
+
+
+def make_room(shape: tuple[int, ...], store: Path | None = None) -> NDArray[np.float64]:
+    """An array for what is recorded: in memory, or mapped into the file `w.npy` of a folder."""
+    if store is None:
+        return np.empty(shape)
+    store.mkdir(parents=True, exist_ok=True)
+    return np.lib.format.open_memmap(store / "w.npy", mode="w+", dtype=np.float64, shape=shape)
+
+
+def release(kept: NDArray[np.float64]) -> None:
+    """Leave a mapped array to its file: what was written stays, and its memory is free."""
+    mapped = getattr(kept, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True, eq=False)

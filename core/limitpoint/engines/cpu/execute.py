@@ -15,6 +15,8 @@ from torch import Tensor
 
 from limitpoint.engines.cpu import build
 from limitpoint.engines.cpu.pack import (
+    EVERY,
+    LANES,
     Floats,
     Integers,
     examples,
@@ -28,12 +30,16 @@ from limitpoint.engines.cpu.plan import Plan
 from limitpoint.engines.cpu.registry import KERNELS
 from limitpoint.engines.cpu.source import loss_source, rule_source
 from limitpoint.engines.trace import leaves
+from limitpoint.engines.trajectory import release
 
 #: Seconds after which a run comes back to Python: for progress, interrupts, and to stop on a NaN.
 SLICE = 0.2
 FIRST_SLICE = 256
+#: Bytes of problems that are worked on at a time: data, parameters and what a rule keeps.
+ROOM = 2**28
 Watcher = Callable[[int, int], None]
 OnRecord = Callable[[Tensor, int], None]
+MakeRoom = Callable[[tuple[int, ...]], Floats]
 
 
 def threads() -> int:
@@ -46,23 +52,41 @@ def threads() -> int:
 
 
 class Run:
-    """The arrays of one run, and the calls that advance it."""
+    """The arrays of some problems of a run, and the calls that advance them.
 
-    def __init__(self, found: Plan, grid: Integers) -> None:
-        self.plan, self.grid = found, grid
-        problem, count, rows = found.problem, found.count, found.rows
+    Args:
+        found: the plan.
+        grid: recorded steps, ascending.
+        part: which problems of the batch.
+        kept: room for recorded iterates of all problems, shape (R, B, rows, d).
+        kept_sums: and for their integrals.
+    """
+
+    def __init__(
+        self,
+        found: Plan,
+        grid: Integers,
+        part: slice = EVERY,
+        kept: Floats | None = None,
+        kept_sums: Floats | None = None,
+    ) -> None:
+        self.plan, self.grid, self.problems = found, grid, part
+        problem, rows = found.problem, found.rows
         width = padded(found.d)
         ascends = found.model.ascends and not found.loss.scaled
         self.source = rule_source(found.traced, rows, found.d, ascends=ascends)
         self.loss = loss_source(found.loss)
-        self.X = examples(problem.X, found.batch, transposed=found.model.transposed)
-        self.y = indexed(problem.y, found.batch, 1)
-        self.w = pad(found.start.reshape(count, rows, found.d).numpy())
+        self.X = examples(problem.X, found.batch, part, transposed=found.model.transposed)
+        self.y = indexed(problem.y, found.batch, 1, part)
+        self.settings = found.settings[part]
+        self.w = pad(found.start.reshape(found.count, rows, found.d).numpy()[part])
+        self.count = len(self.w)
         self.memory, self.memory_exponent = self._memory(width)
         self.widths = np.array([self._numbers(name) for name in found.integrals], dtype=np.int64)
-        self.sums = np.zeros((count, 1 + int(self.widths.sum())))
-        self.kept = np.empty((len(grid), *self.w.shape))
-        self.kept_sums = np.empty((len(grid), *self.sums.shape))
+        self.sums = np.zeros((self.count, 1 + int(self.widths.sum())))
+        whole = (len(grid), found.count)
+        self.kept = np.empty((*whole, rows, found.d)) if kept is None else kept
+        self.kept_sums = np.empty((*whole, self.sums.shape[1])) if kept_sums is None else kept_sums
         places = self.source.room.places(found.seen, rows, found.d)
         # An integrand works there too, with a number an example.
         self.room = max(places, -(-problem.n // (rows * width)), 1)
@@ -76,12 +100,13 @@ class Run:
         """What the rule keeps, as it is before the first step; mantissas and exponents."""
         found = self.plan
         kept = leaves(found.state)
-        shape = (found.count, max(len(found.traced.kinds), 1), found.rows, width)
+        shape = (self.count, max(len(found.traced.kinds), 1), found.rows, width)
         mantissa, exponent = room(*shape), room(*shape)
         for k, leaf in enumerate(kept):
             m, e = values(leaf, found.start)  # type: ignore[arg-type]
-            mantissa[:, k, :, : found.d] = m.reshape(found.count, found.rows, found.d)
-            exponent[:, k, :, : found.d] = e.reshape(found.count, found.rows, found.d)
+            whole = (found.count, found.rows, found.d)
+            mantissa[:, k, :, : found.d] = m.reshape(whole)[self.problems]
+            exponent[:, k, :, : found.d] = e.reshape(whole)[self.problems]
         return mantissa, exponent
 
     def _numbers(self, name: str) -> int:
@@ -127,8 +152,8 @@ class Run:
 
     def advance(self, pool: ThreadPoolExecutor | None, parts: int, begin: int, end: int) -> None:
         """Take all problems from step `begin` to step `end`."""
-        found, given = self.plan, self.given(begin, end)
-        edges = np.linspace(0, found.count, parts + 1).astype(int).tolist()
+        given = self.given(begin, end)
+        edges = np.linspace(0, self.count, parts + 1).astype(int).tolist()
         bounds = list(pairwise(edges))
         if pool is None:
             for lo, hi in bounds:
@@ -141,10 +166,16 @@ class Run:
         """The examples, step sizes and schedules of some steps."""
         found = self.plan
         return (
-            found.draws(self.stream, end - begin),
-            found.numbers(found.rule.step_size, begin, end),
-            found.tables(begin, end),
+            found.draws(self.stream, end - begin, self.problems),
+            self._own(found.numbers(found.rule.step_size, begin, end)),
+            self._own(found.tables(begin, end)),
         )
+
+    def _own(self, numbers: Floats) -> Floats:
+        """The columns of these problems, where each has its own."""
+        if numbers.shape[-1] == 1 or self.problems == EVERY:
+            return numbers
+        return np.ascontiguousarray(numbers[..., self.problems])
 
     def scratch(self) -> tuple[Floats, ...]:
         """Where one call of `part` works; no call depends on what another one left there."""
@@ -167,10 +198,11 @@ class Run:
         found, loss = self.plan, self.plan.problem.loss
         draws, steps, tables = given
         on_all = found.stochastic is not None and found.stochastic.ascent_on_all
-        counts = np.array([found.problem.n, found.d, loss.mean, on_all], dtype=np.int64)
+        place = self.problems.start or 0
+        counts = np.array([found.problem.n, found.d, loss.mean, on_all, place], dtype=np.int64)
         self.call(
             self.X.data, self.X.of, self.y.data, self.y.of, counts, loss.factor,
-            found.loss_settings, self.units, steps, tables, self.now_of, found.settings,
+            found.loss_settings, self.units, steps, tables, self.now_of, self.settings,
             self.integrands, self.integrand_settings, self.widths,
             self.w, self.memory, self.memory_exponent, self.sums,
             *(scratch or self.scratch()), draws,
@@ -180,9 +212,13 @@ class Run:
         )  # fmt: skip
 
     def iterates(self, records: slice) -> Tensor:
-        """Recorded iterates, shape (records, *batch, *parameter)."""
-        kept = self.kept[records][..., : self.plan.d]
+        """Recorded iterates of all problems, shape (records, *batch, *parameter)."""
+        kept = self.kept[records]
         return torch.from_numpy(kept.reshape(len(kept), *self.plan.start.shape))
+
+    def own(self, record: int) -> Tensor:
+        """A recorded iterate of these problems alone."""
+        return torch.from_numpy(self.kept[record, self.problems])
 
     def integrals(self) -> dict[str, Tensor]:
         """Recorded integrals, as the torch engine shapes them."""
@@ -196,9 +232,9 @@ class Run:
         return found
 
 
-def slices(last: int) -> Iterator[tuple[int, int]]:
+def slices(last: int, first: int = FIRST_SLICE) -> Iterator[tuple[int, int]]:
     """Consecutive pieces of a run that each take about `SLICE` seconds."""
-    begin, size = 0, FIRST_SLICE
+    begin, size = 0, first
     while begin < last or begin == 0:
         end = min(begin + size, last)
         started = time.perf_counter()
@@ -210,6 +246,19 @@ def slices(last: int) -> Iterator[tuple[int, int]]:
         begin = end
 
 
+def parts(found: Plan) -> list[slice]:
+    """The problems of a batch, as many at a time as there is room for."""
+    problem, kept = found.problem, 2 * max(len(found.traced.kinds), 1) + 1
+    is_read_in_place = problem.X.shape[-1] % LANES == 0 and not found.model.transposed
+    shared = problem.X.ndim == 2 or is_read_in_place
+    own = 1 if shared else problem.X.shape[-2:].numel()
+    each = 8 * (own + kept * found.rows * padded(found.d))
+    count = max(ROOM // each, threads())
+    if count >= found.count:
+        return [EVERY]
+    return [slice(lo, min(lo + count, found.count)) for lo in range(0, found.count, count)]
+
+
 def stepped(found: Plan, t: int) -> Tensor:
     """The iterate after step t alone, from the plan's start and state."""
     run = Run(found, np.array([t + 1]))
@@ -218,7 +267,11 @@ def stepped(found: Plan, t: int) -> Tensor:
 
 
 def execute(
-    found: Plan, grid: NDArray[np.int64], on_record: OnRecord, watch: Watcher | None
+    found: Plan,
+    grid: NDArray[np.int64],
+    on_record: OnRecord,
+    watch: Watcher | None,
+    make_room: MakeRoom = np.empty,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Run a plan; recorded iterates and integrals.
 
@@ -227,20 +280,42 @@ def execute(
         grid: recorded steps, ascending.
         on_record: called with each recorded iterate and its step; may raise.
         watch: called with (step, last step) at each recorded step.
+        make_room: makes the array of recorded iterates, given its shape.
     """
-    run, last, seen = Run(found, grid), int(grid[-1]), 0
-    workers = min(threads(), found.count)
+    kept = make_room((len(grid), *found.start.shape))
+    kept = kept.reshape(len(grid), found.count, found.rows, found.d)
+    kept_sums, run, all_parts = None, None, parts(found)
+    for number, part in enumerate(all_parts):
+        run = Run(found, grid, part, kept, kept_sums)
+        kept_sums = run.kept_sums
+        shown = None if watch is None else _progress(watch, number, len(all_parts))
+        _advance(run, on_record, shown)
+    assert run is not None
+    return run.iterates(slice(0, len(grid))), run.integrals()
+
+
+def _progress(watch: Watcher, number: int, count: int) -> Watcher:
+    """What the run as a whole has come to, at a step of one part of its problems."""
+    return lambda t, last: watch((number * last + t) // count, last)
+
+
+def _advance(run: Run, on_record: OnRecord, watch: Watcher | None) -> None:
+    """Take the problems of a run to its end."""
+    grid, last, seen = run.grid, int(run.grid[-1]), 0
+    workers = min(threads(), run.count)
     pool = ThreadPoolExecutor(workers) if workers > 1 else None
+    # What a step is given by number, a problem each, is to stay small.
+    first = min(FIRST_SLICE, max(1, ROOM // (64 * run.count)))
     try:
-        for begin, end in slices(last):
+        for begin, end in slices(last, first):
             run.advance(pool, workers, begin, end)
             upto = int(np.searchsorted(grid, end, side="right"))
-            for index, w in enumerate(run.iterates(slice(seen, upto)), start=seen):
-                on_record(w, int(grid[index]))
+            for index in range(seen, upto):
+                on_record(run.own(index), int(grid[index]))
                 if watch is not None:
                     watch(int(grid[index]), last)
+            release(run.kept)
             seen = upto
     finally:
         if pool is not None:
             pool.shutdown()
-    return run.iterates(slice(0, len(grid))), run.integrals()

@@ -16,6 +16,8 @@ from limitpoint.numerics import Scaled
 LANES = 8
 #: Bytes of a cache line.
 LINE = 64
+#: All problems of a batch.
+EVERY = slice(None)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -80,18 +82,23 @@ def values(leaf: Tensor | Scaled | float, start: Tensor) -> tuple[Floats, Floats
     return tuple(part.broadcast_to(start.shape).numpy() for part in (mantissa, exponent))  # type: ignore[return-value]
 
 
-def indexed(tensor: Tensor, batch: torch.Size, ndim: int) -> Indexed:
-    """The distinct arrays (their last `ndim` dimensions) behind a batch, float64."""
+def indexed(tensor: Tensor, batch: torch.Size, ndim: int, part: slice = EVERY) -> Indexed:
+    """The distinct arrays (their last `ndim` dimensions) behind part of a batch, float64."""
     own = tensor.shape[: tensor.ndim - ndim]
     # numpy makes the copy: torch's threads would wait for one another longer than it takes.
     flat = tensor.numpy().reshape(own.numel(), *tensor.shape[tensor.ndim - ndim :])
-    of = np.ascontiguousarray(spread("data", own, batch).numpy())
+    of = np.ascontiguousarray(spread("data", own, batch).numpy()[part])
+    if part != EVERY:
+        distinct, of = np.unique(of, return_inverse=True)
+        first, last = int(distinct[0]), int(distinct[-1])
+        # What lies together is no copy.
+        flat = flat[first : last + 1] if len(distinct) == last - first + 1 else flat[distinct]
     return Indexed(np.ascontiguousarray(flat, dtype=np.float64), of)
 
 
-def examples(X: Tensor, batch: torch.Size, *, transposed: bool) -> Indexed:
+def examples(X: Tensor, batch: torch.Size, part: slice = EVERY, *, transposed: bool) -> Indexed:
     """X as (data sets, n, padded d), or (data sets, d, padded n) if transposed."""
-    data, of = indexed(X, batch, 2)
+    data, of = indexed(X, batch, 2, part)
     if transposed:
         return Indexed(pad(data.swapaxes(1, 2)), of)
     whole = data.shape[-1] % LANES == 0 and data.ctypes.data % LINE == 0

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.engines.cpu.pack import (
+    EVERY,
     Floats,
     Integers,
     NotCovered,
@@ -169,13 +170,16 @@ class Plan:
             return None
         return np.random.Generator(np.random.PCG64(self.stochastic.seed))
 
-    def draws(self, stream: np.random.Generator | None, steps: int) -> Integers:
+    def draws(
+        self, stream: np.random.Generator | None, steps: int, part: slice = EVERY
+    ) -> Integers:
         """The examples of the next steps, shape (steps, B); empty for a rule that sees all."""
         if stream is None:
             return np.zeros((0, 0), dtype=np.int64)
         own = self.problem.y.shape[:-1]
         drawn = torch.from_numpy(stream.integers(self.problem.n, size=(steps, *own)))
-        return drawn.broadcast_to(steps, *self.batch).reshape(steps, -1).numpy().copy()
+        shared = drawn.broadcast_to(steps, *self.batch).reshape(steps, -1)
+        return np.ascontiguousarray(shared.numpy()[:, part])
 
     def step_sizes(self, sums: Tensor) -> Tensor:
         """S (records, *batch) with the dimensions of the step size, as far as it differs."""

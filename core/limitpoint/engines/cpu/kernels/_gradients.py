@@ -11,8 +11,8 @@ from limitpoint.engines.cpu.kernels._link import invoke, kernel, task_at
 from limitpoint.engines.cpu.kernels._scaled import plain, power
 from limitpoint.numerics import LEAST
 
-#: Numbers of X that are worked on at a time: half of a first-level cache, or thereabouts.
-CACHED = 8192
+#: Numbers of X that are worked on at a time: an eighth of a second-level cache, or thereabouts.
+CACHED = 16384
 #: A sum below this may have lost a slope that is below `FAINT`, both at the scale of their class.
 SMALL, FAINT = 2.0**-500, 2.0**-400
 

@@ -16,7 +16,8 @@ def trajectory(
 
     Args:
         X: data sets; `x_of[b]` is that of problem b. y, y_of: targets likewise.
-        counts: n, d, whether the loss is a mean, and whether the ascent is on all examples.
+        counts: n, d, whether the loss is a mean, whether the ascent is on all examples, and the
+            place of the first problem among the records.
         factor: of the loss; loss: its own numbers.
         units: addresses, in the order of `Task`.
         steps: step sizes of this call's steps, shape (T or 1, B or 1).
@@ -43,11 +44,12 @@ def trajectory(
         backwards = stored(with_examples(task, 0, n, 0, True))
         for t in range(begin, end + 1):
             if record < times.shape[0] and times[record] == t:
+                place = counts[4] + b
                 for r in range(w.shape[1]):
-                    for j in range(w.shape[2]):
-                        kept[record, b, r, j] = here[0, r, j]
+                    for j in range(kept.shape[3]):
+                        kept[record, place, r, j] = here[0, r, j]
                 for i in range(sums.shape[1]):
-                    kept_sums[record, b, i] = sums[b, i]
+                    kept_sums[record, place, i] = sums[b, i]
                 record += 1
             if t == end:
                 break
