@@ -22,6 +22,7 @@ from limitpoint.rivals import matrix as mutants
 from limitpoint.rivals.duels import kill_matrix
 from limitpoint.rivals.matrix import Duel, Fault, Matrix, roles_of, strength
 from limitpoint.views.figures.kill_matrix import kill_matrix as draw
+from limitpoint.workers import Workers
 
 EXACT = "usam/exact-dynamics"
 
@@ -126,7 +127,7 @@ def test_strength_says_how_far_outside_the_bound(slack, band):
 
 def test_processes_find_what_one_finds():
     claims = [all_claims()[EXACT]]
-    serial, parallel = (kill_matrix(claims, Setting(), jobs=jobs) for jobs in (1, 2))
+    serial, parallel = (kill_matrix(claims, Setting(), workers=Workers(jobs)) for jobs in (1, 2))
 
     def seen(found):
         return sorted((d.rival, d.verdict, d.slack) for d in found.duels)
