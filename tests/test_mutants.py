@@ -136,6 +136,16 @@ def test_processes_find_what_one_finds():
     assert len(serial.duels) == len(all_claims()[EXACT].rivals)
 
 
+@pytest.mark.nightly
+def test_a_clusters_workers_find_it_too(tmp_path):
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    words = ["mutants", "-k", EXACT, "--cluster", "local", "--json", str(tmp_path / "m.json")]
+    assert main(words) == 0
+    found = Matrix.read(tmp_path / "m.json")
+    assert {duel.rival for duel in found.duels} == set(all_claims()[EXACT].rivals)
+    assert all(duel.killed for duel in found.duels)
+
+
 # --------------------------------------------------------------------------------- what is kept
 
 

@@ -128,8 +128,9 @@ class Session:
             self.keeper.add(record, place=place)
 
     def send(self, runs: Iterable[tuple[Claim, int]]) -> None:
-        """Hand claims, each with a seed, to the workers of the cluster."""
+        """Hand claims, each with a seed, to the workers of the cluster that know them."""
         from limitpoint.judgement.evaluate import evaluate_elsewhere
+        from limitpoint.judgement.registry import index
         from limitpoint.subjects import USUAL
         from limitpoint.workers import Workers
 
@@ -142,6 +143,7 @@ class Session:
                 evaluate_elsewhere, claim.id, specs, limits, self.setting(seed)
             )
             for claim, seed in runs
+            if claim.id in index()
         }
 
     def evaluate(

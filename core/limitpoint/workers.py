@@ -15,6 +15,7 @@ from concurrent.futures import (
 )
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from logging import ERROR
 from typing import TypeVar
 
 from limitpoint.errors import UsageError
@@ -73,7 +74,7 @@ def _dask(address: str, jobs: int) -> Iterator[Executor]:
         raise UsageError("--cluster needs distributed: pip install 'limitpoint[cluster]'") from None
     with ExitStack() as stack:
         if address == "local":
-            options = {"threads_per_worker": 1, "dashboard_address": None}
+            options = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": ERROR}
             address = stack.enter_context(LocalCluster(n_workers=jobs, **options)).scheduler_address
         try:
             client = stack.enter_context(Client(address, timeout=10))
