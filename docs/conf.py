@@ -46,8 +46,8 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "limitpoint"
-html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_static_path = ["_static", "../core/limitpoint/views/report/templates/curves.css"]
+html_css_files = ["site.css", "curves.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {

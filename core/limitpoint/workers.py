@@ -74,7 +74,7 @@ def _dask(address: str, jobs: int) -> Iterator[Executor]:
         raise UsageError("--cluster needs distributed: pip install 'limitpoint[cluster]'") from None
     with ExitStack() as stack:
         if address == "local":
-            options = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": ERROR}
+            options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": ERROR}
             address = stack.enter_context(LocalCluster(n_workers=jobs, **options)).scheduler_address
         try:
             client = stack.enter_context(Client(address, timeout=10))

@@ -22,6 +22,7 @@ from limitpoint.judgement.registry import papers
 from limitpoint.ledger import Environment, Suite
 from limitpoint.rivals import RIVALS
 from limitpoint.rivals.matrix import Duel, Matrix
+from limitpoint.views.curves import drawn, svg
 from limitpoint.views.figures import FIGURES
 from limitpoint.views.report import TITLES, number
 
@@ -114,7 +115,7 @@ class Pages:
         )
         self.templates.filters |= {
             "md": markdown, "cell": cell, "number": number, "bar": bar, "source": source,
-            "place": place,
+            "place": place, "drawn": drawn, "svg": svg,
         }  # fmt: skip
 
     def write(self, name: str, template: str, **values: Any) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from limitpoint.judgement.curve import Curve
+
 RELATIONS = ("identity", "close", "at_most", "at_least", "rate", "ordering")
 #: What a comparison is about that no optimizer can fail.
 FORMULA = "a formula"
@@ -31,6 +33,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         about: the role that it is about, `FORMULA`, or "" for every role of the claim.
         at: where the entry with the least slack is: a number for each named axis.
         first: where the first violation is, if there is one and an axis to say what is first.
+        curve: both sides along that axis, if there is one.
     """
 
     quantity: str
@@ -45,6 +48,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     about: str = ""
     at: Place = {}
     first: Place = {}
+    curve: Curve | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def room(self) -> float:
