@@ -103,7 +103,10 @@ def test_sam_linf_trichotomy_flow(trial: Trial) -> None:
         tau = torch.as_tensor(leg.times)[1:]
         expected = amplification.linf_weights(tau, alpha, mu, RHO, 2).unsqueeze(1)
         scale = expected.abs().clamp_min(RHO)
-        trial.close("w_j(tau)", leg.w[1:], expected, 1e-6 * scale, "1e3 local errors of 1e-11")
+        axes = {"time": tau, "layer": None, "coordinate": None}
+        trial.close(
+            "w_j(tau)", leg.w[1:], expected, 1e-6 * scale, "1e3 local errors of 1e-11", along=axes
+        )
         died.append(extrapolated_zero(leg))
     order = times.argsort()[: int(times.isfinite().sum())]
     measured = torch.stack([row[j] for row, j in zip(died, order, strict=False)])

@@ -44,7 +44,7 @@ def margin_bounds(
 ) -> None:
     """The margin (T + 1, *batch) of a run against its two bounds, and one that must fail."""
     floor, bound = story.margin_floor(gamma), story.margin_bound(gamma)
-    trial.at_least(f"margin at every step, {name}", margin, floor, 1e-9, SUMS)
+    trial.at_least(f"margin at every step, {name}", margin, floor, 1e-9, SUMS, along=("step",))
     trial.ordering(
         f"margin at the end, {name}", margin[-1, 0], story.margin_floor(2 * gamma)[-1, 0],
         "control: what twice the maximum margin would promise the run of slowest decay",

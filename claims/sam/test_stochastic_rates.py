@@ -166,7 +166,14 @@ def test_n_sam_stochastic_pl(trial: Trial) -> None:
     """
     terms, _, _, T, w = pl_runs(trial, "n-sam", 0.2, trial.steps(3200, 100_000), RUNS)
     gap, bound = terms.value(w), pl_bound("n-sam", terms, T)
-    trial.at_most("gap at every T", confidence.upper_mean(gap), bound, 0.0, CERTAIN)
+    trial.at_most(
+        "gap at every T",
+        confidence.upper_mean(gap),
+        bound,
+        0.0,
+        CERTAIN,
+        along={"step": T.flatten()},
+    )
     squares_follow(trial, "n-sam", lambda reach: 1 + reach**2)
 
 
@@ -193,5 +200,12 @@ def test_m_sam_stochastic_pl(trial: Trial) -> None:
     """
     terms, _, _, T, w = pl_runs(trial, "m-sam", 0.2, trial.steps(3200, 100_000), RUNS)
     gap, bound = terms.value(w), pl_bound("m-sam", terms, T)
-    trial.at_most("gap at every T", confidence.upper_mean(gap), bound, 0.0, CERTAIN)
+    trial.at_most(
+        "gap at every T",
+        confidence.upper_mean(gap),
+        bound,
+        0.0,
+        CERTAIN,
+        along={"step": T.flatten()},
+    )
     squares_follow(trial, "m-sam", lambda reach: (1 + reach) ** 2)
