@@ -18,6 +18,7 @@ from limitpoint import (
     StepSize,
     SubjectFailed,
     UsageError,
+    flow,
     losses,
     models,
     optimizers,
@@ -28,6 +29,8 @@ from limitpoint.engines import cpu as compiled
 from limitpoint.engines import integrands
 from limitpoint.engines.cpu import build
 from limitpoint.engines.definition import iterates
+from limitpoint.engines.directions import direction
+from limitpoint.numerics import largest, log, ratio
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.stochastic import Stochastic
 
@@ -245,6 +248,49 @@ def test_a_problem_in_a_batch_is_the_problem_alone():
             "alone", problem.model, problem.loss, problem.X[b], problem.y[b], problem.start[b]
         )
         assert torch.equal(run(alone, optimizers.Adam(0.01), 300, engine="fused").w, batch[:, b])
+
+
+# -------------------------------------------------------------------------------------- directions
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, 1e4, 1e9], ids="u = {0:g}^2".format)
+@pytest.mark.parametrize("name", ["GD", "USAM", "L2SAM", "LinfSAM", "OneSAM"])
+def test_a_compiled_direction_is_the_definitions(name, size):
+    """At margins up to 1e18, of which an ulp is a factor e^100: then directions are compared."""
+    problem = problems.one_example([0.5, 1.0, 1.5], 0.5)
+    rule = getattr(optimizers, name)(**({} if name == "GD" else {"rho": 0.2}))
+    here, why = direction(problem, rule, problem.start, "fused")
+    assert why == ""
+    w = problem.start * size
+    found, expected = here(w), rule.direction(problem, w)
+    peak = largest(found, problem.dims), largest(expected, problem.dims)
+    torch.testing.assert_close(ratio(found, peak[0]), ratio(expected, peak[1]), rtol=1e-14, atol=0)
+    off = float((log(peak[0]) - log(peak[1])).abs().max())
+    assert off <= 1e-14 + 1e-15 * float(log(peak[1]).abs().max())
+
+
+class Otherwise(optimizers.GD):
+    """A rule that does something else when it is traced."""
+
+    def direction(self, oracle, w):
+        return oracle.grad(w) * (1.0 if isinstance(w, torch.Tensor) else 1.000001)
+
+
+def test_a_flow_says_what_it_ran_and_takes_no_direction_that_is_another():
+    problem, told = problems.gaussian_regression(0), []
+    times = [0.0, 0.01, 0.02]
+    here, there = (
+        flow(problem, rule, times, report=lambda *said: told.append(said)).w
+        for rule in (optimizers.GD(), Otherwise())
+    )
+    torch.testing.assert_close(here, there, rtol=1e-9, atol=1e-12)
+    assert told[0] == ("fused", "")
+    assert told[1][0] == "torch"
+    assert "something else when it is traced" in told[1][1]
+    with pytest.raises(UsageError, match="does not cover the rule Otherwise"):
+        flow(problem, Otherwise(), times, engine="fused")
+    with pytest.raises(UsageError, match="unknown engine 'fast'"):
+        flow(problem, optimizers.GD(), times, engine="fast")
 
 
 # ---------------------------------------------------------------------------------- what is refused

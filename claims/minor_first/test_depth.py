@@ -23,7 +23,7 @@ from limitpoint import (
     stack,
 )
 from limitpoint.optimizers import Rule
-from limitpoint.theory import amplification
+from limitpoint.theory import amplification, rescaled
 
 RHO = 1.0
 SAM = optimizers.LinfSAM(rho=RHO)
@@ -42,7 +42,7 @@ def legs(trial: Trial, problem: Problem, rule: Rule, end: float) -> Iterator[Tra
     zero, where it stays: tau decouples the coordinates, so that the others do not notice.
     """
     mu, alpha = start_of(problem)
-    speed = amplification.rescaling(amplification.slope(problem, SAM))
+    speed = amplification.rescaling(amplification.slope(problem, SAM, trial.engine))
     depth, w, begin = problem.start.shape[0], problem.start, 0.0
     stops = amplification.extinction_times(alpha, mu, RHO, depth)
     for stop in [*sorted(stops[stops < end].tolist()), end]:
@@ -63,7 +63,7 @@ def paced_flow(
     exponentially in s, and a blow-up is never reached.
     """
     power = problem.start.shape[0] - 2
-    rate = amplification.slope(problem, SAM)
+    rate = amplification.slope(problem, SAM, trial.engine)
 
     def pace(w: Tensor) -> Tensor:
         return (w[0, leads] - RHO).norm() ** -power
@@ -159,13 +159,12 @@ def test_sam_linf_trichotomy(trial: Trial) -> None:
     ]
     problem = stack(pair)
     mu, alpha = start_of(problem)
-    rate = amplification.slope(problem, optimizers.LinfSAM(rho=rho))
-    sums = {"tau": lambda w: rate(w).tensor(), "squares": lambda w: rate(w).tensor() ** 2}
     rule = trial.optimizer("sam-linf", 8.0 / steps, rho=rho)
     eta = float(rule.step_size.at(0))  # a user's own, if there is one
-    run = trial.run(problem, rule, steps, record=range(0, steps + 1, 10), integrals=sums)
-    w, expected = run.w[:, :, 0], mu * run.integrals["tau"]
-    late = eta * mu**2 * run.integrals["squares"] / 2
+    run = trial.run(problem, rule, steps, record=range(steps + 1))
+    sigma = amplification.slopes(problem, optimizers.LinfSAM(rho=rho), run.w)
+    tau, squares = (rescaled.elapsed(run, f) for f in (sigma, sigma**2))
+    w, expected, late = run.w[:, :, 0], mu * tau, eta * mu**2 * squares / 2
     death = mu * amplification.extinction_times(alpha, mu, rho, 2)
     alive, dead = expected < death, expected > death + late + eta * mu
     grown = torch.log((w - rho).abs() / (alpha - rho).abs())

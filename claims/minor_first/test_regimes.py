@@ -78,7 +78,7 @@ def survival_run(trial: Trial, mu: list[float], ratio: float) -> Tensor:
         c = amplification.drive(problem, w, RHO)
         return c / (1 + c)
 
-    speed = amplification.rescaling(amplification.slope(problem, SAM), pace)
+    speed = amplification.rescaling(amplification.slope(problem, SAM, trial.engine), pace)
     rule, times = trial.optimizer("sam-l2", rho=RHO), torch.linspace(0, 36 / mu[-1], 41).tolist()
     run = trial.flow(problem, rule, times, speed=speed, rtol=1e-9, atol=1e-18)
     c = amplification.drive(problem, run.w, RHO)

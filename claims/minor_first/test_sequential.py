@@ -105,23 +105,21 @@ def test_sam_l2_sequential_in_time(trial: Trial) -> None:
     least = [amplification.survival_certain(torch.tensor(mu)) for mu in mus]
     alphas = [1.01 * least[0] * rho, 0.45 * rho, 0.6 * rho, 1.01 * least[3] * rho]
     problem = stack([problems.one_example(mu, a) for mu, a in zip(mus, alphas, strict=True)])
-    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho))
-    sums = {
-        "tau": lambda w: rate(w).tensor(),
-        "S": lambda w: rate(w).tensor() / amplification.weighted_norm(problem, w),
-        "squares": lambda w: (rate(w).tensor() * amplification.l2_growth(problem, w, rho)) ** 2,
-    }
     rule = trial.optimizer("sam-l2", 4.0 / steps, rho=rho)
     eta = float(rule.step_size.at(0))  # a user's own, if there is one
-    run = trial.run(problem, rule, steps, record=range(0, steps + 1, steps // 200), integrals=sums)
-    tau, S, mu = run.integrals["tau"], run.integrals["S"], rescaled.example(problem)
+    run = trial.run(problem, rule, steps, record=range(steps + 1))
+    mu, sam = rescaled.example(problem), optimizers.L2SAM(rho=rho)
+    sigma = amplification.slopes(problem, sam, run.w)
+    slowed = sigma / amplification.weighted_norm(problem, run.w)
+    growth = sigma * amplification.l2_growth(problem, run.w, rho)
+    tau, S, squares = (rescaled.elapsed(run, f) for f in (sigma, slowed, growth**2))
     alpha = problem.start[:, 0, :1]
     closed = amplification.l2_log_predictor(tau, S, alpha, mu, rho)
     # sigma < 1, and 1 - mu_j / c comes from its start to one, as c rises.
     bend = (1 - mu / amplification.drive(problem, problem.start, rho)).abs().amax().clamp_min(1)
     longest = eta * bend * mu.amax(-1, keepdim=True)
     trial.require("steps x below 1/2", float(longest.max()) < 0.5)
-    late = eta * run.integrals["squares"] / (1 - longest)
+    late = eta * squares / (1 - longest)
     measured = rescaled.log_predictor(run.w)
     because = "x - x^2 / (2 (1 - |x|)) <= log(1 + x) <= x, rounding of the steps"
     axes = {"step": run.times, "start": None, "coordinate": None}
@@ -190,9 +188,8 @@ def survival(mu: list[float]) -> float:
 
 def dominant_at_common_tau(trial: Trial, problem: Problem, eta: float, rho: float) -> Tensor:
     """Index of the dominant coordinate of each run, at half the least final tau; shape (B)."""
-    rate = amplification.slope(problem, optimizers.L2SAM(rho=rho))
-    rule, sums = trial.optimizer("sam-l2", eta, rho=rho), {"tau": lambda w: rate(w).tensor()}
-    run = trial.run(problem, rule, 200, record=range(201), integrals=sums)
-    tau = run.integrals["tau"][..., 0]
+    run = trial.run(problem, trial.optimizer("sam-l2", eta, rho=rho), 200, record=range(201))
+    sigma = amplification.slopes(problem, optimizers.L2SAM(rho=rho), run.w)
+    tau = rescaled.elapsed(run, sigma)[..., 0]
     when = (tau - tau[-1].min() / 2).abs().argmin(0)
     return rescaled.log_predictor(run.w).argmax(-1)[when, torch.arange(len(when))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from itertools import count
 
 import numpy as np
@@ -11,6 +10,8 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from limitpoint.engines.directions import direction
+from limitpoint.engines.run import Report, check_engine
 from limitpoint.engines.trajectory import Trajectory, apart
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
 from limitpoint.numerics import Value, tensor
@@ -33,6 +34,8 @@ def flow(
     rtol: float = 1e-11,
     atol: float = 1e-14,
     evaluations: int = EVALUATIONS,
+    engine: str = "auto",
+    report: Report | None = None,
 ) -> Trajectory:
     """Integrate dw/dt = -speed(w) * direction(w) with an eighth-order Runge-Kutta method.
 
@@ -51,6 +54,7 @@ def flow(
         atol: absolute local error.
         evaluations: how often the direction may be asked for. A discontinuous one can have an
             error control halve its steps without end.
+        engine, report: as of `limitpoint.run`; what is compiled is the direction.
 
     Raises:
         Inconclusive: it needs more evaluations than that.
@@ -63,16 +67,24 @@ def flow(
         if not isinstance(oracle, Problem):
             raise UsageError(f"{type(oracle).__name__} has no start of its own: pass start=...")
         start = oracle.start
-    integrated = partial(
-        _integrated, oracle, rule, times, start, dict(integrals or {}), speed, rtol, atol,
-        evaluations,
-    )  # fmt: skip
+    check_engine(engine, "cpu")
+    with torch.no_grad():
+        toward, why = direction(oracle, rule, start, engine)
+    if report is not None:
+        report("torch" if why else "fused", why)
+
+    def integrated() -> Trajectory:
+        with torch.no_grad():
+            rule.init(oracle, start)
+            return _integrated(
+                toward, times, start, dict(integrals or {}), speed, rtol, atol, evaluations
+            )
+
     return apart(rule, integrated, oracle, start)
 
 
 def _integrated(
-    oracle: Oracle,
-    rule: Memoryless,
+    toward: Callable[[Tensor], Value],
     times: Sequence[float] | np.ndarray,
     start: Tensor,
     integrals: Mapping[str, Integrand],
@@ -93,19 +105,17 @@ def _integrated(
             raise Inconclusive(f"the flow came to time {time:.6g} with {evaluations} evaluations")
         w = torch.from_numpy(state[: cuts[0]].copy()).reshape(start.shape)
         clock = 1.0 if speed is None else speed(w)
-        parts = [-tensor(clock * rule.direction(oracle, w))]
+        parts = [-tensor(clock * toward(w))]
         parts += [tensor(clock * f(w)) for f in integrals.values()]
         return torch.cat([part.reshape(-1) for part in parts]).numpy()
 
     times = np.asarray(times, dtype=float)
     initial = np.concatenate([start.numpy().ravel(), np.zeros(cuts[-1] - cuts[0])])
-    with torch.no_grad():
-        rule.init(oracle, start)
-        solution = solve_ivp(
-            field, (times[0], times[-1]), initial, "DOP853", times, rtol=rtol, atol=atol
-        )
+    solution = solve_ivp(
+        field, (times[0], times[-1]), initial, "DOP853", times, rtol=rtol, atol=atol
+    )
     if not solution.success or not np.isfinite(solution.y).all():
-        reached = solution.t[-1] if solution.t.size else times[0]
+        reached = solution.t[-1] if len(solution.t) else times[0]
         raise SubjectFailed(f"the flow broke down after time {reached:.6g}: {solution.message}")
     states = torch.from_numpy(solution.y.T.copy())
     found = {

@@ -16,7 +16,7 @@ from limitpoint.engines.devices import Move, check_device
 from limitpoint.engines.trajectory import Trajectory, apart, log_grid
 from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
-from limitpoint.problems.problem import Objective, Oracle, Problem
+from limitpoint.problems.problem import Objective, Oracle
 
 if TYPE_CHECKING:
     from limitpoint.engines.cpu import Plan
@@ -152,8 +152,6 @@ def _compiled(
     """The run in compiled form, or why torch runs instead."""
     if engine == "torch":
         return "torch was asked for"
-    if engine == "auto" and is_large(work.oracle):
-        return "the data outgrow the cache, where BLAS is ahead"
     from limitpoint.engines import cpu  # numba is loaded when it is first used
 
     try:
@@ -188,13 +186,3 @@ def _check(work: _Work, plan: Plan) -> None:
         raise cpu.NotCovered(
             f"the rule {work.rule.name} (it does something else when it is traced)"
         )
-
-
-def is_large(oracle: Oracle) -> bool:
-    """Whether the data outgrow the cache, where BLAS is ahead (10 times at 400 x 1024 x 10).
-
-    With one prediction an example there is no product of matrices, and BLAS is behind.
-    """
-    if not isinstance(oracle, Problem) or oracle.classes is None:
-        return False
-    return oracle.X.shape[-2:].numel() > 2**16

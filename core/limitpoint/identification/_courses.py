@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from limitpoint.engines.gradients import compiled, times_exp
+from limitpoint.engines.directions import compiled, times_exp
 from limitpoint.numerics import exp, tensor
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems.problem import Oracle, Problem

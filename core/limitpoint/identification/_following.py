@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.engines import definition
-from limitpoint.engines.gradients import compiled
+from limitpoint.engines.directions import compiled
 from limitpoint.engines.trajectory import log_grid
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
 from limitpoint.identification._courses import COURSES, Course

@@ -70,6 +70,11 @@ class Trial:
         self.seeds_read.add(self.setting.seed)
         return self.setting.seed
 
+    @property
+    def engine(self) -> str:
+        """The engine asked for; see `limitpoint.run`."""
+        return self.setting.engine
+
     def steps(self, quick: int, full: int) -> int:
         """The horizon in steps."""
         return full if self.setting.horizon == "full" else quick
@@ -160,8 +165,9 @@ class Trial:
     def flow(
         self, oracle: Oracle, rule: Rule, times: Iterable[float], **options: Any
     ) -> Trajectory:
-        """`limitpoint.flow`."""
-        return flow(oracle, rule, list(times), **options)
+        """`limitpoint.flow` under the setting's engine."""
+        here = self.setting
+        return flow(oracle, rule, list(times), engine=here.engine, report=self._note, **options)
 
     def require(self, hypothesis: str, holds: bool | Tensor) -> None:
         """Stop with the verdict not-applicable, naming the hypothesis, unless it holds."""

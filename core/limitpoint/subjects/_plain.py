@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint.engines.gradients import Gradients, times_exp
+from limitpoint.engines.directions import Directions, times_exp
 from limitpoint.errors import Inconclusive
 from limitpoint.numerics import Scaled, exp
 from limitpoint.problems.problem import Oracle, Problem
@@ -29,7 +29,7 @@ class PlainOracle:
         w: Tensor,
         log_loss_scale: float,
         t: int,
-        kernels: Gradients | None = None,
+        kernels: Directions | None = None,
     ) -> None:
         self.oracle, self.w, self.t = oracle, w.detach().contiguous(), t
         self._rows = rows(self.w, oracle.ndim)

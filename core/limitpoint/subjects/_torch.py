@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.engines.gradients import Gradients, compiled
+from limitpoint.engines.directions import Directions, compiled
 from limitpoint.errors import NotApplicable
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.rule import Arrays
@@ -50,7 +50,7 @@ class TorchOptimizer(Rule):
     target: str = ""
     said: list[str] = field(default_factory=list)
     #: The problem of the run, and its compiled gradients.
-    _kernels: tuple[Oracle | None, Gradients | None] = field(default=(None, None), init=False)
+    _kernels: tuple[Oracle | None, Directions | None] = field(default=(None, None), init=False)
 
     @property
     def name(self) -> str:

@@ -16,27 +16,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from limitpoint.numerics import Scaled
+from limitpoint.engines.directions import direction
+from limitpoint.numerics import Scaled, Value, largest, scaled, tensor
 from limitpoint.optimizers import L2SAM, LinfSAM
 from limitpoint.problems.losses import MarginLoss
 from limitpoint.problems.models import DiagonalProduct
-from limitpoint.problems.problem import Problem
+from limitpoint.problems.problem import Oracle, Problem
 
 SAM = L2SAM | LinfSAM
 
 
-def slope(problem: Problem, rule: SAM) -> Callable[[Tensor], Scaled]:
+@dataclass(frozen=True, eq=False)
+class _Uphill(Oracle):
+    """Minus the margin of one example: a loss without its slope, which no unit gradient knows.
+
+    Args:
+        problem: one example.
+    """
+
+    problem: Problem
+
+    @property
+    def ndim(self) -> int:
+        return self.problem.ndim
+
+    def value(self, w: Tensor) -> Tensor:
+        return -(self.problem.y * self.problem.predict(w)).sum(-1)
+
+    def grad(self, w: Tensor) -> Value:
+        return self.problem.model.pullback(w, self.problem.X, -self.problem.y)
+
+
+def slope(problem: Problem, rule: SAM, engine: str = "auto") -> Callable[[Tensor], Scaled]:
     """w -> -l'(u_hat) at the rule's perturbed weights: dtau/dt, shape (*batch, n) with n = 1.
+
+    It is what the rule's direction is larger than that of minus the margin by. The rounding of
+    u_hat, which -l' = e^-u_hat turns into a relative one, is that of the flow then, and cancels.
 
     Args:
         problem: one example, and a loss of the margin.
         rule: the SAM that the theorem is about, with its radius; nobody else's.
+        engine: that of the flow.
 
     Raises:
         TypeError: the loss is none of a margin.
@@ -44,16 +71,39 @@ def slope(problem: Problem, rule: SAM) -> Callable[[Tensor], Scaled]:
     loss = problem.loss
     if not isinstance(loss, MarginLoss):
         raise TypeError(f"{problem.name}: {type(loss).__name__} is no loss of the margin")
+    uphill, (toward, _) = _Uphill(problem), direction(problem, rule, problem.start, engine)
     last: list[tuple[Tensor, Scaled]] = []
+
+    def found(w: Tensor) -> Scaled:
+        plain = largest(scaled(rule.direction(uphill, w)), problem.dims)
+        slopes = (largest(scaled(toward(w)), problem.dims) / plain).map(lambda s: s.squeeze(-1))
+        moves = plain.mantissa.squeeze(-1) != 0
+        if bool(moves.all()):
+            return slopes
+        # At rest there is nothing to compare.
+        return slopes.where(moves, loss.decline(problem.y * problem.predict(w)))
 
     def at(w: Tensor) -> Scaled:
         # Clock and integrals ask for the same iterate, one after the other.
         if not last or last[0][0] is not w:
-            margin = problem.y * problem.predict(rule.perturbed(problem, w))
-            last[:] = [(w, loss.decline(margin))]
+            last[:] = [(w, found(w))]
         return last[0][1]
 
     return at
+
+
+def slopes(problem: Problem, rule: SAM, w: Tensor) -> Tensor:
+    """-l'(u_hat) at many iterates, as plain numbers.
+
+    Args:
+        problem, rule: as of `slope`.
+        w: shape (..., *batch, L, d).
+
+    Returns:
+        Shape (..., *batch, 1).
+    """
+    margins = problem.y * problem.predict(rule.perturbed(_Uphill(problem), w))
+    return -tensor(problem.loss.slope(margins, torch.ones_like(margins)))
 
 
 def rescaling(

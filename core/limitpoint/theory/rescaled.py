@@ -28,7 +28,7 @@ def log_predictor(w: Tensor) -> Tensor:
 
 def flow(trial: Runner, problem: Problem, end: float, rho: float = 1.0) -> Trajectory:
     """The flow on its rescaled clock tau, with S, the integral of dtau / n(beta)."""
-    rate = amplification.slope(problem, L2SAM(rho=rho))
+    rate = amplification.slope(problem, L2SAM(rho=rho), trial.engine)
     return trial.flow(
         problem,
         trial.optimizer("sam-l2", rho=rho),
@@ -43,9 +43,19 @@ def tie_distance(mu: Tensor, point: Tensor) -> Tensor:
     return (point.unsqueeze(-1) - (mu[1:] + mu[:-1]) / 2).abs().amin(-1)
 
 
+def elapsed(run: Trajectory, values: Tensor) -> Tensor:
+    """sum_{i < t} eta_i values_i at each step t of a run that recorded all.
+
+    Args:
+        run: of one step size for all problems.
+        values: at each iterate, shape (R, ...).
+    """
+    eta = run.integrals["step_size"].diff().reshape(-1, *[1] * (values.ndim - 1))
+    return torch.cat([0 * values[:1], (eta * values[:-1]).cumsum(0)])
+
+
 def one_step_growth(trial: Runner, problem: Problem, eta: float, rho: float) -> Tensor:
     """(w_1 / w_0 - 1) / (eta sigma), the growth per unit of tau in one step; shape (B, d)."""
-    rate = amplification.slope(problem, L2SAM(rho=rho))
-    rule, sums = trial.optimizer("sam-l2", eta, rho=rho), {"tau": lambda w: rate(w).tensor()}
-    run = trial.run(problem, rule, 1, record=[0, 1], integrals=sums)
-    return (run.w[1] / run.w[0] - 1)[:, 0] / run.integrals["tau"][1]
+    run = trial.run(problem, trial.optimizer("sam-l2", eta, rho=rho), 1, record=[0, 1])
+    tau = elapsed(run, amplification.slopes(problem, L2SAM(rho=rho), run.w))
+    return (run.w[1] / run.w[0] - 1)[:, 0] / tau[1]

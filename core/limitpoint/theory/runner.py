@@ -17,6 +17,10 @@ class Runner(Protocol):
     def seed(self) -> int:
         """Seed of the data."""
 
+    @property
+    def engine(self) -> str:
+        """The engine asked for; see `limitpoint.run`."""
+
     def steps(self, quick: int, full: int) -> int:
         """The horizon in steps."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -142,15 +143,27 @@ def _measured(
     random_start = START_STD * tensor(rng.standard_normal(train.start.shape))
     starts = torch.stack([torch.zeros_like(train.start), random_start])
     noise = _noise(rng, train)
+    inside, basis = _in_its_span(train)
     frames, first = [], None
     for name, rule in optimizers.items():
-        final = runner(train, rule, steps, start=starts, record=(0, steps)).final
+        run = runner(inside, rule, steps, start=starts @ basis, record=(0, steps))
+        final = starts + (run.final - run.w[0]) @ basis.mT
         first = final if first is None else first
         columns = _columns(train, test, final, starts, noise)
         columns["from_first"] = matrix_norm(final - first, 2, 2) / matrix_norm(first, 2, 2)
         index = pd.MultiIndex.from_product([[task], [name], ["0", "random"]], names=INDEX)
         frames.append(pd.DataFrame({k: v.numpy() for k, v in columns.items()}, index))
     return pd.concat(frames)
+
+
+def _in_its_span(problem: Problem) -> tuple[Problem, Tensor]:
+    """The problem in coordinates of its examples' span, and their orthonormal basis (d, min(n, d)).
+
+    The rules of the table commute with rotations and move along the examples only, so that their
+    runs are the same; the coordinates are fewer than pixels.
+    """
+    basis = torch.linalg.qr(problem.X.mT).Q
+    return replace(problem, X=problem.X @ basis, start=problem.start @ basis), basis
 
 
 def _noise(rng: np.random.Generator, problem: Problem) -> Tensor:

@@ -1,0 +1,145 @@
+"""Directions one at a time, by the compiled kernels: for flows, and for steps of foreign code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from limitpoint.errors import UsageError
+from limitpoint.numerics import Scaled, Value, largest, ratio, scaled
+from limitpoint.optimizers import GD, Memoryless, Rule
+from limitpoint.problems.problem import Oracle, Problem
+
+Floats = NDArray[np.float64]
+LN2 = float(np.log(2))
+#: Beyond every exponent of float64, subnormal numbers included.
+FAR = 3000
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer(Rule):
+    """Stays where it is, and keeps the direction."""
+
+    rule: Memoryless = field(default_factory=GD)
+    is_scaled: bool = False
+
+    def init(self, oracle: Oracle, w: Tensor) -> Any:
+        zeros = torch.zeros_like(w)
+        return scaled(zeros) if self.is_scaled else zeros
+
+    def step(self, oracle: Oracle, w: Tensor, state: Any, t: int) -> tuple[Tensor, Any]:
+        return w, self.rule.direction(oracle, w)
+
+
+class Directions:
+    """The directions of a rule on a problem, at points of one shape; the gradients, if it is GD.
+
+    Args:
+        oracle: the problem.
+        start: such a point, (*batch, *parameter), float64.
+        rule: a memoryless rule.
+
+    Raises:
+        limitpoint.engines.cpu.NotCovered: there is no compiled form, or it says something else.
+    """
+
+    def __init__(self, oracle: Oracle, start: Tensor, rule: Memoryless) -> None:
+        from limitpoint.engines import cpu
+
+        with torch.no_grad():
+            defined = rule.direction(oracle, start)
+            is_scaled = isinstance(defined, Scaled)
+            plan = cpu.plan(oracle, _Answer(rule=rule, is_scaled=is_scaled), start, {})
+        self._run = cpu.Run(plan, np.array([1]))
+        self._given, self._scratch = self._run.given(0, 1), self._run.scratch()
+        self._shape, self._d, self._count = start.shape, plan.d, plan.count
+        self._is_scaled, self._defined = is_scaled, partial(rule.direction, oracle)
+        if _apart(self.value(start), defined) > 1e-9:
+            raise cpu.NotCovered(f"the rule {rule.name} (it does something else when it is traced)")
+
+    def at(self, w: Tensor) -> tuple[Floats, Floats]:
+        """The direction at w as mantissa * 2^exponent, both of the shape of w."""
+        run = self._run
+        run.w[..., : self._d] = w.detach().numpy().reshape(*run.w.shape[:-1], self._d)
+        run.part(self._given, 0, 1, 0, self._count, self._scratch)
+        mantissa, exponent = (m[:, 0, :, : self._d] for m in (run.memory, run.memory_exponent))
+        return mantissa.reshape(self._shape), exponent.reshape(self._shape)
+
+    def value(self, w: Tensor) -> Value:
+        """The direction at w, as the rule itself gives it."""
+        mantissa, exponent = map(torch.from_numpy, self.at(w))
+        if not mantissa.any():  # below e^-1e15, where a kernel counts no further
+            return self._defined(w)
+        return Scaled(mantissa, exponent) if self._is_scaled else mantissa.clone()
+
+
+def direction(
+    oracle: Oracle, rule: Memoryless, start: Tensor, engine: str = "auto"
+) -> tuple[Callable[[Tensor], Value], str]:
+    """A rule's direction, compiled where there is such a form, and why there is none.
+
+    Args:
+        oracle: the problem.
+        rule: the rule.
+        start: a point of the shape that it will be asked at.
+        engine: as of `limitpoint.run`.
+
+    Raises:
+        UsageError: the engine asked for does not cover it.
+    """
+    defined = partial(rule.direction, oracle)
+    if engine == "torch":
+        return defined, "torch was asked for"
+    from limitpoint.engines import cpu  # numba is loaded when it is first used
+
+    try:
+        if rule.is_foreign:
+            raise cpu.NotCovered(f"the rule {rule.name} (its steps are its own code's)")
+        rule.init(oracle, start)
+        return Directions(oracle, start, rule).value, ""
+    except cpu.NotCovered as missing:
+        if engine == "fused":
+            raise UsageError(f"the fused engine does not cover {missing}") from None
+        return defined, f"not covered: {missing}"
+
+
+def _apart(x: Value, y: Value) -> float:
+    """How far two values are apart, relative to the largest entry of the second."""
+    own, other = scaled(x), scaled(y)
+    dims = range(len(own.shape))
+    return float(ratio(largest(own - other, dims), largest(other, dims)))
+
+
+def times_exp(mantissa: Floats, exponent: Floats, log_factor: float | Floats) -> Floats:
+    """mantissa * 2^exponent * e^log_factor; 0 or infinite only where that is."""
+    k = np.rint(log_factor / LN2)
+    with np.errstate(all="ignore"):
+        whole = np.maximum(np.minimum(exponent + k, FAR), -FAR).astype(np.int32)
+        return np.ldexp(mantissa * np.exp(log_factor - k * LN2), whole)
+
+
+@lru_cache(maxsize=32)
+def compiled(oracle: Oracle, shape: torch.Size) -> Directions | None:
+    """The compiled gradients of an oracle, or None where there are none.
+
+    Args:
+        oracle: the problem.
+        shape: of w.
+    """
+    if type(oracle) is not Problem:
+        return None
+    from limitpoint.engines import cpu
+
+    try:
+        found = Directions(oracle, oracle.start.new_zeros(shape), GD())
+        found.at(oracle.start.new_zeros(shape))  # loaded by its first call
+        return found
+    except cpu.NotCovered:
+        return None
