@@ -63,4 +63,12 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "start": [], "judge": [], "maps": [], "changelog": []}
+html_sidebars = {
+    "index": [],
+    "start": [],
+    "judge": [],
+    "maps": [],
+    "cluster": [],
+    "speed": [],
+    "changelog": [],
+}

@@ -139,7 +139,8 @@ def squares_follow(trial: Trial, role: str, moves: Callable[[Tensor], Tensor]) -
         expected.append(factor**2 * expected[-1] + g**2 * moves(reach) * noise)
     square, spread = torch.stack(expected)[T], float(stats.chi2.isf(5e-9, MANY)) / MANY - 1
     because = f"chi-squared of {MANY} runs, error 1e-8"
-    trial.close("E w_T^2", (w**2).mean(1), square, spread * square, because)
+    axes = {"step": T, "coordinate": None}
+    trial.close("E w_T^2", (w**2).mean(1), square, spread * square, because, along=axes)
 
 
 @claim(

@@ -28,7 +28,7 @@ from limitpoint.views.report import TITLES, number
 
 ROOT = Path(__file__).resolve().parents[2]
 LATEST, BASELINE = ROOT / "reports/latest/ledger.json", ROOT / "reports/baseline.json"
-ATLAS = ROOT / "reports/atlas.jsonl"
+ATLAS, ASV = ROOT / "reports/atlas.jsonl", ROOT / "reports/asv"
 MUTANTS, DRAWN = ROOT / "reports/latest/mutants.json", ROOT / "reports/latest/figures"
 
 
@@ -100,6 +100,14 @@ def drawings(app: Sphinx) -> dict[str, str]:
     return {name: f"figures/{name}.png" for name in FIGURES if (folder / f"{name}.png").exists()}
 
 
+def copy_dashboard(app: Sphinx, exc: Exception | None) -> None:
+    """asv's page, made for a file by ci/dashboard, beside the scripts."""
+    there = Path(app.outdir) / "_static/asv"
+    shutil.rmtree(there, ignore_errors=True)
+    if ASV.exists():
+        shutil.copytree(ASV, there)
+
+
 class Pages:
     """Writes pages into the folder of the sources; one that is as before is left alone."""
 
@@ -138,7 +146,7 @@ class Pages:
 def write_pages(app: Sphinx) -> None:
     """Every claim, every paper, the errata, the rivals."""
     found, path = ledger()
-    shown = path.resolve().relative_to(ROOT) if path.resolve().is_relative_to(ROOT) else path.name
+    shown = path.resolve().relative_to(ROOT) if path.resolve().is_relative_to(ROOT) else Path(path.name)
     logging.getLogger(__name__).info("claims: evidence from %s", shown)
     records: dict[str, Record] = {}
     for record in found.claims:  # of several seeds the one closest to failing
@@ -170,6 +178,8 @@ def write_pages(app: Sphinx) -> None:
     errata = [c for claims in by_paper.values() for c in claims if c.erratum]
     pages.write("claims/errata.md", "errata.md.jinja", errata=errata, **common)
     pages.write("figures.md", "figures.md.jinja", figures=FIGURES.values(), drawn=drawings(app))
+    asv = "_static/asv/index.html" if ASV.exists() else ""
+    pages.write("speed.md", "speed.md.jinja", dashboard=asv)
     pages.write("atlas.md", "atlas.md.jinja", **page(ATLAS, ROOT / "docs/reproductions"))
     pages.sweep(["claims"])
 
@@ -177,4 +187,5 @@ def write_pages(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages before Sphinx looks for them."""
     app.connect("builder-inited", write_pages)
+    app.connect("build-finished", copy_dashboard)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
