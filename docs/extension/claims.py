@@ -146,7 +146,8 @@ class Pages:
 def write_pages(app: Sphinx) -> None:
     """Every claim, every paper, the errata, the rivals."""
     found, path = ledger()
-    shown = path.resolve().relative_to(ROOT) if path.resolve().is_relative_to(ROOT) else Path(path.name)
+    inside = path.resolve().is_relative_to(ROOT)
+    shown = path.resolve().relative_to(ROOT) if inside else Path(path.name)
     logging.getLogger(__name__).info("claims: evidence from %s", shown)
     records: dict[str, Record] = {}
     for record in found.claims:  # of several seeds the one closest to failing

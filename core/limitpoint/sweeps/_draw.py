@@ -48,7 +48,7 @@ def phases(
         clean(ax, over[0], value, title)
         return canvas
     shown = rows.assign(**{value: rows[value].clip(-1, 1)}) if value == "slack" else rows
-    colors = {"cmap": "RdBu", "vmin": -1, "vmax": 1} if value == "slack" else _colors(rows[value])
+    colors = _colors(value, rows[value])
     mesh = phase(ax, shown, over[0], over[1], value, by=by, **colors)
     canvas.colorbar(mesh, label="slack: blue within the bound" if value == "slack" else value)
     ax.set_title(title, fontsize=10)
@@ -64,7 +64,11 @@ def _line(ax: Axes, rows: pd.DataFrame, x: str, value: str, by: By) -> None:
         ax.set_xscale("log")
 
 
-def _colors(values: pd.Series[float]) -> dict[str, Any]:
+def _colors(name: str, values: pd.Series[float]) -> dict[str, Any]:
+    if name == "slack":
+        return {"cmap": "RdBu", "vmin": -1, "vmax": 1}
+    if name.startswith("share_"):
+        return {"cmap": "viridis", "vmin": 0, "vmax": 1}
     some = values[np.isfinite(values)]
     wide = len(some) > 0 and some.min() > 0 and some.max() > 100 * some.min()
     return {"cmap": "viridis", "norm": LogNorm() if wide else Normalize()}
