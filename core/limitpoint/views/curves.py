@@ -16,8 +16,9 @@ from limitpoint.judgement.comparison import Evidence
 WIDTH, HEIGHT = 340, 170
 LEFT, RIGHT, TOP, BOTTOM = 52, 8, 8, 26
 #: A share of what is drawn that is no wider than a line. Where both tolerance and difference are
-#: below it, and the difference is none of the tolerance, it is drawn in units of that.
-VISIBLE = 0.02
+#: below it, and the difference is none of the tolerance, it is drawn in units of that; where
+#: everything is one number to so many digits, too.
+VISIBLE, ONE = 0.02, 1e-4
 TWO_SIDED = ("close", "identity")
 #: Of a claim's comparisons so many are drawn, those with the least slack.
 SHOWN = 4
@@ -102,11 +103,12 @@ def _lines(evidence: Evidence) -> tuple[list[Line], list[Line], str]:
     whole = list(zip(curve.expected, curve.off, curve.tolerance, strict=True))
     measured = [None if e is None or o is None else e + o for e, o, _ in whole]
     known = [v for v in (*measured, *curve.expected) if v is not None]
-    size = max(max(known, default=0.0) - min(known, default=0.0), *map(abs, known), 0.0)
+    span, size = max(known, default=0.0) - min(known, default=0.0), _largest(known)
     ratios = [None if o is None or not t else o / t for _, o, t in whole]
     widest = max(_largest(curve.off), _largest(curve.tolerance))
     two_sided = evidence.relation in TWO_SIDED
-    if two_sided and _largest(ratios) > VISIBLE and widest < VISIBLE * size:
+    hidden = _largest(ratios) > VISIBLE and widest < VISIBLE * max(span, size)
+    if two_sided and _largest(ratios) > 0 and (hidden or span < ONE * size):
         ones = [1.0] * len(whole)
         band = [Line("", [-1.0] * len(whole)), Line("", ones)]
         return [Line("measured", ratios), Line("expected", [0.0] * len(whole))], band, "tolerances"
