@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from limitpoint import Ledger, Record, all_claims, evaluate, evidence
-from limitpoint.judgement.curve import POINTS, Curve
+from limitpoint.judgement.comparison import Curve
+from limitpoint.judgement.curve import POINTS
 from limitpoint.ledger import Environment, Suite
 from limitpoint.ledger.gate import as_baseline
 from limitpoint.rivals import RIVALS

@@ -8,12 +8,29 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from limitpoint.judgement.curve import Curve
-
 RELATIONS = ("identity", "close", "at_most", "at_least", "rate", "ordering")
 #: What a comparison is about that no optimizer can fail.
 FORMULA = "a formula"
 Place = dict[str, int | float]
+Numbers = tuple[float | None, ...]
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """Both sides of a comparison along an axis, of the entry that is violated first or nearest it.
+
+    Args:
+        axis: its name.
+        at: the places, a few dozen.
+        expected: what the theorem expects there; None is not finite.
+        off: measured less expected, which a rounded sum of both would lose.
+        tolerance: absolute, there.
+    """
+
+    axis: str
+    at: Numbers
+    expected: Numbers
+    off: Numbers
+    tolerance: Numbers
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

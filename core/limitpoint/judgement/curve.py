@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from limitpoint.judgement.comparison import Curve, Numbers
 
 #: What an axis is called along which one can say what is first.
 ORDERED = ("step", "time", "x")
 POINTS, LEAST, DIGITS = 32, 4, 5
 Array = NDArray[np.float64]
-Numbers = tuple[float | None, ...]
-
-
-class Curve(msgspec.Struct, frozen=True):
-    """Both sides of a comparison along an axis, of the entry that is violated first or nearest it.
-
-    Args:
-        axis: one of `ORDERED`.
-        at: the places, at most `POINTS` and a few.
-        expected: what the theorem expects there; None is not finite.
-        off: measured less expected, which a rounded sum of both would lose.
-        tolerance: absolute, there.
-    """
-
-    axis: str
-    at: Numbers
-    expected: Numbers
-    off: Numbers
-    tolerance: Numbers
 
 
 def thinned(axis: str, at: Array, place: int, slack: Array, sides: Sequence[Array]) -> Curve | None:

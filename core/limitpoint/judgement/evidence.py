@@ -21,8 +21,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from limitpoint.errors import SubjectFailed
-from limitpoint.judgement.comparison import FORMULA, RELATIONS, Evidence, Place, tightest
-from limitpoint.judgement.curve import ORDERED, Curve, thinned
+from limitpoint.judgement.comparison import (
+    FORMULA,
+    RELATIONS,
+    Curve,
+    Evidence,
+    Place,
+    tightest,
+)
+from limitpoint.judgement.curve import ORDERED, thinned
 
 __all__ = [
     "FORMULA", "RELATIONS", "Evidence", "at_least", "at_most", "close", "identity", "ordering",
