@@ -46,8 +46,8 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "limitpoint"
-html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_static_path = ["_static", "../core/limitpoint/views/report/templates/curves.css"]
+html_css_files = ["site.css", "curves.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -63,4 +63,12 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "start": [], "judge": [], "maps": [], "changelog": []}
+html_sidebars = {
+    "index": [],
+    "start": [],
+    "judge": [],
+    "maps": [],
+    "cluster": [],
+    "speed": [],
+    "changelog": [],
+}

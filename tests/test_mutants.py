@@ -22,6 +22,7 @@ from limitpoint.rivals import matrix as mutants
 from limitpoint.rivals.duels import kill_matrix
 from limitpoint.rivals.matrix import Duel, Fault, Matrix, roles_of, strength
 from limitpoint.views.figures.kill_matrix import kill_matrix as draw
+from limitpoint.workers import Workers
 
 EXACT = "usam/exact-dynamics"
 
@@ -126,13 +127,23 @@ def test_strength_says_how_far_outside_the_bound(slack, band):
 
 def test_processes_find_what_one_finds():
     claims = [all_claims()[EXACT]]
-    serial, parallel = (kill_matrix(claims, Setting(), jobs=jobs) for jobs in (1, 2))
+    serial, parallel = (kill_matrix(claims, Setting(), workers=Workers(jobs)) for jobs in (1, 2))
 
     def seen(found):
         return sorted((d.rival, d.verdict, d.slack) for d in found.duels)
 
     assert seen(serial) == seen(parallel)
     assert len(serial.duels) == len(all_claims()[EXACT].rivals)
+
+
+@pytest.mark.nightly
+def test_a_clusters_workers_find_it_too(tmp_path):
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    words = ["mutants", "-k", EXACT, "--cluster", "local", "--json", str(tmp_path / "m.json")]
+    assert main(words) == 0
+    found = Matrix.read(tmp_path / "m.json")
+    assert {duel.rival for duel in found.duels} == set(all_claims()[EXACT].rivals)
+    assert all(duel.killed for duel in found.duels)
 
 
 # --------------------------------------------------------------------------------- what is kept

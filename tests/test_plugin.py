@@ -7,7 +7,8 @@ import sys
 import pytest
 from toy_project import ledger_of
 
-from limitpoint import Record
+from limitpoint import Ledger, Record, Setting, all_claims, evaluate
+from limitpoint.judgement.registry import claims_folder
 from limitpoint.ledger import Environment, commit
 
 
@@ -64,6 +65,28 @@ def test_two_workers_write_one_ledger(project):
         (r["id"], r["seed"]) for r in ledger["claims"]
     )
     result.stdout.fnmatch_lines(["*claims by paper*"])
+
+
+@pytest.mark.nightly
+def test_a_clusters_workers_run_the_claims(tmp_path):
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    kept, claims = tmp_path / "ledger.json", str(claims_folder())
+    words = [sys.executable, "-m", "pytest", claims, "-k", "usam/exact-dynamics"]
+    elsewhere = [*words, "--seeds", "0-3", "--cluster", "local", "--ledger", str(kept)]
+    subprocess.run(elsewhere, check=True, capture_output=True)
+    found = Ledger.read(kept).claims
+    assert [(r.seed, r.verdict.value) for r in found] == [(k, "supported") for k in range(4)]
+    here = evaluate(all_claims()["usam/exact-dynamics"], (), Setting(3))
+    assert found[3].evidence == here.evidence
+    # What is there is not sent again.
+    again = subprocess.run([*elsewhere, "--resume", str(kept)], capture_output=True, text=True)
+    assert (again.returncode, Ledger.read(kept).claims) == (0, found)
+
+
+def test_a_cluster_has_workers_of_its_own(project):
+    result = project.runpytest_subprocess("--cluster", "local", "-n", "2")
+    assert result.ret == 2
+    result.stderr.fnmatch_lines(["*--cluster: has workers of its own, leave out -n*"])
 
 
 def test_allow_inconclusive_skips(project):

@@ -1,5 +1,6 @@
 """Sweeps: grids, rows that survive an interruption, and workers that are killed."""
 
+import itertools
 import os
 import signal
 
@@ -9,11 +10,15 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from limitpoint import UsageError
+from limitpoint import UsageError, problems, run
 from limitpoint.cli import main
-from limitpoint.sweeps import MAPS, Rows, Workers, sweep
+from limitpoint.optimizers import GD, MSAM
+from limitpoint.optimizers.schedules import StepSize
+from limitpoint.sweeps import MAPS, Rows, of_claim, of_rule, sweep
 from limitpoint.sweeps._sweep import measure
-from limitpoint.theory import amplification
+from limitpoint.theory import amplification, measures
+from limitpoint.theory.limits import max_margin
+from limitpoint.workers import Workers
 
 SMALL = {"alpha": (2e-4, 5e-4, 2e-3), "rho": (1e-3,)}
 
@@ -97,9 +102,84 @@ def test_maps_are_drawn(name, tmp_path):
     }
     rows = Rows(found, tmp_path / "rows.csv")
     sweep(rows, grid)
-    drawn = found.draw(rows.frame(grid))
+    drawn = found.figure(rows.frame(grid))
     assert isinstance(drawn, Figure)
     drawn.savefig(tmp_path / "map.png")
+
+
+# ------------------------------------------------------------------------------ grids of anything
+
+
+def test_a_rule_on_a_problem_is_what_its_runs_are_alone():
+    axes = {"rho": (0.05, 0.1), "batch_size": (1.0, 5.0), "seed": (1.0, 2.0), "decay": (0.0, 0.5)}
+    found = of_rule("m-sam", "sparse_regression", axes, steps=50, fixed={"step_size": 0.02})
+    rows = found.rows(list(itertools.product(*axes.values())))
+    assert len(rows) == 16
+    for row in (rows[0], rows[-1]):
+        problem = problems.sparse_regression(int(row["seed"]))
+        rule = MSAM(StepSize(0.02, row["decay"]), rho=row["rho"], batch_size=int(row["batch_size"]))
+        end = run(problem, rule, 50).final
+        assert row["log_loss"] == pytest.approx(float(problem.value(end).log()), rel=1e-9)
+        assert row["norm_1"] == pytest.approx(
+            float(problem.model.predictor(end).abs().sum()), rel=1e-9
+        )
+
+
+def test_the_shares_are_those_of_the_certified_margins():
+    found = of_rule("gd", "clusters", {"step_size": (0.5, 1.0)}, steps=200, record=3)
+    rows = pd.DataFrame(found.rows([(0.5,), (1.0,)]))
+    assert sorted(rows["step"].unique()) == [6, 34, 200]
+    data = problems.clusters(42)
+    end = run(data, GD(1.0), 200).final
+    best = max_margin(data.X, data.y, 2.0, classes=5).value
+    share = measures.normalised_margin(data, end, 2) / best
+    assert rows["share_2"].iloc[-1] == pytest.approx(float(share), rel=1e-9)
+
+
+def test_a_claim_holds_up_to_the_border_of_its_hypothesis(tmp_path):
+    axes = {"seed": (0.0,), "step_size": (1.9, 2.1)}
+    found = of_claim("usam/gd-min-distance", axes)
+    rows = Rows(found, tmp_path / "rows.csv")
+    sweep(rows, axes)
+    assert rows.frame(axes)["verdict"].tolist() == ["supported", "refuted"]
+    slack = Rows(found, tmp_path / "rows.csv").frame(axes)["slack"]
+    assert slack[0] > 0 > slack[1]
+    assert isinstance(found.figure(rows.frame(axes)), Figure)
+
+
+def test_a_claim_is_swept_over_the_arguments_of_a_subject():
+    axes = {"momentum": (0.0, 0.9)}
+    found = of_claim("stability/gd-edge", axes, subject="gd=torch.optim:SGD")
+    assert [row["verdict"] for row in found.rows([(0.0,), (0.9,)])] == [
+        "supported",
+        "refuted",
+    ]
+
+
+def test_a_file_is_the_command_line(tmp_path):
+    (tmp_path / "grid.toml").write_text(
+        'what = "signgd"\nproblem = "clusters"\nsteps = 30\nvalue = "share_max"\n'
+        '[axis]\nstep_size = "0.01:0.1:3"\nseed = [1, 2]\n[fix]\nk = 3\n',
+        encoding="utf-8",
+    )
+    by_file, by_words = tmp_path / "file.csv", tmp_path / "words.csv"
+    figure = tmp_path / "grid.png"
+    assert main(["sweep", str(tmp_path / "grid.toml"), "--out", str(by_file), "--figure",
+                 str(figure)]) == 0  # fmt: skip
+    assert main(["sweep", "signgd", "--problem", "clusters", "--steps", "30", "--fix", "k=3",
+                 "--axis", "step_size=0.01:0.1:3", "--axis", "seed=1,2",
+                 "--out", str(by_words)]) == 0  # fmt: skip
+    assert by_file.read_text(encoding="utf-8") == by_words.read_text(encoding="utf-8")
+    assert figure.exists()
+    assert pd.read_csv(by_file)["map"][0] == "signgd on clusters, k=3, 30 steps"
+
+
+def test_rows_go_to_parquet(tmp_path):
+    pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
+    table = tmp_path / "rows.parquet"
+    words = ["sweep", "gd", "--problem", "clusters", "--steps", "5", "--axis", "step_size=1,2"]
+    assert main([*words, "--out", str(tmp_path / "r.csv"), "--parquet", str(table)]) == 0
+    assert pd.read_parquet(table)["step_size"].tolist() == [1.0, 2.0]
 
 
 # ----------------------------------------------------------------------------------- killed workers
@@ -168,11 +248,19 @@ def test_the_command_goes_on_where_it_stopped(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["minor-frst"], "no map is called 'minor-frst'; did you mean minor-first?"),
+        (["minor-frst"], "no map, role or claim is called 'minor-frst'; did you mean minor-first?"),
         (["minor-first", "--axis", "rh=1"], "has no axis 'rh'"),
         (["minor-first", "--axis", "rho"], "write NAME=LOW:HIGH:COUNT"),
         (["minor-first", "--axis", "rho=0:1:4:log"], "write NAME=LOW:HIGH:COUNT"),
         (["minor-first", "--axis", "rho=1", "--axis", "rho=2"], "given twice"),
+        (["minor-first", "--steps", "5"], "--steps does not go with minor-first"),
+        (["adam", "--axis", "beta1=0"], "adam runs on a problem"),
+        (["adam", "--problem", "clusters"], "a grid needs an axis"),
+        (["adam", "--problem", "cluster", "--axis", "beta1=0"], "did you mean clusters?"),
+        (["adam", "--problem", "clusters", "--axis", "rho=1"], "has no setting 'rho'"),
+        (["gd", "--problem", "one_example", "--axis", "alpha=1"], "needs mu"),
+        (["usam/gd-min-distance", "--axis", "rho=1"], "gd has no setting 'rho'"),
+        (["usam/gd-min-distance", "--axis", "adam:beta1=1"], "one of its roles; they are: gd"),
     ],
 )
 def test_wrong_usage_is_one_line(words, said, capsys):

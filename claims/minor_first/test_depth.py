@@ -103,7 +103,10 @@ def test_sam_linf_trichotomy_flow(trial: Trial) -> None:
         tau = torch.as_tensor(leg.times)[1:]
         expected = amplification.linf_weights(tau, alpha, mu, RHO, 2).unsqueeze(1)
         scale = expected.abs().clamp_min(RHO)
-        trial.close("w_j(tau)", leg.w[1:], expected, 1e-6 * scale, "1e3 local errors of 1e-11")
+        axes = {"time": tau, "layer": None, "coordinate": None}
+        trial.close(
+            "w_j(tau)", leg.w[1:], expected, 1e-6 * scale, "1e3 local errors of 1e-11", along=axes
+        )
         died.append(extrapolated_zero(leg))
     order = times.argsort()[: int(times.isfinite().sum())]
     measured = torch.stack([row[j] for row, j in zip(died, order, strict=False)])
@@ -225,7 +228,14 @@ def judge_blow_up(trial: Trial, problem: Problem, depth: int) -> None:
     others = torch.arange(len(mu)) != winner
     expected = amplification.linf_weights(tau, alpha, mu, RHO, depth)[:, others]
     measured = run.w[:, 0, others]
-    trial.close(f"L = {depth}: the others", measured, expected, 1e-6 * expected, "local errors")
+    trial.close(
+        f"L = {depth}: the others",
+        measured,
+        expected,
+        1e-6 * expected,
+        "local errors",
+        along={"time": tau, "coordinate": None},
+    )
 
 
 def judge_approach(trial: Trial, problem: Problem, depth: int) -> None:
@@ -238,7 +248,14 @@ def judge_approach(trial: Trial, problem: Problem, depth: int) -> None:
     run = paced_flow(trial, problem, rule, 10 * (depth - 2) / float(mu.max()), mu > 0)
     tau = run.integrals["tau"][:, 0]
     expected = amplification.linf_weights(tau, alpha, mu, RHO, depth)
-    trial.close(f"L = {depth}: w_j below rho", run.w[:, 0], expected, 1e-6 * RHO, "local errors")
+    trial.close(
+        f"L = {depth}: w_j below rho",
+        run.w[:, 0],
+        expected,
+        1e-6 * RHO,
+        "local errors",
+        along={"time": tau, "coordinate": None},
+    )
     q, beta = depth - 2, run.final.prod(0)
     left = depth * RHO ** (depth - 1) * (q * mu * tau[-1]) ** (-1 / q)
     trial.at_most(f"L = {depth}: beta_j", beta, RHO**depth, 0, "w_j rises to rho")

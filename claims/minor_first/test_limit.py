@@ -88,9 +88,18 @@ def judge_several(trial: Trial) -> None:
     beta = models.DiagonalProduct.predictor(run.w)
     A, B = run.integrals["A"], run.integrals["B"]
     law = 2 * A @ problem.X - math.sqrt(2) * rho * B
-    trial.close("several: log beta_j", beta.log(), law, 1e-6, "local errors")
+    axes = {"time": run.times, "coordinate": None}
+    trial.close("several: log beta_j", beta.log(), law, 1e-6, "local errors", along=axes)
     gap = 1 - measures.margin(problem, run.w) / (best.upper * beta.sum(-1))
-    trial.at_least("several: gap of the margin", gap, 0.0, 1e-12, "duality", about="a formula")
+    trial.at_least(
+        "several: gap of the margin",
+        gap,
+        0.0,
+        1e-12,
+        "duality",
+        about="a formula",
+        along={"time": run.times},
+    )
     trial.at_most("several: gap at the end", gap[-1], gap[0] / 4, 0.0, "less than the norm's 100")
     falls_behind(trial, problem, best, beta, A, math.sqrt(2) * rho * B)
 

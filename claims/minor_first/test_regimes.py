@@ -67,7 +67,14 @@ def judge_scale(trial: Trial) -> None:
         return  # a user's own step size is the same at both scales
     run = trial.run(stack(pair), rule, steps, record=range(steps + 1))
     because = "rounding of 300 steps"
-    trial.identity("iterates at twice the scale", run.w[:, 1] / 2, run.w[:, 0], 1e-12, because)
+    trial.identity(
+        "iterates at twice the scale",
+        run.w[:, 1] / 2,
+        run.w[:, 0],
+        1e-12,
+        because,
+        along=("step", "layer", "coordinate"),
+    )
 
 
 def survival_run(trial: Trial, mu: list[float], ratio: float) -> Tensor:

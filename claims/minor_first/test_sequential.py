@@ -53,7 +53,8 @@ def test_sam_l2_sequential_in_time_flow(trial: Trial) -> None:
         tau, S = torch.as_tensor(run.times).unsqueeze(-1), run.integrals["S"]
         closed = amplification.l2_log_predictor(tau, S, ratio * RHO, rescaled.example(problem), RHO)
         measured = rescaled.log_predictor(run.w)
-        trial.close(f"{name}: log beta_j", measured, closed, 1e-6, "local errors")
+        axes = {"time": run.times, "coordinate": None}
+        trial.close(f"{name}: log beta_j", measured, closed, 1e-6, "local errors", along=axes)
         half = amplification.mean_drive(tau[1:], S[1:], RHO)[:, 0] / 2
         apart = rescaled.tie_distance(rescaled.example(problem), half) > 1e-5
         found = measured[1:].argmax(-1)[apart]
@@ -121,7 +122,8 @@ def test_sam_l2_sequential_in_time(trial: Trial) -> None:
     late = eta * squares / (1 - longest)
     measured = rescaled.log_predictor(run.w)
     because = "x - x^2 / (2 (1 - |x|)) <= log(1 + x) <= x, rounding of the steps"
-    trial.close("log beta_j", measured, closed - late / 2, late / 2 + 1e-9, because)
+    axes = {"step": run.times, "start": None, "coordinate": None}
+    trial.close("log beta_j", measured, closed - late / 2, late / 2 + 1e-9, because, along=axes)
     leads = closed.topk(2, dim=-1).values
     apart = (leads[..., 0] - leads[..., 1] > late.amax(-1) + 1e-9) & (tau[..., 0] > 0)
     found = measured.argmax(-1)

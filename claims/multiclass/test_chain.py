@@ -96,9 +96,10 @@ def test_adam_norm(trial: Trial) -> None:
     v = moments.moving_average(problem.grad(run.w[:-1]).tensor() ** 2, betas[1])
     over, each = moments.excess(v.log(), *betas), eta.reshape(-1, 1, 1)
     step = -run.w.diff(dim=0) / each
-    trial.at_most("Delta^2", step**2, 1 + over, 1e-9, "2^-53 |W| / eta")
+    axes = ("step", "class", "input")
+    trial.at_most("Delta^2", step**2, 1 + over, 1e-9, "2^-53 |W| / eta", along=axes)
     total = (each * over).cumsum(0)
     ahead = run.w[1:].abs() - eta.cumsum(0).reshape(-1, 1, 1)
-    trial.at_most("|W_t| - S_t", ahead, total / 2, 1e-9, "rounding of sums")
+    trial.at_most("|W_t| - S_t", ahead, total / 2, 1e-9, "rounding of sums", along=axes)
     early = total[: len(total) // 10].amax(0)
     trial.at_most("sum of eta e at the end, then within a tenth", total[-1], early, 0.0, "v falls")

@@ -44,7 +44,7 @@ def margin_bounds(
 ) -> None:
     """The margin (T + 1, *batch) of a run against its two bounds, and one that must fail."""
     floor, bound = story.margin_floor(gamma), story.margin_bound(gamma)
-    trial.at_least(f"margin at every step, {name}", margin, floor, 1e-9, SUMS)
+    trial.at_least(f"margin at every step, {name}", margin, floor, 1e-9, SUMS, along=("step",))
     trial.ordering(
         f"margin at the end, {name}", margin[-1, 0], story.margin_floor(2 * gamma)[-1, 0],
         "control: what twice the maximum margin would promise the run of slowest decay",
@@ -201,14 +201,25 @@ def test_signgd_other_losses(trial: Trial) -> None:
         story = steepest.replay(problem, run, math.inf)
 
         steep = torch.exp(story.log_dual - story.log_proxy)
-        trial.at_least(f"gradient over proxy, {name}", steep, gamma, 1e-11, SUMS)
-        trial.at_most(f"gradient over proxy, {name}", steep, rho, 1e-11, SUMS)
+        trial.at_least(
+            f"gradient over proxy, {name}", steep, gamma, 1e-11, SUMS, along=("step", "run")
+        )
+        trial.at_most(
+            f"gradient over proxy, {name}", steep, rho, 1e-11, SUMS, along=("step", "run")
+        )
         floor = 1 - problem.n * torch.exp(story.log_loss[:-1]) / 2
-        trial.at_least(f"G/L, {name}", story.ratio, floor, 1e-11, SUMS)
+        trial.at_least(f"G/L, {name}", story.ratio, floor, 1e-11, SUMS, along=("step", "run"))
         if isinstance(loss, losses.MulticlassExponential):
-            trial.close(f"G/L, {name}", story.ratio, 1.0, 1e-11, SUMS)
+            trial.close(f"G/L, {name}", story.ratio, 1.0, 1e-11, SUMS, along=("step", "run"))
         else:
-            trial.at_most(f"G/L, {name}", story.ratio, 1.0, 1e-11, SUMS)
+            trial.at_most(f"G/L, {name}", story.ratio, 1.0, 1e-11, SUMS, along=("step", "run"))
         excess = story.descent_excess()
-        trial.at_most(f"(L(W_t+1) - bound) / L(W_t), {name}", excess, 0.0, 1e-11, "2^-53 |log L|")
+        trial.at_most(
+            f"(L(W_t+1) - bound) / L(W_t), {name}",
+            excess,
+            0.0,
+            1e-11,
+            "2^-53 |log L|",
+            along=("step", "run"),
+        )
         margin_bounds(trial, name, measures.margin(problem, run.w), story, gamma)

@@ -44,11 +44,26 @@ def own_margin(
     bound = torch.maximum(story.margin_floor(best), story.margin_bound(best))
     margin = measures.margin(problem, run.w[1:])
     where = f"{problem.name}: margin at every step in norm {norm}"
-    trial.at_least(where, margin / best, bound[1:] / best, 1e-9, "rounding of the sums")
+    trial.at_least(
+        where,
+        margin / best,
+        bound[1:] / best,
+        1e-9,
+        "rounding of the sums",
+        along={"step": run.times[1:]},
+    )
     measured = measures.normalised_margin(problem, run.w[1:], norm)
     where = f"{problem.name}: margin over optimum in norm {norm}"
     because, about = "certified gap", "a formula"
-    trial.at_most(f"{where}, every step", measured / best, 1.0, 1e-6, because, about=about)
+    trial.at_most(
+        f"{where}, every step",
+        measured / best,
+        1.0,
+        1e-6,
+        because,
+        about=about,
+        along={"step": run.times[1:]},
+    )
     promised = bound[-1] / run.integrals["step_size"][-1].reshape(-1) / best
     trial.at_least(f"{where}, at the end", measured[-1] / best, promised, 1e-9, "|W| <= sum eta")
     title = f"{problem.name}: {share:g}, then what the bound promises in norm {norm} at the end"
@@ -129,5 +144,5 @@ def test_spectral_max_margin(trial: Trial) -> None:
         run = steepest.paced(trial, problem, spectral, initial, steps, record=every)
         size, S = measures.matrix_norm(run.w, "spectral", 2), run.integrals["step_size"]
         title = f"k = {problem.classes}: |W_t| over S_t"
-        trial.at_most(title, size[1:] / S[1:], 1.0, 1e-9, "rounding of sums")
+        trial.at_most(title, size[1:] / S[1:], 1.0, 1e-9, "rounding of sums", along=("step",))
         own_margin(trial, problem, run, "spectral", best, 1 / 3)

@@ -49,7 +49,14 @@ def test_muon_max_margin(trial: Trial) -> None:
         muon = trial.optimizer("muon", StepSize(initial, 0.5), free=("beta1",), beta1=0.9)
         run = steepest.paced(trial, problem, muon, initial, steps, record=range(steps + 1))
         size, S = measures.matrix_norm(run.w, "spectral", 2), run.integrals["step_size"].flatten()
-        trial.at_most(f"{name}: |W_t| over S_t", size[1:] / S[1:], 1.0, 1e-9, "rounding of sums")
+        trial.at_most(
+            f"{name}: |W_t| over S_t",
+            size[1:] / S[1:],
+            1.0,
+            1e-9,
+            "rounding of sums",
+            along=("step",),
+        )
         margin = measures.margin(problem, run.final)
         promise = steepest.promise(problem, run, "spectral")
         because = "rounding of sums"

@@ -61,15 +61,20 @@ def test_n_sam_convex_rate(trial: Trial) -> None:
         start = start.expand(-1, 5, -1, -1)
         run = trial.run(objective, rule, total, start=start, record=range(total + 1))
         V, fall, floor = lyapunov(objective, run.w, gamma, rho)
+        axes = ("step", "setting")
         title, rounding = f"{objective.name}, mu = {mu}", 1e-13 * V[:-1] + 1e-15
-        trial.at_most(f"V_t+1, {title}", V[1:], V[:-1] - fall, rounding, ROUNDING)
+        trial.at_most(f"V_t+1, {title}", V[1:], V[:-1] - fall, rounding, ROUNDING, along=axes)
         share = (2 - gamma * beta * (1 + rho * beta)).squeeze(-1)
         bound = (1 - gamma.squeeze(-1) * mu * share) * V[:-1]
-        trial.at_most(f"V_t+1 by strong convexity, {title}", V[1:], bound, rounding, ROUNDING)
+        trial.at_most(
+            f"V_t+1 by strong convexity, {title}", V[1:], bound, rounding, ROUNDING, along=axes
+        )
         T = torch.arange(1, total + 1, dtype=torch.float64).reshape(-1, 1, 1, 1)
         gaps = objective.value(run.w[:-1].cumsum(0) / T.unsqueeze(-1))
         bound = (rho * beta + 1).squeeze(-1) / (gamma.squeeze(-1) * share * T) * floor
-        trial.at_most(f"gap of the average, {title}", gaps, bound, 1e-13 * bound, ROUNDING)
+        trial.at_most(
+            f"gap of the average, {title}", gaps, bound, 1e-13 * bound, ROUNDING, along=axes
+        )
     box = [(0.05, 1.95), (-2.0, 2.0), (0.0, 0.9), (0.0, math.pi), (0.0, 2 * math.pi)]
     for k, label in enumerate(("fall of V promised", "fall of V by strong convexity")):
         found = worst_case(lambda x, k=k: shares_on_ridges(trial, x)[k], box, trial.seed)
@@ -152,7 +157,9 @@ def test_n_sam_erratum_theorem_11(trial: Trial) -> None:
         "the bound at T = 1, then |w_1 - w_*|^2", (2 * rho + 1) * decay[0], distance[0], "it fails"
     )
     bound = (rho_beta + 1) * decay
-    trial.corrected.at_most("|w_T - w_*|^2 at every T", distance, bound, 1e-12 * bound, ROUNDING)
+    trial.corrected.at_most(
+        "|w_T - w_*|^2 at every T", distance, bound, 1e-12 * bound, ROUNDING, along={"step": T}
+    )
 
 
 @claim(

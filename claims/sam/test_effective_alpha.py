@@ -36,10 +36,13 @@ def check_effective_alpha(
         exponent = rho * first + rho**2 * second + rho**3 * third
         alpha = problem.start[0] * torch.exp(-exponent)
         measured = measures.effective_alpha(path.w) / alpha
-        trial.identity(f"sqrt(w_+ w_-) / alpha e^-E, {name}", measured, torch.ones(()), 1e-9, ERROR)
+        axes = {"time": path.times, "coordinate": None}
+        trial.identity(
+            f"sqrt(w_+ w_-) / alpha e^-E, {name}", measured, torch.ones(()), 1e-9, ERROR, along=axes
+        )
         beta = problem.model.predictor(path.w)
         expected = diagonal.flow_predictor(alpha, pull)
-        trial.identity(f"beta(t), {name}", beta, expected, 1e-9, ERROR)
+        trial.identity(f"beta(t), {name}", beta, expected, 1e-9, ERROR, along=axes)
         if torch.linalg.vector_norm(diagonal.residual(problem, path.final)) > 1e-9:
             raise Inconclusive(f"{name}: no interpolator after time {path.times[-1]:.0f}")
         best = limits.min_potential_interpolator(problem.X, problem.y, alpha[-1])
@@ -141,7 +144,12 @@ def test_one_sam_shrinks_more_than_n_sam(trial: Trial) -> None:
     lead = rho * one.integrals["1"].diff(dim=0)
     slack = 1e-10 * float(lead.max())
     trial.at_least(
-        "log alpha lost, against rho I_1SAM", taken, lead, slack, "rounding in differences"
+        "log alpha lost, against rho I_1SAM",
+        taken,
+        lead,
+        slack,
+        "rounding in differences",
+        along={"time": times[1:], "coordinate": None},
     )
     less, more = diagonal.leading_integrands(problem, one.w)
     slack = 1e-14 * float(more.max())
@@ -192,7 +200,10 @@ def test_one_sam_alpha_shrinks(trial: Trial) -> None:
     path = trial.flow(problem, trial.optimizer("1-sam", rho=rho), times)
     scale = torch.log(measures.effective_alpha(path.w) / 0.3)
     change = scale.diff(dim=0)
-    trial.at_most("change of log alpha, each coordinate, each step", change, 0.0, 1e-10, ERROR)
+    axes = {"time": times[1:], "coordinate": None}
+    trial.at_most(
+        "change of log alpha, each coordinate, each step", change, 0.0, 1e-10, ERROR, along=axes
+    )
     trial.ordering("log alpha at the end", scale[-1], 0.0, "every coordinate shrinks", gap=1e-8)
 
     beyond = problems.overshooting_regression()

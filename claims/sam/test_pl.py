@@ -41,9 +41,12 @@ def pl_gaps(
 def check_factor(trial: Trial, title: str, gaps: Tensor, factor: Tensor) -> None:
     """The gap is multiplied by at most the factor in every step, and so from w_0 to every T."""
     exponents = torch.arange(1, len(gaps), dtype=torch.float64)[:, None, None]
+    axes = {"step": exponents.flatten(), "setting": None, "start": None}
     for label, bound in (("from w_0", factor**exponents * gaps[0]), ("a step", factor * gaps[:-1])):
         tolerance = 1e-12 * bound + 1e-26 * (1 + gaps[0])
-        trial.at_most(f"gap at every T, {label}, {title}", gaps[1:], bound, tolerance, ROUNDING)
+        trial.at_most(
+            f"gap at every T, {label}, {title}", gaps[1:], bound, tolerance, ROUNDING, along=axes
+        )
 
 
 @claim(

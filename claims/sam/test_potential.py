@@ -42,11 +42,14 @@ def test_gd_flow_minimises_the_potential(trial: Trial) -> None:
         path = trial.flow(problem, trial.optimizer("gd"), times, integrals=pull)
         beta = problem.model.predictor(path.w)
         expected = diagonal.flow_predictor(alpha, path.integrals["pull"])
-        trial.identity(f"beta(t), {name}", beta, expected, 1e-9, "flow's local error 1e-11")
+        axes = {"time": path.times, "coordinate": None}
+        trial.identity(
+            f"beta(t), {name}", beta, expected, 1e-9, "flow's local error 1e-11", along=axes
+        )
         scale = measures.effective_alpha(path.w) / alpha
         trial.identity(
             f"sqrt(w_+ w_-) / alpha, {name}", scale, torch.ones_like(scale), 1e-9,
-            "flow's local error 1e-11",
+            "flow's local error 1e-11", along=axes,
         )  # fmt: skip
         if torch.linalg.vector_norm(diagonal.residual(problem, path.final)) > 1e-10:
             raise Inconclusive(f"{name}: no interpolator after time {end:.0f}")

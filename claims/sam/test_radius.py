@@ -85,10 +85,13 @@ def test_m_sam_radius_schedule(trial: Trial) -> None:
     means, squares = expected_iterates(terms, gamma, radii, total)
     half = confidence.upper_mean(run.w, error=5e-9, dim=2) - run.w.mean(2)
     sure, then = "confidence interval with error 1e-8", run.times[1:]
-    trial.close("mean iterate", run.w.mean(2)[1:], means[then], half[1:], sure)
+    axes = {"step": then, "radius": None, "coordinate": None}
+    trial.close("mean iterate", run.w.mean(2)[1:], means[then], half[1:], sure, along=axes)
     expected = squares.diagonal(dim1=-2, dim2=-1)[then]
     spread = float(stats.chi2.isf(5e-9, RUNS)) / RUNS - 1
-    trial.close("mean square", (run.w[1:] ** 2).mean(2), expected, spread * expected, sure)
+    trial.close(
+        "mean square", (run.w[1:] ** 2).mean(2), expected, spread * expected, sure, along=axes
+    )
 
     hessian, rho = EIGENVALUES - terms.scales.unsqueeze(-1), 0.7 / terms.beta
     pull = ((1 + rho * hessian) * hessian).mean(0), ((1 + rho * hessian) * terms.slopes).mean(0)

@@ -139,7 +139,8 @@ def squares_follow(trial: Trial, role: str, moves: Callable[[Tensor], Tensor]) -
         expected.append(factor**2 * expected[-1] + g**2 * moves(reach) * noise)
     square, spread = torch.stack(expected)[T], float(stats.chi2.isf(5e-9, MANY)) / MANY - 1
     because = f"chi-squared of {MANY} runs, error 1e-8"
-    trial.close("E w_T^2", (w**2).mean(1), square, spread * square, because)
+    axes = {"step": T, "coordinate": None}
+    trial.close("E w_T^2", (w**2).mean(1), square, spread * square, because, along=axes)
 
 
 @claim(
@@ -166,7 +167,14 @@ def test_n_sam_stochastic_pl(trial: Trial) -> None:
     """
     terms, _, _, T, w = pl_runs(trial, "n-sam", 0.2, trial.steps(3200, 100_000), RUNS)
     gap, bound = terms.value(w), pl_bound("n-sam", terms, T)
-    trial.at_most("gap at every T", confidence.upper_mean(gap), bound, 0.0, CERTAIN)
+    trial.at_most(
+        "gap at every T",
+        confidence.upper_mean(gap),
+        bound,
+        0.0,
+        CERTAIN,
+        along={"step": T.flatten()},
+    )
     squares_follow(trial, "n-sam", lambda reach: 1 + reach**2)
 
 
@@ -193,5 +201,12 @@ def test_m_sam_stochastic_pl(trial: Trial) -> None:
     """
     terms, _, _, T, w = pl_runs(trial, "m-sam", 0.2, trial.steps(3200, 100_000), RUNS)
     gap, bound = terms.value(w), pl_bound("m-sam", terms, T)
-    trial.at_most("gap at every T", confidence.upper_mean(gap), bound, 0.0, CERTAIN)
+    trial.at_most(
+        "gap at every T",
+        confidence.upper_mean(gap),
+        bound,
+        0.0,
+        CERTAIN,
+        along={"step": T.flatten()},
+    )
     squares_follow(trial, "m-sam", lambda reach: (1 + reach) ** 2)

@@ -131,7 +131,14 @@ def test_usam_exact_dynamics(trial: Trial) -> None:
     errors = (run.w - closest) @ axes.T
     factor = 1 - eigenvalues * (1 + rho * eigenvalues) / (beta * (1 + rho * beta))
     expected = errors[0] * factor ** torch.arange(41).unsqueeze(-1)
-    trial.identity("error along each eigenvector", errors, expected, 1e-12, "40 steps of rounding")
+    trial.identity(
+        "error along each eigenvector",
+        errors,
+        expected,
+        1e-12,
+        "40 steps of rounding",
+        along=("step", "eigenvector"),
+    )
 
     for side in (0.99, 1.01):
         usam = trial.optimizer("usam", 2 * side / (beta * (1 + rho * beta)), rho=rho)

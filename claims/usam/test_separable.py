@@ -57,7 +57,15 @@ def residual_is_gds(
         step_size.squeeze(-1), t, run.w[0], torch.as_tensor(rho).squeeze(-1)
     )
     target = torch.log(step_size / svm.alpha)
-    trial.close(f"{name}: residual", residual, target, tolerance.unsqueeze(-1), separable.BECAUSE)
+    axes = {"step": t, "start": None, "example": None}
+    trial.close(
+        f"{name}: residual",
+        residual,
+        target,
+        tolerance.unsqueeze(-1),
+        separable.BECAUSE,
+        along=axes,
+    )
 
 
 @claim(

@@ -45,6 +45,9 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
                 "help": "your CIFAR-10, folder or tar.gz, instead of stand-ins"},
     "checkpoints": {"default": None, "metavar": "FOLDER",
                     "help": "where runs of minutes keep their state, to go on from"},
+    "cluster": {"default": None, "metavar": "ADDRESS",
+                "help": "a Dask scheduler, as tcp://host:8786, whose workers run the claims; "
+                "`local` starts one here (needs limitpoint[cluster])"},
     "ledger": {"default": None, "metavar": "PATH", "help": "write the JSON ledger here"},
     "expected-failures": {"action": "append", "default": [], "metavar": "FILE",
                           "help": "TOML of claims known to fail, each with a reason (repeatable)"},
@@ -92,6 +95,8 @@ def pytest_configure(config: pytest.Config) -> None:
         for name, option in OPTIONS.items()
     }
     worker = getattr(config, "workerinput", None)
+    if options["cluster"] is not None and getattr(config.option, "numprocesses", None):
+        pytest.exit("--cluster: has workers of its own, leave out -n", returncode=2)
     try:
         config.stash[SESSION] = Session(options, None if worker is None else worker[DONE])
     except UsageError as exc:
@@ -151,6 +156,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             session.check_judged()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Hand the claims to the cluster, if there is one; each test then waits for its own."""
+    config = session.config
+    if config.stash[SESSION].cluster is None or config.option.collectonly:
+        return
+    claims = [(_claim_of_item(item), item) for item in session.items]
+    with _one_line():
+        config.stash[SESSION].send((claim, _seed_of(item)) for claim, item in claims if claim)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a claim and turn its verdict into an outcome."""
@@ -160,11 +176,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     import msgspec
 
     from limitpoint.judgement.check import conclude
-    from limitpoint.judgement.evaluate import evaluate
 
     session = pyfuncitem.config.stash[SESSION]
     watch = None if session.checkpoints is None else _progress(pyfuncitem)
-    record = evaluate(claim, session.subjects, session.setting(_seed_of(pyfuncitem), watch))
+    record = session.evaluate(claim, _seed_of(pyfuncitem), watch)
     pyfuncitem.stash[RECORD] = msgspec.to_builtins(record)
     pyfuncitem.user_properties += [
         ("claim", claim.id),

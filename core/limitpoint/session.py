@@ -5,8 +5,10 @@ Without claims and with the options as they are by default, nothing heavy is imp
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,8 @@ from limitpoint.errors import UsageError
 from limitpoint.judgement.seeds import parse_seeds
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from limitpoint.judgement.claim import Claim
     from limitpoint.judgement.record import Record
     from limitpoint.judgement.setting import Setting
@@ -51,6 +55,9 @@ class Session:
         ]
         self.expected = _expected(options["expected-failures"])
         self.subjects = _subjects(options["subject"], *limits)
+        self.cluster = options["cluster"]
+        self.away: dict[tuple[str, int], Future[Record]] = {}
+        self._cluster = ExitStack()
         self.allow_inconclusive = options["allow-inconclusive"]
         self.records: list[Record] = []
         #: Where the records are that a resumed ledger has of failures, which run again.
@@ -120,8 +127,42 @@ class Session:
         if self.keeper is not None:
             self.keeper.add(record, place=place)
 
+    def send(self, runs: Iterable[tuple[Claim, int]]) -> None:
+        """Hand claims, each with a seed, to the workers of the cluster that know them."""
+        from limitpoint.judgement.evaluate import evaluate_elsewhere
+        from limitpoint.judgement.registry import index
+        from limitpoint.subjects import USUAL
+        from limitpoint.workers import Workers
+
+        workers = Workers(os.cpu_count() or 1, self.cluster)
+        executor = self._cluster.enter_context(workers.executor())
+        specs = [subject.spec for subject in self.subjects]
+        limits = self.subjects[0].limits if specs else USUAL
+        self.away = {
+            (claim.id, seed): executor.submit(
+                evaluate_elsewhere, claim.id, specs, limits, self.setting(seed)
+            )
+            for claim, seed in runs
+            if claim.id in index()
+        }
+
+    def evaluate(
+        self, claim: Claim, seed: int, watch: Callable[[int, int], None] | None = None
+    ) -> Record:
+        """The record of a claim: of the cluster, if it was handed to one."""
+        if (claim.id, seed) in self.away:
+            return self.away.pop((claim.id, seed)).result()
+        from limitpoint.judgement.evaluate import evaluate
+
+        return evaluate(claim, self.subjects, self.setting(seed, watch))
+
     def close(self) -> None:
-        """Write what is there, if anything is to be written."""
+        """Write what is there, if anything is to be written; what came before its turn, too."""
+        for future in self.away.values():
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.add(future.result())
+        self.away.clear()
+        self._cluster.close()
         if self.keeper is not None:
             self.keeper.close()
 

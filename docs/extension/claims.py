@@ -22,12 +22,13 @@ from limitpoint.judgement.registry import papers
 from limitpoint.ledger import Environment, Suite
 from limitpoint.rivals import RIVALS
 from limitpoint.rivals.matrix import Duel, Matrix
+from limitpoint.views.curves import drawn, svg
 from limitpoint.views.figures import FIGURES
 from limitpoint.views.report import TITLES, number
 
 ROOT = Path(__file__).resolve().parents[2]
 LATEST, BASELINE = ROOT / "reports/latest/ledger.json", ROOT / "reports/baseline.json"
-ATLAS = ROOT / "reports/atlas.jsonl"
+ATLAS, ASV = ROOT / "reports/atlas.jsonl", ROOT / "reports/asv"
 MUTANTS, DRAWN = ROOT / "reports/latest/mutants.json", ROOT / "reports/latest/figures"
 
 
@@ -99,6 +100,14 @@ def drawings(app: Sphinx) -> dict[str, str]:
     return {name: f"figures/{name}.png" for name in FIGURES if (folder / f"{name}.png").exists()}
 
 
+def copy_dashboard(app: Sphinx, exc: Exception | None) -> None:
+    """asv's page, made for a file by ci/dashboard, beside the scripts."""
+    there = Path(app.outdir) / "_static/asv"
+    shutil.rmtree(there, ignore_errors=True)
+    if ASV.exists():
+        shutil.copytree(ASV, there)
+
+
 class Pages:
     """Writes pages into the folder of the sources; one that is as before is left alone."""
 
@@ -114,7 +123,7 @@ class Pages:
         )
         self.templates.filters |= {
             "md": markdown, "cell": cell, "number": number, "bar": bar, "source": source,
-            "place": place,
+            "place": place, "drawn": drawn, "svg": svg,
         }  # fmt: skip
 
     def write(self, name: str, template: str, **values: Any) -> None:
@@ -137,7 +146,8 @@ class Pages:
 def write_pages(app: Sphinx) -> None:
     """Every claim, every paper, the errata, the rivals."""
     found, path = ledger()
-    shown = path.resolve().relative_to(ROOT) if path.resolve().is_relative_to(ROOT) else path.name
+    inside = path.resolve().is_relative_to(ROOT)
+    shown = path.resolve().relative_to(ROOT) if inside else Path(path.name)
     logging.getLogger(__name__).info("claims: evidence from %s", shown)
     records: dict[str, Record] = {}
     for record in found.claims:  # of several seeds the one closest to failing
@@ -169,6 +179,8 @@ def write_pages(app: Sphinx) -> None:
     errata = [c for claims in by_paper.values() for c in claims if c.erratum]
     pages.write("claims/errata.md", "errata.md.jinja", errata=errata, **common)
     pages.write("figures.md", "figures.md.jinja", figures=FIGURES.values(), drawn=drawings(app))
+    asv = "_static/asv/index.html" if ASV.exists() else ""
+    pages.write("speed.md", "speed.md.jinja", dashboard=asv)
     pages.write("atlas.md", "atlas.md.jinja", **page(ATLAS, ROOT / "docs/reproductions"))
     pages.sweep(["claims"])
 
@@ -176,4 +188,5 @@ def write_pages(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages before Sphinx looks for them."""
     app.connect("builder-inited", write_pages)
+    app.connect("build-finished", copy_dashboard)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,7 +22,7 @@ from limitpoint.commands import _selection
 from limitpoint.judgement import registry
 from limitpoint.ledger import Journal, Keeper, key_of
 from limitpoint.ledger.resume import resume
-from limitpoint.rivals import matrix
+from limitpoint.rivals import duels, matrix
 from limitpoint.rivals.matrix import Matrix
 from limitpoint.sweeps import Rows
 
@@ -248,7 +248,7 @@ def toy_claims(monkeypatch):
     """Twenty claims about GD that take no time."""
     first = registry.all_claims()["usam/gd-min-distance"]
     claims = {f"usam/toy-{k}": replace(first, id=f"usam/toy-{k}", body=quick) for k in range(20)}
-    for module in (registry, matrix, _selection):
+    for module in (registry, duels, matrix, _selection):
         monkeypatch.setattr(module, "all_claims", lambda: claims)
     names = {claim_id: claim.keywords for claim_id, claim in claims.items()}
     monkeypatch.setattr(_selection, "index", lambda: names)

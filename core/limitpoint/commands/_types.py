@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import math
 import re
 from collections.abc import Callable
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from limitpoint.errors import UsageError, meant
-from limitpoint.judgement.registry import papers
-from limitpoint.judgement.roles import check_role
+from limitpoint.judgement.registry import index, papers
+from limitpoint.judgement.roles import ROLES, check_role
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -111,12 +112,27 @@ def _registered(folder: Path, decorator: str) -> list[str]:
 
 
 @typed
-def map_name(text: str) -> str:
-    """The name of a map."""
-    names = _registered(PACKAGE / "sweeps", "sweepable")
+def sweepable(text: str) -> str:
+    """What can be swept: a map, a role, the id of a claim, or a file that says so."""
+    if text.endswith(".toml"):
+        return text
+    names = [*_registered(PACKAGE / "sweeps", "sweepable"), *ROLES, *index()]
     if text not in names:
-        raise UsageError(f"no map is called {text!r}{meant(text, names)} (limitpoint sweep)")
+        raise UsageError(
+            f"no map, role or claim is called {text!r}{meant(text, names)} (limitpoint sweep, "
+            "limitpoint roles, limitpoint list)"
+        )
     return text
+
+
+@typed
+def setting(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value a literal."""
+    name, equals, value = text.partition("=")
+    try:
+        return name.strip(), ast.literal_eval(value) if equals and name else None
+    except (ValueError, SyntaxError):
+        raise UsageError(f"{text!r}: write NAME=VALUE, the value a literal: mu=(1,2,3)") from None
 
 
 @typed

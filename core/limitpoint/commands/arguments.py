@@ -17,11 +17,12 @@ from limitpoint.commands._types import (
     file,
     folder,
     in_folder,
-    map_name,
     optimizer,
     paper,
     positive,
+    setting,
     spec,
+    sweepable,
     typed,
 )
 from limitpoint.identification import SHORTEST, STEPS, TIMEOUT
@@ -77,9 +78,10 @@ def _limits(parser: ArgumentParser, timeout: float | None, run: str) -> None:
                         help=f"what {run} may add to its process (default {memory:g})")  # fmt: skip
 
 
-def _workers(parser: ArgumentParser) -> None:
-    parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N",
-                        help="processes, or workers of a local cluster (default 1)")  # fmt: skip
+def _workers(parser: ArgumentParser, jobs: int | None = 1) -> None:
+    parser.add_argument("--jobs", type=at_least(1), default=jobs, metavar="N",
+                        help="processes, or workers of a local cluster "
+                        f"(default {jobs or 'one a core'})")  # fmt: skip
     parser.add_argument("--cluster", default=None, metavar="ADDRESS",
                         help="a Dask scheduler, as tcp://host:8786; `local` starts one here "
                         "(needs limitpoint[cluster])")  # fmt: skip
@@ -132,8 +134,7 @@ def _mutants(parser: ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true",
                         help="every rival of a role against every claim about it")  # fmt: skip
     _seed(parser)
-    parser.add_argument("--jobs", type=at_least(1), default=None, metavar="N",
-                        help="processes (default: one a core)")  # fmt: skip
+    _workers(parser, None)
     parser.add_argument("--reasons", action="store_true",
                         help="list the duels, each with what was measured")  # fmt: skip
     parser.add_argument("--figure", type=figure, default=None, metavar="FILE",
@@ -230,16 +231,37 @@ def _table1(parser: ArgumentParser) -> None:
 
 
 def _sweep(parser: ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", default=None, type=map_name,
-                        help="which map (default: list them)")  # fmt: skip
+    parser.add_argument("what", nargs="?", default=None, type=sweepable,
+                        help="a map, a role, the id of a claim, or a TOML file of these options "
+                        "(default: list the maps)")  # fmt: skip
     parser.add_argument("--axis", action="append", default=[], type=axis, metavar="NAME=SPEC",
-                        help="other values of a setting: LOW:HIGH:COUNT, LOW:HIGH:COUNT:log or "
+                        help="values of a setting: LOW:HIGH:COUNT, LOW:HIGH:COUNT:log or "
                         "1,2,5 (repeatable)")  # fmt: skip
+    parser.add_argument("--fix", action="append", default=[], type=setting, metavar="NAME=VALUE",
+                        help="a setting of the rule or the problem, the same everywhere "
+                        "(repeatable)")  # fmt: skip
+    parser.add_argument("--problem", default=None, metavar="NAME",
+                        help="what a role runs on: a function in limitpoint.problems")  # fmt: skip
+    parser.add_argument("--steps", type=at_least(1), default=1000, metavar="N",
+                        help="of each run of a role (default 1000)")  # fmt: skip
+    parser.add_argument("--record", type=at_least(1), default=1, metavar="N",
+                        help="rows that a run of a role leaves, by ratio of steps "
+                        "(default 1: the end)")  # fmt: skip
+    parser.add_argument("--subject", default="", metavar="ROLE=MODULE:ATTR[,key=value...]",
+                        help="who plays in a claim; axes are seed and its arguments")  # fmt: skip
+    parser.add_argument("--horizon", default="quick", choices=("quick", "full"),
+                        help="of a claim (default quick)")  # fmt: skip
     parser.add_argument("--out", type=in_folder, default=None, metavar="FILE",
                         help="the CSV file; what it has is not measured again "
                         "(default reports/latest/sweeps/NAME.csv)")  # fmt: skip
+    parser.add_argument("--parquet", type=in_folder, default=None, metavar="FILE",
+                        help="write the rows of this grid there, too (needs pyarrow)")  # fmt: skip
     parser.add_argument("--figure", type=figure, default=None, metavar="FILE",
-                        help="draw the phase diagram (.png, .svg, .pdf)")  # fmt: skip
+                        help="draw them (.png, .svg, .pdf)")  # fmt: skip
+    parser.add_argument("--value", default="", metavar="COLUMN",
+                        help="what the figure shows (default: what is measured first)")  # fmt: skip
+    parser.add_argument("--over", default=(), type=lambda text: text.split(","), metavar="X[,Y]",
+                        help="over which columns (default: the first two axes)")  # fmt: skip
     parser.add_argument("--batch", type=at_least(1), default=64, metavar="N",
                         help="settings in one compiled run (default 64)")  # fmt: skip
     _workers(parser)
@@ -281,6 +303,6 @@ COMMANDS = {
     "figures": Command("draw the figures of the papers", _figures),
     "margins": Command("print which margin each optimizer maximises, by norm", _margins),
     "atlas": Command("judge every optimizer of the packages that are installed", _atlas),
-    "sweep": Command("measure a map: a grid of settings, many in one compiled run", _sweep),
+    "sweep": Command("measure a grid of settings of a rule, a claim or a map", _sweep),
     "table1": Command("measure Table 1 of the USAM report beside the printed one", _table1),
 }

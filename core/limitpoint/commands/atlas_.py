@@ -13,7 +13,7 @@ from rich.table import Table
 from limitpoint.atlas import PACKAGES, Atlas, Package, Row, candidates, judge
 from limitpoint.commands._screen import claims_table, console, print_json
 from limitpoint.errors import Inconclusive, SubjectFailed, UsageError
-from limitpoint.sweeps import Workers, work
+from limitpoint.workers import Workers, work
 
 OUT = Path("reports/latest/atlas.jsonl")
 #: Beside a package's own.

@@ -20,8 +20,9 @@ from limitpoint.commands._selection import selected
 from limitpoint.errors import UsageError
 from limitpoint.judgement.setting import Setting
 from limitpoint.ledger import Journal
-from limitpoint.rivals.duels import all_matches, kill_matrix, named_matches, processes
+from limitpoint.rivals.duels import all_matches, kill_matrix, named_matches
 from limitpoint.rivals.matrix import Duel, Matrix
+from limitpoint.workers import Workers, processes
 
 MARKS = {
     "refuted": Text("■", "green"),
@@ -61,14 +62,14 @@ def _fought(args: argparse.Namespace) -> tuple[Matrix, bool]:
     matches = (all_matches if args.all else named_matches)(claims)
     if not matches:
         raise UsageError("none of the selected claims names a rival")
-    jobs = args.jobs or processes(matches)
+    workers = Workers(args.jobs or processes(len(matches)), args.cluster)
     setting = Setting(seed=args.seed)
     path = None if args.json in (None, "-") else Path(args.json)
     fought = _resumed(path, args.seed) if args.resume else []
     with _Bar(path) as bar:
         try:
-            kill_matrix(claims, setting, everything=args.all, jobs=jobs, fought=fought,
-                        watch=bar.watch)  # fmt: skip
+            kill_matrix(claims, setting, everything=args.all, workers=workers,
+                        fought=fought, watch=bar.watch)  # fmt: skip
         except KeyboardInterrupt:
             print(f"interrupted after {len(bar.matrix.duels)} of {len(matches)} duels",
                   file=sys.stderr)  # fmt: skip

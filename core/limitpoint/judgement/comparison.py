@@ -12,6 +12,25 @@ RELATIONS = ("identity", "close", "at_most", "at_least", "rate", "ordering")
 #: What a comparison is about that no optimizer can fail.
 FORMULA = "a formula"
 Place = dict[str, int | float]
+Numbers = tuple[float | None, ...]
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """Both sides of a comparison along an axis, of the entry that is violated first or nearest it.
+
+    Args:
+        axis: its name.
+        at: the places, a few dozen.
+        expected: what the theorem expects there; None is not finite.
+        off: measured less expected, which a rounded sum of both would lose.
+        tolerance: absolute, there.
+    """
+
+    axis: str
+    at: Numbers
+    expected: Numbers
+    off: Numbers
+    tolerance: Numbers
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +50,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         about: the role that it is about, `FORMULA`, or "" for every role of the claim.
         at: where the entry with the least slack is: a number for each named axis.
         first: where the first violation is, if there is one and an axis to say what is first.
+        curve: both sides along that axis, if there is one.
     """
 
     quantity: str
@@ -45,6 +65,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     about: str = ""
     at: Place = {}
     first: Place = {}
+    curve: Curve | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def room(self) -> float:

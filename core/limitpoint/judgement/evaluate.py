@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,12 @@ from limitpoint.judgement.comparison import Evidence
 from limitpoint.judgement.contestant import Contestant
 from limitpoint.judgement.erratum import SIDES
 from limitpoint.judgement.record import Record
+from limitpoint.judgement.registry import all_claims
 from limitpoint.judgement.setting import Setting
 from limitpoint.judgement.trial import Trial
 from limitpoint.judgement.verdict import Verdict
 from limitpoint.laws import warm_up
-from limitpoint.subjects import COARSE, UNLIMITED, Subject, apart
+from limitpoint.subjects import COARSE, UNLIMITED, Limits, Subject, apart, parse_subject
 from limitpoint.theory.limits import Uncertified
 
 #: 2^-24 a step over some thousand steps: calibrated, and it never makes a claim supported.
@@ -83,6 +84,14 @@ def evaluate(
         reproduce=reproduce(claim, specs, setting),
         notes=found.notes,
     )
+
+
+def evaluate_elsewhere(
+    claim_id: str, specs: Sequence[str], limits: Limits, setting: Setting
+) -> Record:
+    """`evaluate` by names alone, which travel to another process."""
+    subjects = [parse_subject(spec, limits) for spec in specs]
+    return evaluate(all_claims()[claim_id], subjects, setting)
 
 
 def _judge(claim: Claim, trial: Trial) -> Outcome:

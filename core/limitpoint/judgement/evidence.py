@@ -13,14 +13,23 @@ and raises `SubjectFailed` for a NaN, which is no evidence, and `ValueError` for
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from limitpoint.errors import SubjectFailed
-from limitpoint.judgement.comparison import FORMULA, RELATIONS, Evidence, Place, tightest
+from limitpoint.judgement.comparison import (
+    FORMULA,
+    RELATIONS,
+    Curve,
+    Evidence,
+    Place,
+    tightest,
+)
+from limitpoint.judgement.curve import ORDERED, thinned
 
 __all__ = [
     "FORMULA", "RELATIONS", "Evidence", "at_least", "at_most", "close", "identity", "ordering",
@@ -30,7 +39,6 @@ Array = NDArray[np.float64]
 #: Anything that numpy makes an array of; tensors too.
 Numbers = Any
 Along = Sequence[str] | Mapping[str, ArrayLike | None]
-ORDERED = ("step", "time", "x")
 
 
 class _Compared(NamedTuple):
@@ -74,7 +82,17 @@ class _Compared(NamedTuple):
             about=about,
             at=_place(worst, axes),
             first=_first_violation(slack, axes),
+            curve=self._curve(slack, axes) or msgspec.UNSET,
         )
+
+    def _curve(self, slack: Array, axes: Mapping[str, ArrayLike | None]) -> Curve | None:
+        place = _ordered(axes)
+        if place is None or place >= slack.ndim:
+            return None
+        name, at = list(axes.items())[place]
+        numbers = np.arange(slack.shape[place]) if at is None else _array(at)
+        sides = (self.measured, self.expected, self.tolerance)
+        return thinned(name, numbers.astype(float), place, slack, sides)
 
 
 def _array(x: Numbers) -> NDArray[Any]:
@@ -86,8 +104,13 @@ def _place(index: Sequence[Any], axes: Mapping[str, ArrayLike | None]) -> Place:
     return {name: int(i) if at is None else _array(at)[i].item() for (name, at), i in named}
 
 
+def _ordered(axes: Iterable[str]) -> int | None:
+    """Which dimension can say what is first, if there is one."""
+    return next((k for k, name in enumerate(axes) if name in ORDERED), None)
+
+
 def _first_violation(slack: Array, axes: Mapping[str, ArrayLike | None]) -> Place:
-    ordered = next((k for k, name in enumerate(axes) if name in ORDERED), None)
+    ordered = _ordered(axes)
     violated = np.argwhere(slack < 0)
     if ordered is None or len(violated) == 0:
         return {}

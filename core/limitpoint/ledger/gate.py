@@ -156,7 +156,7 @@ def _compiled(record: Record) -> bool:
 def as_baseline(ledger: Ledger) -> Ledger:
     """A ledger to hold others against, and to commit: what `compare` reads, and no timings.
 
-    Of the evidence the tightest comparison is kept, its slack to three digits.
+    Of the evidence the tightest comparison is kept, its slack to three digits, without its curve.
     """
     kept = []
     for record in ledger.claims:
@@ -167,7 +167,7 @@ def as_baseline(ledger: Ledger) -> Ledger:
 
 def _rounded(evidence: Evidence) -> Evidence:
     slack = None if evidence.slack is None else float(f"{evidence.slack:.3g}")
-    return msgspec.structs.replace(evidence, slack=slack)
+    return msgspec.structs.replace(evidence, slack=slack, curve=msgspec.UNSET)
 
 
 def expected_failures(ledger: Ledger) -> str:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from limitpoint.numerics import Scaled, Value, ratio, scaled, sqrt, square, zeros_like
@@ -46,8 +45,7 @@ class Adam(Rule):
         super().__post_init__()
         check_range("beta1", self.beta1, 0.0, 1.0)
         check_range("beta2", self.beta2, 0.0, 1.0)
-        for epsilon in torch.as_tensor(self.epsilon).reshape(-1).tolist():
-            check_range("epsilon", epsilon, 0.0, float("inf"))
+        check_range("epsilon", self.epsilon, 0.0, float("inf"))
         check_range("weight_decay", self.weight_decay, 0.0, float("inf"))
 
     def init(self, oracle: Oracle, w: Tensor) -> Moments:

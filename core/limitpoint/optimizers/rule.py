@@ -112,9 +112,10 @@ class Memoryless(Rule):
 
 
 def check_range(
-    name: str, value: float, low: float, high: float, *, open_high: bool = True
+    name: str, value: float | Tensor, low: float, high: float, *, open_high: bool = True
 ) -> None:
     """Raise ValueError, naming the argument and its range, unless low <= value < (<=) high."""
-    if not (low <= value < high or (not open_high and value == high)):
-        bracket = ")" if open_high else "]"
-        raise ValueError(f"invalid {name}: {value}; must be in [{low}, {high}{bracket}")
+    for one in value.reshape(-1).tolist() if isinstance(value, Tensor) else [value]:
+        if not (low <= one < high or (not open_high and one == high)):
+            bracket = ")" if open_high else "]"
+            raise ValueError(f"invalid {name}: {one}; must be in [{low}, {high}{bracket}")

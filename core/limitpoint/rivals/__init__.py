@@ -8,9 +8,9 @@ thing wrong.
 from importlib import import_module
 from pkgutil import walk_packages
 
-from limitpoint.rivals._registry import RIVALS, Rival, build, mutation, rival
+from limitpoint.rivals._registry import RIVALS, Rival, build, detuned, mutation, rival
 
-__all__ = ["RIVALS", "Rival", "build", "mutation", "rival"]
+__all__ = ["RIVALS", "Rival", "build", "detuned", "mutation", "rival"]
 
 # Each module registers the rivals that stand in it.
 for _module in walk_packages(__path__, f"{__name__}."):

@@ -130,3 +130,21 @@ def _told(rule: Rule, settings: Mapping[str, Any]) -> Rule:
     """A rival says what it was told to run with: what it makes of that is its fault."""
     object.__setattr__(rule, "told", settings)  # rules are frozen
     return rule
+
+
+def detuned(role: str, wrong: Mapping[str, Any]) -> House:
+    """A role's own rule that runs with other settings than it is told.
+
+    Args:
+        role: whose.
+        wrong: the settings, whatever the theorem's are; "step_size" is a factor on its schedule.
+    """
+    factor = wrong.get("step_size", 1.0)
+    others = {name: value for name, value in wrong.items() if name != "step_size"}
+
+    def factory(step_size: Schedule, **settings: Any) -> Rule:
+        right = ROLES[role](step_size=step_size, **settings)
+        made = ROLES[role](step_size=step_size.times(factor), **{**settings, **others})
+        return _told(made, right.settings)
+
+    return House(role, factory)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from limitpoint.judgement.claim import Claim
@@ -17,6 +14,7 @@ from limitpoint.judgement.setting import Setting
 from limitpoint.judgement.verdict import Verdict
 from limitpoint.rivals import RIVALS
 from limitpoint.rivals.matrix import Duel, Matrix, Place, roles_of
+from limitpoint.workers import Workers, work
 
 #: A claim, the role in which it is met, and the rival that plays it.
 Match = tuple[Claim, str, str]
@@ -76,28 +74,6 @@ def all_matches(claims: Sequence[Claim]) -> list[Match]:
     ]
 
 
-def fights(matches: Sequence[Match], setting: Setting, jobs: int = 1) -> Iterator[Duel]:
-    """Every duel, in the order in which they end.
-
-    Args:
-        matches: who meets whom.
-        setting: how the claims are run.
-        jobs: processes, >= 1; with one, the duels are fought here, in order.
-    """
-    if jobs == 1:
-        for claim, role, rival in matches:
-            yield fight(claim, role, rival, setting)
-        return
-    # Not forked: torch and numba have threads.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, _leave_interrupts_to_the_parent) as pool:
-        yield from pool.imap_unordered(partial(_fight_by_name, setting), map(_place, matches))
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _place(match: Match) -> Place:
     claim, role, rival = match
     return claim.id, role, rival
@@ -108,17 +84,12 @@ def _fight_by_name(setting: Setting, names: Place) -> Duel:
     return fight(all_claims()[claim], role, rival, setting)
 
 
-def processes(matches: Sequence[Match]) -> int:
-    """How many processes are worth their start."""
-    return max(1, min(os.cpu_count() or 1, len(matches) // 8))
-
-
 def kill_matrix(
     claims: Sequence[Claim],
     setting: Setting,
     *,
     everything: bool = False,
-    jobs: int = 1,
+    workers: Workers | None = None,
     fought: Iterable[Duel] = (),
     watch: Callable[[Matrix], None] = lambda _: None,
 ) -> Matrix:
@@ -128,17 +99,27 @@ def kill_matrix(
         claims: whose.
         setting: how they are run.
         everything: every rival of a claim's roles, not only those that the claim names.
-        jobs: processes, >= 1.
+        workers: this process by default.
         fought: duels that are not fought again.
         watch: called with the matrix so far, at the start and after each duel.
+
+    Raises:
+        BrokenExecutor: a pool lost a process more often than `limitpoint.workers` bears.
     """
-    matches = (all_matches if everything else named_matches)(claims)
-    matrix = Matrix.of(claims, setting, len(matches))
-    known = {duel.place: duel for duel in fought}
-    matrix.duels = [known[place] for place in map(_place, matches) if place in known]
-    waiting = [match for match in matches if _place(match) not in known]
+    places = list(map(_place, (all_matches if everything else named_matches)(claims)))
+    matrix = Matrix.of(claims, setting, len(places))
+    found = {duel.place: duel for duel in fought}
+    matrix.duels = [found[place] for place in places if place in found]
     watch(matrix)
-    for duel in fights(waiting, setting, jobs):
-        matrix.duels.append(duel)
-        watch(matrix)
+
+    def keep(duel: Duel) -> None:
+        if duel.place not in found:
+            found[duel.place] = duel
+            matrix.duels.append(duel)
+            watch(matrix)
+
+    work(
+        lambda: [place for place in places if place not in found],
+        partial(_fight_by_name, setting), keep, workers,
+    )  # fmt: skip
     return matrix

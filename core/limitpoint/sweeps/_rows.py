@@ -13,7 +13,10 @@ import pandas as pd
 from limitpoint.errors import UsageError
 from limitpoint.ledger.files import check_writable, write_text
 from limitpoint.sweeps._grid import Grid, Point, points
-from limitpoint.sweeps._registry import Map, Row
+from limitpoint.sweeps._map import Map, Row
+
+#: The column that says which map a row is of.
+MAP = "map"
 
 
 class Rows:
@@ -42,19 +45,24 @@ class Rows:
             )
 
     def _key(self, row: Row) -> Point:
-        return tuple(row[name] for name in self.map.axes)
+        return tuple(float(row[name]) for name in self.map.axes)
 
     def _whole_rows(self) -> list[Row]:
         """The rows that end in a newline: the last one may have been cut."""
         *lines, cut = self._read().split("\n")
-        first, ours = [*lines, cut][0], ",".join(self.map.axes) + ","
+        first, ours = [*lines, cut][0], ",".join([MAP, *self.map.axes]) + ","
         if not (first.startswith(ours) or (not lines and ours.startswith(cut))):
-            raise UsageError(f"{self.path}: holds no rows of {self.map.name}; give another --out")
+            raise self._other()
         try:
-            rows = csv.DictReader(lines, strict=True)
-            return [{name: float(text) for name, text in row.items()} for row in rows]
-        except (TypeError, ValueError, csv.Error):
+            rows = [dict(row) for row in csv.DictReader(lines, strict=True)]
+            if any(row.pop(MAP) != self.map.name for row in rows):
+                raise self._other()
+            return [{name: _value(text) for name, text in row.items()} for row in rows]
+        except (AttributeError, TypeError, ValueError, csv.Error):
             raise UsageError(f"{self.path}: a row of it is none; remove it") from None
+
+    def _other(self) -> UsageError:
+        return UsageError(f"{self.path}: holds no rows of {self.map.name}; give another --out")
 
     def _read(self) -> str:
         try:
@@ -68,10 +76,10 @@ class Rows:
         if not rows:
             return ""
         out = io.StringIO()
-        writer = csv.DictWriter(out, rows[0], lineterminator="\n")
+        writer = csv.DictWriter(out, [MAP, *rows[0]], lineterminator="\n")
         if header:
             writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({MAP: self.map.name, **row} for row in rows)
         return out.getvalue()
 
     def missing(self, grid: Grid) -> list[Point]:
@@ -99,3 +107,13 @@ class Rows:
         rows = [row for row in self._whole_rows() if self._key(row) in wanted]
         rows.sort(key=lambda row: wanted[self._key(row)])
         return pd.DataFrame(rows)
+
+
+def _value(text: str) -> float | str:
+    """What a cell holds; the words of a verdict are no number."""
+    try:
+        return float(text)
+    except ValueError:
+        if not text:
+            raise
+        return text

@@ -1,27 +1,21 @@
-"""Measuring what is missing of a map, and whatever else goes through workers."""
+"""Measuring what is missing of a map."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, as_completed
+from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from limitpoint.sweeps._grid import Grid, Point
-from limitpoint.sweeps._registry import MAPS, Row
+from limitpoint.sweeps._map import Map, Row
 from limitpoint.sweeps._rows import Rows
-from limitpoint.sweeps._workers import Workers
+from limitpoint.workers import Workers, work
 
-#: So often is a pool made anew whose process was killed before the work is given up.
-LIVES = 3
 Watch = Callable[[int, int], None]
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
-def measure(name: str, batch: list[Point]) -> list[Row]:
+def measure(of: Map, batch: list[Point]) -> list[Row]:
     """Rows of a batch of a map: what a worker does."""
-    return MAPS[name].rows(batch)
+    return of.rows(batch)
 
 
 def sweep(
@@ -60,43 +54,4 @@ def sweep(
         measured += rows.add(found)
         watch(measured, planned)
 
-    work(missing, partial(measure, rows.map.name), keep, workers)
-
-
-def work(
-    missing: Callable[[], Sequence[Task]],
-    do: Callable[[Task], Result],
-    keep: Callable[[Result], None],
-    workers: Workers | None = None,
-) -> None:
-    """Hand what is missing to workers, and keep what they find as it arrives.
-
-    Args:
-        missing: the tasks; asked again when a worker has died.
-        do: what a worker does; it and the tasks are pickled where workers are processes.
-        keep: called with each result, here.
-        workers: this process by default.
-
-    Raises:
-        BrokenExecutor: a pool lost a process `LIVES` times.
-    """
-    for life in range(LIVES):
-        try:
-            _pass(missing(), do, keep, workers or Workers())
-        except BrokenExecutor:
-            if life == LIVES - 1:
-                raise
-        else:
-            return
-
-
-def _pass(
-    tasks: Sequence[Task], do: Callable[[Task], Result], keep: Callable[[Result], None],
-    workers: Workers,
-) -> None:  # fmt: skip
-    if not tasks:
-        return
-    with workers.executor() as executor:
-        # Not kept in a list: each would hold its result to the end.
-        for future in as_completed(executor.submit(do, task) for task in tasks):
-            keep(future.result())
+    work(missing, partial(measure, rows.map), keep, workers)

@@ -10,19 +10,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from limitpoint.engines.run import run
-from limitpoint.optimizers import Adam
-from limitpoint.optimizers.schedules import StepSize
-from limitpoint.problems import clusters
-from limitpoint.problems.problem import stack
+from limitpoint.engines.trajectory import Trajectory
+from limitpoint.problems.problem import Problem
 from limitpoint.sweeps._draw import phase
-from limitpoint.sweeps._registry import sweepable
+from limitpoint.sweeps._map import sweepable
+from limitpoint.sweeps._usual import largest_margins
 from limitpoint.theory import measures
-from limitpoint.theory.limits import max_margin
 from limitpoint.views.figures.style import INK
 
-SEED, ROWS, STEPS, STEP_SIZE = 42, 60, 30_000, 0.02
-BETA1, BETA2 = 0.9, 0.95
+ROWS, STEPS, STEP_SIZE = 60, 30_000, 0.02
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -46,30 +42,30 @@ def draw(rows: pd.DataFrame) -> Figure:
     return canvas
 
 
+def _steps() -> list[int]:
+    """Exactly `ROWS` different steps, by ratio from ten on."""
+    return np.unique(np.geomspace(10, STEPS, ROWS).round().astype(np.int64)).tolist()
+
+
 @sweepable(
     "adam-epsilon",
     "Where Adam turns from the max-norm margin to the 2-norm margin, over epsilon and time",
     axes={"epsilon": tuple(np.geomspace(1e-12, 1.0, 49))},
     draw=draw,
     rows_a_point=ROWS,
+    rule="adam",
+    problem="clusters",
+    fixed={"seed": 42, "step_size": STEP_SIZE, "beta1": 0.9, "beta2": 0.95},
+    steps=STEPS,
+    record=_steps(),
 )
-def turning(epsilon: Tensor) -> Mapping[str, Tensor]:
-    """Shares of both largest margins along a run of Adam, an epsilon a problem."""
-    data = clusters(SEED)
-    batch = stack([data] * len(epsilon))
-    rule = Adam(StepSize(STEP_SIZE), BETA1, BETA2, epsilon.reshape(-1, 1, 1))
-    kept = _steps()
-    path = run(batch, rule, STEPS, record=kept)
-    best = {p: max_margin(data.X, data.y, p, classes=data.classes).value for p in (np.inf, 2.0)}
-    shares = {p: measures.normalised_margin(batch, path.w, p).T / best[p] for p in best}
+def turning(problem: Problem, path: Trajectory, epsilon: Tensor) -> Mapping[str, Tensor]:
+    """Shares of both largest margins along a run of Adam."""
+    best = largest_margins(problem)
+    shares = {p: measures.normalised_margin(problem, path.w, p).T / best[p][:, None] for p in best}
     return {
-        "step": torch.from_numpy(kept).expand(len(epsilon), -1),
+        "step": torch.from_numpy(path.times).expand(len(epsilon), -1),
         "max_norm": shares[np.inf],
         "two_norm": shares[2.0],
-        "gamma": torch.full((len(epsilon),), best[np.inf]),
+        "gamma": best[np.inf],
     }
-
-
-def _steps() -> np.ndarray:
-    """Exactly `ROWS` different steps, by ratio from ten on."""
-    return np.unique(np.geomspace(10, STEPS, ROWS).round().astype(np.int64))

@@ -11,18 +11,14 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from limitpoint.engines.run import run
-from limitpoint.optimizers import L2SAM
-from limitpoint.optimizers.schedules import StepSize
-from limitpoint.problems import one_example
-from limitpoint.problems.problem import stack
+from limitpoint.engines.trajectory import Trajectory
+from limitpoint.problems.problem import Problem
 from limitpoint.sweeps._draw import phase
-from limitpoint.sweeps._registry import sweepable
+from limitpoint.sweeps._map import sweepable
 from limitpoint.theory import amplification
 from limitpoint.views.figures.style import INK
 
 MU = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)  # Figure 4 of minor_first
-STEPS, STEP_SIZE = 4000, 5e-3
 NAMES = ("not decided", "1: falls to zero", "2: minor first, in turn", "3: major at once")
 COLORS = ("#ffffff", "#9aa5b1", "#e69f00", "#0072b2")
 
@@ -56,16 +52,17 @@ def draw(rows: pd.DataFrame) -> Figure:
         "rho": tuple(np.geomspace(1e-3, 3e-2, 48)),
     },
     draw=draw,
+    rule="sam-l2",
+    problem="one_example",
+    fixed={"mu": MU, "step_size": 5e-3},
+    steps=4000,
 )
-def regimes(alpha: Tensor, rho: Tensor) -> Mapping[str, Tensor]:
+def regimes(problem: Problem, path: Trajectory, alpha: Tensor, rho: Tensor) -> Mapping[str, Tensor]:
     """Which regime a run is in, by what it cannot leave any more.
 
     c <= mu_1: every coordinate shrinks from then on. c >= m_2 / m_1: c rises forever. Of those that
     survive, the coordinate that grew most in the first step says whether the major one leads.
     """
-    problem = stack([one_example(MU, float(a)) for a in alpha])
-    radius = rho.reshape(-1, 1, 1)
-    path = run(problem, L2SAM(StepSize(STEP_SIZE), rho=radius), STEPS)
     c = amplification.drive(problem, path.w, rho.unsqueeze(-1)).squeeze(-1)
     barrier = amplification.survival_barrier(problem, path.w).squeeze(-1)
     collapsed = (c <= MU[0]).cummax(0).values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,18 +10,13 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from limitpoint.engines.run import run
-from limitpoint.optimizers import OneSAM
-from limitpoint.optimizers.schedules import StepSize
-from limitpoint.problems import sparse_regression
+from limitpoint.engines.trajectory import Trajectory
 from limitpoint.problems.models import DiagonalDifference
-from limitpoint.problems.problem import Problem, stack
+from limitpoint.problems.problem import Problem
 from limitpoint.sweeps._draw import phase
-from limitpoint.sweeps._registry import sweepable
+from limitpoint.sweeps._map import sweepable
 from limitpoint.theory import diagonal, measures
 from limitpoint.views.figures.style import INK
-
-STEPS, STEP_SIZE, SEED = 20_000, 0.02, 42
 
 
 def draw(rows: pd.DataFrame) -> Figure:
@@ -48,6 +42,10 @@ def draw(rows: pd.DataFrame) -> Figure:
     return canvas
 
 
+def _leading(problem: Problem, w: Tensor) -> Tensor:
+    return diagonal.leading_integrands(problem, w)[1]
+
+
 @sweepable(
     "one-sam",
     "How much 1-SAM shrinks the effective scale of a diagonal network, over start and radius",
@@ -56,14 +54,16 @@ def draw(rows: pd.DataFrame) -> Figure:
         "rho": tuple(np.geomspace(1e-3, 0.3, 32)),
     },
     draw=draw,
+    rule="1-sam",
+    problem="sparse_regression",
+    fixed={"seed": 42, "step_size": 0.02},
+    steps=20_000,
+    integrals={"leading": _leading},
 )
-def shrinkage(alpha: Tensor, rho: Tensor) -> Mapping[str, Tensor]:
+def shrinkage(
+    problem: Problem, path: Trajectory, alpha: Tensor, rho: Tensor
+) -> Mapping[str, Tensor]:
     """The mean exponent of the effective scale, its leading order, the 1-norm and the loss."""
-    problem = stack([sparse_regression(SEED, alpha=float(a)) for a in alpha])
-    integrals = {"leading": partial(_leading, problem)}
-    path = run(
-        problem, OneSAM(StepSize(STEP_SIZE), rho=rho.reshape(-1, 1, 1)), STEPS, integrals=integrals
-    )
     end = measures.effective_alpha(path.final)
     return {
         "shrinkage": -(end.log() - alpha.log().unsqueeze(-1)).mean(-1),
@@ -71,7 +71,3 @@ def shrinkage(alpha: Tensor, rho: Tensor) -> Mapping[str, Tensor]:
         "norm": DiagonalDifference.predictor(path.final).abs().sum(-1),
         "loss": problem.value(path.final),
     }
-
-
-def _leading(problem: Problem, w: Tensor) -> Tensor:
-    return diagonal.leading_integrands(problem, w)[1]

@@ -19,6 +19,7 @@ from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
 from limitpoint.ledger.document import Ledger
 from limitpoint.ledger.files import write_text
 from limitpoint.rivals.matrix import Matrix
+from limitpoint.views.curves import drawn, svg
 from limitpoint.views.report._claims import SEVERITY, by_paper, by_subject, claim_rows
 from limitpoint.views.report._figures import Picture, of_papers, read_figures
 from limitpoint.views.report._kills import kill_tables
@@ -67,7 +68,7 @@ def _pages() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"mathematics": mathematics, "number": number}
+    pages.filters |= {"mathematics": mathematics, "number": number, "drawn": drawn, "svg": svg}
     pages.globals |= {
         "severity": SEVERITY,
         "bases": BASES, "sureness": SURENESS, "faults": FAULTS,
