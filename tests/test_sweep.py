@@ -18,7 +18,7 @@ from limitpoint.sweeps import MAPS, Rows, of_claim, of_rule, sweep
 from limitpoint.sweeps._sweep import measure
 from limitpoint.theory import amplification, measures
 from limitpoint.theory.limits import max_margin
-from limitpoint.workers import Workers
+from limitpoint.workers import Workers, work
 
 SMALL = {"alpha": (2e-4, 5e-4, 2e-3), "rho": (1e-3,)}
 
@@ -229,6 +229,18 @@ def test_a_killed_worker_of_a_cluster_loses_nothing(regimes, tmp_path, monkeypat
         sweep(Rows(regimes, path), GRID, workers, batch=1)
     assert (tmp_path / "killed").exists()
     every_point_once(path, GRID)
+
+
+def dies(task):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("cluster", [None, pytest.param("local", marks=pytest.mark.nightly)])
+def test_workers_that_always_die_are_one_line(cluster):
+    if cluster is not None:
+        pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    with pytest.raises(UsageError, match=r"workers died 3 times.*the same command goes on"):
+        work(lambda: [1], dies, print, Workers(2, cluster))
 
 
 # --------------------------------------------------------------------------------- the command line

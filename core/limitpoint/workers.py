@@ -13,7 +13,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     as_completed,
 )
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from logging import ERROR
 from typing import TypeVar
@@ -69,7 +69,7 @@ def _leave_interrupts_to_the_parent() -> None:
 @contextmanager
 def _dask(address: str, jobs: int) -> Iterator[Executor]:
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client, KilledWorker, LocalCluster
     except ImportError:
         raise UsageError("--cluster needs distributed: pip install 'limitpoint[cluster]'") from None
     with ExitStack() as stack:
@@ -83,7 +83,10 @@ def _dask(address: str, jobs: int) -> Iterator[Executor]:
         executor = client.get_executor()
         # It would wait for what has not begun, too; without waiting, it cancels that.
         stack.callback(executor.shutdown, wait=False)
-        yield executor
+        try:
+            yield executor
+        except KilledWorker as exc:
+            raise BrokenExecutor(str(exc)) from None
 
 
 def work(
@@ -101,16 +104,15 @@ def work(
         workers: this process by default.
 
     Raises:
-        BrokenExecutor: a pool lost a process `LIVES` times.
+        UsageError: a worker died `LIVES` times.
     """
-    for life in range(LIVES):
-        try:
-            _pass(missing(), do, keep, workers or Workers())
-        except BrokenExecutor:
-            if life == LIVES - 1:
-                raise
-        else:
-            return
+    for _ in range(LIVES):
+        with suppress(BrokenExecutor):
+            return _pass(missing(), do, keep, workers or Workers())
+    raise UsageError(
+        f"workers died {LIVES} times, as where memory runs out: fewer --jobs need less; what is "
+        "measured is kept, and the same command goes on"
+    )
 
 
 def _pass(

@@ -104,7 +104,7 @@ def kill_matrix(
         watch: called with the matrix so far, at the start and after each duel.
 
     Raises:
-        BrokenExecutor: a pool lost a process more often than `limitpoint.workers` bears.
+        UsageError: workers died again and again.
     """
     places = list(map(_place, (all_matches if everything else named_matches)(claims)))
     matrix = Matrix.of(claims, setting, len(places))

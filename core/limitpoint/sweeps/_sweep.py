@@ -39,7 +39,7 @@ def sweep(
         watch: called with how many points were measured, and how many were missing.
 
     Raises:
-        BrokenExecutor: a pool lost a process `LIVES` times.
+        UsageError: workers died again and again.
     """
     planned = measured = 0
 
