@@ -64,6 +64,7 @@ def grown(name, sizes):
     return [growth.Point(*json.loads(done.stdout)).bytes for done in shown]
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="no peak to be had")
 @pytest.mark.parametrize(("name", "each"), [("steps", 0), ("draws", 0), ("records", 100)])
 def test_memory_does_not_grow_with_the_steps(name, each):

@@ -37,10 +37,13 @@ NOT_FOLLOWED = {
     "1-sam-descends-on-all": "movedim",
     "adam-epsilon-clamped": "new_tensor",
     **dict.fromkeys(
-        ("accelerated-late", "sign-momentum-late", "state-reset", "step-floor", "usam-switched"),
+        (
+            "accelerated-late", "rmsprop-late", "sign-momentum-late", "state-reset", "step-floor",
+            "usam-switched",
+        ),
         "a branch that depends on",
     ),
-}
+}  # fmt: skip
 
 
 def why_not(problem, rule) -> str:
