@@ -115,6 +115,9 @@ def timing(workload: Workload, size: int, device: str, clock: Clock) -> Report:
     """Seconds a step of the whole batch, set-up and the way there and back left out.
 
     Of two numbers of steps the difference is taken.
+
+    Raises:
+        ArithmeticError: one step took as long as many: a busy machine.
     """
     problem = batch(workload, size)
 
@@ -128,6 +131,8 @@ def timing(workload: Workload, size: int, device: str, clock: Clock) -> Report:
         count *= 4
     rounds = 1 if spent > ONE * clock.left() / ROUNDS else ROUNDS
     each = [(steps(count) - steps(1)) / (count - 1) for _ in range(rounds)]
+    if median(each) <= 0:
+        raise ArithmeticError(f"{count} steps took no longer than one: the machine is busy")
     return {"seconds": median(each), "first": first, "rounds": rounds}
 
 
