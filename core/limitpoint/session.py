@@ -43,7 +43,7 @@ class Session:
             raise UsageError(f"unknown horizon {self.horizon!r}: quick or full")
         self.engine, self.device = options["engine"], options["device"]
         if (self.engine, self.device) != ("auto", "cpu"):
-            from limitpoint.engines.run import check_engine
+            from limitpoint.engines.choice import check_engine
 
             check_engine(self.engine, self.device)
         self.cifar10 = _cifar10(options["cifar10"])

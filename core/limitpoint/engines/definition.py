@@ -10,14 +10,10 @@ import torch
 from torch import Tensor
 
 from limitpoint.engines.checkpoints import Checkpoint, State
-from limitpoint.engines.trajectory import Trajectory
+from limitpoint.engines.trajectory import Integrand, MakeRoom, Trajectory, Watcher
 from limitpoint.errors import SubjectFailed
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Oracle
-
-Integrand = Callable[[Tensor], Tensor]
-Watcher = Callable[[int, int], None]
-MakeRoom = Callable[[tuple[int, ...]], np.ndarray]
 
 
 def iterates(

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limitpoint.errors import UsageError
+from limitpoint.engines.choice import compiled_or_why, something_else
 from limitpoint.numerics import Scaled, Value, largest, ratio, scaled
 from limitpoint.optimizers import GD, Memoryless, Rule
 from limitpoint.problems.problem import Oracle, Problem
@@ -62,7 +62,7 @@ class Directions:
         self._shape, self._d, self._count = start.shape, plan.d, plan.count
         self._is_scaled, self._defined = is_scaled, partial(rule.direction, oracle)
         if _apart(self.value(start), defined) > 1e-9:
-            raise cpu.NotCovered(f"the rule {rule.name} (it does something else when it is traced)")
+            raise cpu.NotCovered(something_else(rule))
 
     def at(self, w: Tensor) -> tuple[Floats, Floats]:
         """The direction at w as mantissa * 2^exponent, both of the shape of w."""
@@ -94,20 +94,13 @@ def direction(
     Raises:
         UsageError: the engine asked for does not cover it.
     """
-    defined = partial(rule.direction, oracle)
-    if engine == "torch":
-        return defined, "torch was asked for"
-    from limitpoint.engines import cpu  # numba is loaded when it is first used
 
-    try:
-        if rule.is_foreign:
-            raise cpu.NotCovered(f"the rule {rule.name} (its steps are its own code's)")
+    def compiled() -> Directions:
         rule.init(oracle, start)
-        return Directions(oracle, start, rule).value, ""
-    except cpu.NotCovered as missing:
-        if engine == "fused":
-            raise UsageError(f"the fused engine does not cover {missing}") from None
-        return defined, f"not covered: {missing}"
+        return Directions(oracle, start, rule)
+
+    found = compiled_or_why(engine, rule, compiled)
+    return (partial(rule.direction, oracle), found) if isinstance(found, str) else (found.value, "")
 
 
 def _apart(x: Value, y: Value) -> float:

@@ -10,8 +10,8 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
+from limitpoint.engines.choice import Report, check_engine
 from limitpoint.engines.directions import direction
-from limitpoint.engines.run import Report, check_engine
 from limitpoint.engines.trajectory import Trajectory, apart
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
 from limitpoint.numerics import Value, tensor

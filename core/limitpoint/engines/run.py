@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,20 +13,23 @@ from torch import Tensor
 
 from limitpoint.engines import definition
 from limitpoint.engines.checkpoints import Checkpoint
-from limitpoint.engines.devices import Move, check_device
-from limitpoint.engines.trajectory import Trajectory, apart, log_grid, make_room
+from limitpoint.engines.choice import Report, check_engine, compiled_or_why, something_else
+from limitpoint.engines.devices import Move
+from limitpoint.engines.trajectory import (
+    Integrand,
+    MakeRoom,
+    Trajectory,
+    Watcher,
+    apart,
+    log_grid,
+    make_room,
+)
 from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
 from limitpoint.problems.problem import Objective, Oracle
 
 if TYPE_CHECKING:
     from limitpoint.engines.cpu import Plan
-
-ENGINES = ("auto", "torch", "fused")
-Integrand = Callable[[Tensor], Tensor]
-Watcher = Callable[[int, int], None]
-Report = Callable[[str, str], None]
-MakeRoom = Callable[[tuple[int, ...]], np.ndarray]
 
 
 def run(
@@ -81,7 +84,8 @@ def run(
         raise UsageError("a run has a store or a checkpoint, which holds what is recorded as well")
     work, room = _Work(oracle, rule, start, dict(integrals or {})), partial(make_room, store=store)
     with torch.no_grad():
-        found = _compiled(work.on("cpu"), grid, engine, device, watch, room)
+        compiled = partial(_compiled, work.on("cpu"), grid, device, watch, room)
+        found = compiled_or_why(engine, rule, compiled)
         why = found if isinstance(found, str) else ""
         if isinstance(found, str):
             where = work.on("cpu" if rule.is_foreign else device)
@@ -153,44 +157,23 @@ def _linear(g: Tensor) -> Objective:
     return Objective("linear", lambda w: (g * w).sum(-1), lambda w: g.expand_as(w))
 
 
-def check_engine(engine: str, device: str) -> None:
-    """Raise UsageError unless the engine and the device exist here."""
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)}")
-    check_device(device)
-
-
 def _compiled(
-    work: _Work,
-    grid: np.ndarray,
-    engine: str,
-    device: str,
-    watch: Watcher | None,
-    room: MakeRoom,
-) -> Trajectory | str:
-    """The run in compiled form, or why torch runs instead."""
-    if engine == "torch":
-        return "torch was asked for"
-    from limitpoint.engines import cpu  # numba is loaded when it is first used
+    work: _Work, grid: np.ndarray, device: str, watch: Watcher | None, room: MakeRoom
+) -> Trajectory:
+    """The run in compiled form; NotCovered where it has none."""
+    from limitpoint.engines import cpu
 
-    try:
-        if work.rule.is_foreign:
-            raise cpu.NotCovered(f"the rule {work.rule.name} (its steps are its own code's)")
-        plan = cpu.plan(*work)
-        if not plan.is_own:
-            _check(work, plan)
-        if device == "cpu":
-            return Trajectory(grid, *cpu.execute(plan, grid, definition.check_finite, watch, room))
-        from limitpoint.engines import gpu
+    plan = cpu.plan(*work)
+    if not plan.is_own:
+        _check(work, plan)
+    if device == "cpu":
+        return Trajectory(grid, *cpu.execute(plan, grid, definition.check_finite, watch, room))
+    from limitpoint.engines import gpu
 
-        there = torch.device(device)
-        return Trajectory(
-            grid, *gpu.execute(gpu.plan(plan), grid, definition.check_finite, watch, there)
-        )
-    except cpu.NotCovered as missing:
-        if engine == "fused":
-            raise UsageError(f"the fused engine does not cover {missing}") from None
-        return f"not covered: {missing}"
+    there = torch.device(device)
+    return Trajectory(
+        grid, *gpu.execute(gpu.plan(plan), grid, definition.check_finite, watch, there)
+    )
 
 
 def _check(work: _Work, plan: Plan) -> None:
@@ -202,6 +185,4 @@ def _check(work: _Work, plan: Plan) -> None:
     there = definition.trajectory(work.oracle, work.rule, work.start, {}, grid).w
     far = float((there - there[0]).abs().max())
     if not bool((here - there).abs().max() <= 1e-9 * far):
-        raise cpu.NotCovered(
-            f"the rule {work.rule.name} (it does something else when it is traced)"
-        )
+        raise cpu.NotCovered(something_else(work.rule))

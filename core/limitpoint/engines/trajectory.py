@@ -15,6 +15,13 @@ from torch import Tensor
 from limitpoint.optimizers.rule import Arrays, Rule
 from limitpoint.problems.problem import Oracle
 
+Integrand = Callable[[Tensor], Tensor]
+#: Called with (step, last step).
+Watcher = Callable[[int, int], None]
+#: Called with an iterate that is recorded, and its step.
+OnRecord = Callable[[Tensor, int], None]
+MakeRoom = Callable[[tuple[int, ...]], NDArray[np.float64]]
+
 
 def log_grid(steps: int, per_decade: int = 20) -> np.ndarray:
     """Recorded steps: 0, then a log-spaced grid from 1 to `steps`, both ends included; int64."""

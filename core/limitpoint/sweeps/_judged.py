@@ -86,19 +86,19 @@ def of_claim(claim_id: str, axes: Grid, *, subject: str = "", horizon: str = "qu
         UsageError: the claim has no such role, or the rule no such setting.
     """
     claim = all_claims()[claim_id]
-    roles = {name.rpartition(":")[0] for name in axes if name != "seed"}
+    told = [name for name in axes if name != "seed"]
+    named = {name.rpartition(":")[0] for name in told} - {""}
     if subject:
-        roles = {subject.partition("=")[0].strip(), *roles - {""}}
-    role = next(iter(roles - {""}), next(iter(claim.roles), ""))
-    if len(roles - {""}) > 1 or (roles and role not in claim.roles):
+        named.add(subject.partition("=")[0].strip())
+    role = next(iter(named), next(iter(claim.roles), ""))
+    if len(named) > 1 or ((told or subject) and role not in claim.roles):
         known = ", ".join(claim.roles) or "none"
         raise UsageError(f"{claim_id}: the settings of one of its roles; they are: {known}")
     takes = signature(ROLES[role]).parameters if role else {}
-    for name in (name for name in axes if name != "seed" and not subject):
+    for name in () if subject else told:
         if name.rpartition(":")[2] not in takes:
             raise UsageError(f"{role} has no setting {name!r}; settings: {', '.join(takes)}")
-    said = [claim_id, *[subject][: bool(subject)], *[horizon][: horizon != "quick"]]
-    name = " ".join(said)
+    name = " ".join(filter(None, [claim_id, subject, horizon if horizon != "quick" else ""]))
     judged = Judged(claim_id, role, subject, horizon)
     return Map(name, f"{name} over {', '.join(axes)}", axes, judged, by="min")
 

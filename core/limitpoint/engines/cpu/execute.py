@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -30,16 +30,13 @@ from limitpoint.engines.cpu.plan import Plan
 from limitpoint.engines.cpu.registry import KERNELS
 from limitpoint.engines.cpu.source import loss_source, rule_source
 from limitpoint.engines.trace import leaves
-from limitpoint.engines.trajectory import release
+from limitpoint.engines.trajectory import MakeRoom, OnRecord, Watcher, release
 
 #: Seconds after which a run comes back to Python: for progress, interrupts, and to stop on a NaN.
 SLICE = 0.2
 FIRST_SLICE = 256
 #: Bytes of problems that are worked on at a time: data, parameters and what a rule keeps.
 ROOM = 2**28
-Watcher = Callable[[int, int], None]
-OnRecord = Callable[[Tensor, int], None]
-MakeRoom = Callable[[tuple[int, ...]], Floats]
 
 
 def threads() -> int:

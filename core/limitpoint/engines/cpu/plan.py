@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,8 +33,6 @@ from limitpoint.optimizers.schedules import Schedule
 from limitpoint.optimizers.stochastic import Stochastic
 from limitpoint.problems.losses import FiniteRootLoss, Loss, MarginLoss, MulticlassLoss
 from limitpoint.problems.problem import Oracle, Problem
-
-Integrand = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)

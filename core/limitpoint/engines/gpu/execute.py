@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,8 @@ from limitpoint.engines.cpu import build, slices
 from limitpoint.engines.cpu.pack import indexed, values
 from limitpoint.engines.gpu.plan import Plan
 from limitpoint.engines.trace import leaves
+from limitpoint.engines.trajectory import OnRecord, Watcher
 
-Watcher = Callable[[int, int], None]
-OnRecord = Callable[[Tensor, int], None]
 #: How the kernel's arguments are typed where it is compiled without a run.
 FLOATS = (
     "X", "y", "loss", "factor", "etas", "tables", "settings", "w", "memory", "memory_e", "sums",
