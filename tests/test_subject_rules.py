@@ -10,6 +10,7 @@ from limitpoint import flow, optimizers, problems, run
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
 from limitpoint.problems.finite_sum import random_batches
 from limitpoint.subjects import Limits, Subject
+from limitpoint.theory import amplification
 
 
 class Plain(optimizers.GD):
@@ -122,6 +123,17 @@ class TestForeignRules:
         own = flow(problem, optimizers.GD(), [0.0, 1.0, 3.0], engine="torch").w
         assert torch.equal(found, own)
         assert rule.name == "Plain"
+
+    def test_the_clock_of_its_flow_shares_its_rounding(self):
+        class Own(optimizers.L2SAM):
+            pass
+
+        rule = Subject.from_object("sam-l2", Own).rule(1.0, rho=1.0)
+        problem = problems.one_example(problems.drawn_mu(42, 4), 3.0)
+        rate = amplification.slope(problem, optimizers.L2SAM(rho=1.0), "auto", rule)
+        speed = amplification.rescaling(rate)
+        found = flow(problem, rule, [0.0, 8.0], speed=speed, evaluations=3000)
+        assert float(found.final.max()) > 1e5  # where two roundings of a margin do not cancel
 
     def test_one_with_memory_has_no_flow(self):
         class Own(optimizers.Adam):

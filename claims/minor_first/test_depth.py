@@ -42,7 +42,7 @@ def legs(trial: Trial, problem: Problem, rule: Rule, end: float) -> Iterator[Tra
     zero, where it stays: tau decouples the coordinates, so that the others do not notice.
     """
     mu, alpha = start_of(problem)
-    speed = amplification.rescaling(amplification.slope(problem, SAM, trial.engine))
+    speed = amplification.rescaling(amplification.slope(problem, SAM, trial.engine, rule))
     depth, w, begin = problem.start.shape[0], problem.start, 0.0
     stops = amplification.extinction_times(alpha, mu, RHO, depth)
     for stop in [*sorted(stops[stops < end].tolist()), end]:
@@ -63,7 +63,7 @@ def paced_flow(
     exponentially in s, and a blow-up is never reached.
     """
     power = problem.start.shape[0] - 2
-    rate = amplification.slope(problem, SAM, trial.engine)
+    rate = amplification.slope(problem, SAM, trial.engine, rule)
 
     def pace(w: Tensor) -> Tensor:
         return (w[0, leads] - RHO).norm() ** -power

@@ -85,8 +85,8 @@ def survival_run(trial: Trial, mu: list[float], ratio: float) -> Tensor:
         c = amplification.drive(problem, w, RHO)
         return c / (1 + c)
 
-    speed = amplification.rescaling(amplification.slope(problem, SAM, trial.engine), pace)
     rule, times = trial.optimizer("sam-l2", rho=RHO), torch.linspace(0, 36 / mu[-1], 41).tolist()
+    speed = amplification.rescaling(amplification.slope(problem, SAM, trial.engine, rule), pace)
     run = trial.flow(problem, rule, times, speed=speed, rtol=1e-9, atol=1e-18)
     c = amplification.drive(problem, run.w, RHO)
     return torch.cat([c, c - amplification.survival_barrier(problem, run.w)], dim=-1)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from limitpoint.engines.directions import direction
 from limitpoint.numerics import Scaled, Value, largest, scaled, tensor
-from limitpoint.optimizers import L2SAM, LinfSAM
+from limitpoint.optimizers import L2SAM, LinfSAM, Rule
 from limitpoint.problems.losses import MarginLoss
 from limitpoint.problems.models import DiagonalProduct
 from limitpoint.problems.problem import Oracle, Problem
@@ -54,16 +54,20 @@ class _Uphill(Oracle):
         return self.problem.model.pullback(w, self.problem.X, -self.problem.y)
 
 
-def slope(problem: Problem, rule: SAM, engine: str = "auto") -> Callable[[Tensor], Scaled]:
+def slope(
+    problem: Problem, rule: SAM, engine: str = "auto", flowing: Rule | None = None
+) -> Callable[[Tensor], Scaled]:
     """w -> -l'(u_hat) at the rule's perturbed weights: dtau/dt, shape (*batch, n) with n = 1.
 
     It is what the rule's direction is larger than that of minus the margin by. The rounding of
-    u_hat, which -l' = e^-u_hat turns into a relative one, is that of the flow then, and cancels.
+    u_hat, which -l' = e^-u_hat turns into a relative one, is that of the flow then, and cancels:
+    where both come of one engine.
 
     Args:
         problem: one example, and a loss of the margin.
         rule: the SAM that the theorem is about, with its radius; nobody else's.
         engine: that of the flow.
+        flowing: whose flow it is the clock of; a foreign one stays with torch, and the clock too.
 
     Raises:
         TypeError: the loss is none of a margin.
@@ -71,6 +75,8 @@ def slope(problem: Problem, rule: SAM, engine: str = "auto") -> Callable[[Tensor
     loss = problem.loss
     if not isinstance(loss, MarginLoss):
         raise TypeError(f"{problem.name}: {type(loss).__name__} is no loss of the margin")
+    if flowing is not None and flowing.is_foreign:
+        engine = "torch"
     uphill, (toward, _) = _Uphill(problem), direction(problem, rule, problem.start, engine)
     last: list[tuple[Tensor, Scaled]] = []
 

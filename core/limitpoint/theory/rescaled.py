@@ -28,10 +28,11 @@ def log_predictor(w: Tensor) -> Tensor:
 
 def flow(trial: Runner, problem: Problem, end: float, rho: float = 1.0) -> Trajectory:
     """The flow on its rescaled clock tau, with S, the integral of dtau / n(beta)."""
-    rate = amplification.slope(problem, L2SAM(rho=rho), trial.engine)
+    rule = trial.optimizer("sam-l2", rho=rho)
+    rate = amplification.slope(problem, L2SAM(rho=rho), trial.engine, rule)
     return trial.flow(
         problem,
-        trial.optimizer("sam-l2", rho=rho),
+        rule,
         torch.linspace(0, end, 101).tolist(),
         speed=amplification.rescaling(rate),
         integrals={"S": lambda w: rate(w) * (1 / amplification.weighted_norm(problem, w))},
