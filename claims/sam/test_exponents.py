@@ -135,7 +135,7 @@ def test_one_sam_and_n_sam_erratum_theorem_5(trial: Trial) -> None:
     one, n = (
         to_rest(trial, single, trial.optimizer(role, rho=rho), field) for role in ("1-sam", "n-sam")
     )
-    trial.identity("n = 1: 1-SAM is n-SAM", one.w, n.w, 1e-9, ERROR)
+    trial.identity("n = 1: 1-SAM ends where n-SAM does", one.final, n.final, 1e-9, ERROR)
     limit, exponent = single.model.predictor(one.final), one.integrals["shrink"][-1]
     scales = {k: single.start[0] * torch.exp(-k * exponent) for k in (1, 2, 8)}
     corrected = limits.kkt_residual(limit, single.X, scales[1])
