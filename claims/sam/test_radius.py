@@ -68,7 +68,10 @@ def test_m_sam_radius_schedule(trial: Trial) -> None:
     the mean iterate is below what the noise costs.
 
     Tolerance: confidence intervals with error 1e-8, of the mean Student's, of the square that of a
-    chi-squared variable; (3200 / 8)^-2 for the start, forgotten like t^(-8/3).
+    chi-squared variable, from T / 8 on: by then the noise of many steps has added up, and the
+    kurtosis, by its own recursion, is 3.2 at most, which spreads the square 5% more. At t = 25 it
+    is 7: one run in 512 can be a third of the square. (3200 / 8)^-2 is for the start, forgotten
+    like t^(-8/3).
     """
     terms = problems_.noisy_terms(problems_.quadratic(EIGENVALUES), trial.seed, 3, 0.5, 1.9)
     total, decays = trial.steps(3200, 32_000), torch.tensor(DECAYS).double().reshape(-1, 1, 1)
@@ -87,11 +90,11 @@ def test_m_sam_radius_schedule(trial: Trial) -> None:
     sure, then = "confidence interval with error 1e-8", run.times[1:]
     axes = {"step": then, "radius": None, "coordinate": None}
     trial.close("mean iterate", run.w.mean(2)[1:], means[then], half[1:], sure, along=axes)
-    expected = squares.diagonal(dim1=-2, dim2=-1)[then]
-    spread = float(stats.chi2.isf(5e-9, RUNS)) / RUNS - 1
-    trial.close(
-        "mean square", (run.w[1:] ** 2).mean(2), expected, spread * expected, sure, along=axes
-    )
+    late = run.times >= total // 8
+    expected = squares.diagonal(dim1=-2, dim2=-1)[run.times[late]]
+    allowed = 1.05 * (float(stats.chi2.isf(5e-9, RUNS)) / RUNS - 1) * expected
+    measured, axes["step"] = (run.w[late] ** 2).mean(2), run.times[late]
+    trial.close("mean square", measured, expected, allowed, sure, along=axes)
 
     hessian, rho = EIGENVALUES - terms.scales.unsqueeze(-1), 0.7 / terms.beta
     pull = ((1 + rho * hessian) * hessian).mean(0), ((1 + rho * hessian) * terms.slopes).mean(0)
