@@ -88,3 +88,53 @@ def test_network(trial: Trial) -> None:
     trial.same("resumed", fresh.go(steps - HALF).path, path[HALF:])
     losses = [net.value(0, net.split(w)) for w in (path[0], path[-1])]
     trial.ordering("the loss falls", losses[1], losses[0], "a step size of .01 and a dozen steps")
+
+
+@claim(
+    "laws/data-parallel",
+    source="contract of DistributedDataParallel; understanding_sam, Section 2 (m-SAM)",
+    statement="Two processes with half of the batch each, whose gradients are averaged, keep equal "
+    "parameters to the bit and take the steps of one process with the whole batch; SAM with an "
+    "ascent of its own in each is m-SAM, $m = n/2$: each climbs by its own half.",
+    hypotheses=(
+        "it takes tensors of every shape, or matrices",
+        "it draws nothing at random",
+        "rounding of a gradient moves its steps by rounding",
+    ),
+    kind="law",
+    roles=("optimizer",),
+    rivals=(
+        "class-sums-again",
+        "class-keeps-its-share",
+        "class-counts-on-rank-0",
+        "class-lamb-of-all-ranks",
+        "class-sam-climb-subtracted",
+    ),
+)
+def test_data_parallel(trial: Trial) -> None:
+    """DistributedDataParallel on gloo around the network of laws/network, full batch.
+
+    The sum of two halves' gradients is the whole batch's to rounding, and what comes of it to both
+    is the same tensor: there is no tolerance between them.
+    """
+    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    nets = [network(trial.seed), network(trial.seed, laws.Matrices)]
+    taken = list(filter(optimizer.accepts, nets))
+    trial.require("it takes tensors of every shape, or matrices", bool(taken))
+    trial.require("it draws nothing at random", not Structure(optimizer, trial.seed).draws)
+    net = taken[0]
+    alone, (one, other) = laws.trained(optimizer, net), laws.replicas(optimizer, net)
+    reordered = optimizer.follow(net.part(torch.arange(len(net.images)).roll(5)))
+    trial.require("rounding of a gradient moves its steps by rounding",
+                  laws.near(reordered, alone.path))  # fmt: skip
+    trial.close("one process, and the other", one.path, other.path, 0.0, "exact", along=STEP)
+    trial.same("two processes = one with the whole batch", one.path, alone.path)
+    if alone.ascent.any():
+        own = laws.replicas(optimizer, net, own_ascent=True)
+        for rank, found in enumerate(own):
+            part = laws.trained(optimizer, laws.half(net, rank))
+            title = f"with its own ascent, process {rank}: that of its half"
+            trial.same(title, found.ascent, part.ascent)
+        if laws.near(own[0].path, own[1].path):  # the first gradient is for the ascent alone
+            title = "each with its own ascent: one process, and the other"
+            trial.close(title, own[0].path, own[1].path, 0.0, "exact", along=STEP)

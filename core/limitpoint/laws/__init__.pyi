@@ -17,10 +17,15 @@ from .forms import first_steps as first_steps
 from .implementation import COMMON as COMMON
 from .implementation import Implementation as Implementation
 from .implementation import warm_up as warm_up
+from .network import Matrices as Matrices
 from .network import Network as Network
 from .network import network as network
 from .options import Option as Option
 from .options import variants as variants
+from .parallel import PROCESSES as PROCESSES
+from .parallel import half as half
+from .parallel import replicas as replicas
+from .parallel import trained as trained
 from .situations import Situation as Situation
 from .situations import configurations as configurations
 from .situations import one_by_one as one_by_one

@@ -37,11 +37,15 @@ class Network:
         parts = torch.split(entries, [int(np.prod(shape)) for shape in self.shapes])
         return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
 
-    def value(self, t: int, tensors: Sequence[Tensor]) -> Tensor:
-        """The loss, the same at each step."""
+    def scores(self, tensors: Sequence[Tensor]) -> Tensor:
+        """What the network makes of the images, (n, 4)."""
         kernel, bias, scale, matrix, offset = tensors
         hidden = torch.tanh(functional.conv2d(self.images, kernel, bias) * scale).flatten(1)
-        return functional.cross_entropy(functional.linear(hidden, matrix, offset), self.labels)
+        return functional.linear(hidden, matrix, offset)
+
+    def value(self, t: int, tensors: Sequence[Tensor]) -> Tensor:
+        """The loss, the same at each step."""
+        return functional.cross_entropy(self.scores(tensors), self.labels)
 
     def gradients(self, t: int, tensors: Sequence[Tensor]) -> list[Tensor]:
         """By autograd; zeros for what is frozen."""
@@ -51,15 +55,33 @@ class Network:
         found = iter(torch.autograd.grad(loss, [x for x in live if x.requires_grad]))
         return [next(found) if x.requires_grad else torch.zeros_like(x) for x in live]
 
+    def part(self, chosen: slice | Tensor) -> Network:
+        """The same with some of the images."""
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
+
     def moved(self, start: Tensor) -> Network:
         """The same from another start."""
         return replace(self, start=start)
 
 
-def network(seed: int) -> Network:
+@dataclass(frozen=True, eq=False)
+class Matrices(Network):
+    """tanh(x A^T) * (x B^T), two matrices of one shape: for what takes nothing else."""
+
+    shapes: tuple[tuple[int, ...], ...] = ((4, 16), (4, 16))
+    frozen: tuple[int, ...] = ()
+
+    def scores(self, tensors: Sequence[Tensor]) -> Tensor:
+        """What the network makes of the images, (n, 4)."""
+        gate, matrix = tensors
+        x = self.images.flatten(1)
+        return torch.tanh(x @ gate.mT) * (x @ matrix.mT)
+
+
+def network(seed: int, kind: type[Network] = Network) -> Network:
     """Images and start from a seed."""
     numbers = generator("laws-network", seed)
     images = torch.from_numpy(numbers.normal(size=(12, 1, 4, 4)))
     labels = torch.from_numpy(numbers.integers(0, 4, 12))
-    sizes = sum(int(np.prod(shape)) for shape in Network.shapes)
-    return Network(images, labels, torch.from_numpy(numbers.normal(size=sizes) / 2))
+    sizes = sum(int(np.prod(shape)) for shape in kind.shapes)
+    return kind(images, labels, torch.from_numpy(numbers.normal(size=sizes) / 2))

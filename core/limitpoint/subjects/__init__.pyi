@@ -1,3 +1,4 @@
+from ._group import together as together
 from ._guards import blamed as blamed
 from ._instance import COARSE as COARSE
 from ._instance import form_a_group_of_one as form_a_group_of_one

@@ -108,10 +108,11 @@ def apart(
     reprint(reply.printed)
     if notes is not None:
         notes[:] = reply.notes
-    return _opened(reply)
+    return opened(reply)
 
 
-def _opened(reply: Reply) -> Arrays:
+def opened(reply: Reply) -> Arrays:
+    """The arrays of a reply; or what it raised over there, raised here."""
     if reply.trace:
         LOG.info("%s", reply.trace.rstrip())
     if reply.outcome in RAISED:
@@ -208,7 +209,7 @@ def _serve(work: Callable[[], Arrays], limits: Limits, notes: list[str], writer:
         # none here, where the steps are taken on the CPU.
         vars(torch.cuda)["is_available"] = lambda: False
         warnings.simplefilter("ignore")  # a suite's errors: none of the subject's
-        reply = _done(work, limits)
+        reply = done(work, limits)
         reply.printed, reply.notes = printed.text(), notes
         raw = msgspec.msgpack.encode(reply)
         _send(writer, HEADER.pack(len(raw)))
@@ -219,7 +220,8 @@ def _serve(work: Callable[[], Arrays], limits: Limits, notes: list[str], writer:
         os._exit(1)
 
 
-def _done(work: Callable[[], Arrays], limits: Limits) -> Reply:
+def done(work: Callable[[], Arrays], limits: Limits) -> Reply:
+    """Work, and what it came to."""
     try:
         arrays = work()
         packed = {

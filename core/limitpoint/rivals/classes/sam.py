@@ -54,10 +54,14 @@ class SAM(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is not None:
                     self.climbed.append((p, p.clone()))
-                    climb = self.direction(p, group).to(torch.promote_types(p.dtype, torch.float32))
-                    p.add_((group["rho"] * self.of(p, factor) * climb).to(p.dtype))
+                    p.add_(self.climb(p, group, self.of(p, factor)))
         if zero_grad:
             self.zero_grad()
+
+    def climb(self, p: Tensor, group: Group, factor: Tensor | float) -> Tensor:
+        """The perturbation."""
+        along = self.direction(p, group).to(torch.promote_types(p.dtype, torch.float32))
+        return (group["rho"] * factor * along).to(p.dtype)
 
     def factor(self) -> Tensor | float:
         """1 over the norm of all gradients, in no less than float32, where 1e-12 is a number."""
