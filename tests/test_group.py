@@ -32,7 +32,7 @@ def leaving(rank):
 
 def test_they_reduce():
     for found in together(summed, 3):
-        assert found["sum"] == 6.0 and found["processes"] == 3
+        assert (found["sum"], found["processes"]) == (6.0, 3)
 
 
 def test_a_group_of_the_parents_is_not_theirs():
