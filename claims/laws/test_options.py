@@ -12,6 +12,8 @@ from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Field, Implementation, S
 
 FLOAT32 = 12 * torch.finfo(torch.float32).eps
 LATE = 4
+#: A dozen roundings of iterates of up to 2, four times over.
+LEAST = 1e-14
 
 DECAY = 0.1
 #: What a scheduler multiplies the step size by.
@@ -55,9 +57,7 @@ def test_options(trial: Trial) -> None:
             for value in values:
                 after = base.having(**{option.name: value}).tried(problem)
                 if before is not None and after is not None:
-                    trial.at_least(f"{option.name} = {value}{title}: largest change",
-                                   (after - before).abs().max(), 10 * ROUNDING, 0.0,
-                                   ROUNDING_BECAUSE)  # fmt: skip
+                    is_felt(trial, f"{option.name} = {value}{title}", before, after)
     pair = field(trial.seed)
     wide = field(trial.seed, *pair.shapes, (5,))
     straight = (wide if usual.accepts(wide) else pair).straight()
@@ -67,10 +67,16 @@ def test_options(trial: Trial) -> None:
         for name, value in felt.items():
             after = switched.having(**{name: value}).tried(straight)
             if before is not None and after is not None:
-                trial.at_least(f"{name} = {value}{title}: largest change",
-                               (after - before).abs().max(), 10 * ROUNDING, 0.0,
-                               ROUNDING_BECAUSE)  # fmt: skip
+                is_felt(trial, f"{name} = {value}{title}", before, after)
     trial.require("an option that the field shares", bool(trial.evidence))
+
+
+def is_felt(trial: Trial, what: str, before: torch.Tensor, after: torch.Tensor) -> None:
+    """Two runs differ by ten times what rounding could do, in units of how far the first goes."""
+    reach = (before - before[0]).abs().max().clamp_max(1.0)
+    least = (10 * ROUNDING * reach).clamp_min(LEAST)
+    change = (after - before).abs().max()
+    trial.at_least(f"{what}: largest change", change, least, 0.0, ROUNDING_BECAUSE)
 
 
 def felt_alone(usual: Implementation, problem: Field, **values: float) -> dict[str, float]:
@@ -248,8 +254,7 @@ def test_learning_rate(trial: Trial) -> None:
         scheduler = scheduled.call(lambda: ExponentialLR(scheduled.optimizer, SLOWS))
         scheduled.go(pair.steps, lambda on: scheduler.step() if on.t else None)
         trial.same("by a scheduler = by hand", scheduled.path, by_hand.path)
-    trial.at_least("lr * .8^t: largest change", change(by_hand.path, optimizer, pair),
-                   10 * ROUNDING, 0.0, ROUNDING_BECAUSE)  # fmt: skip
+    is_felt(trial, "lr * .8^t", optimizer.follow(pair), by_hand.path)
     warm = optimizer.train(pair).go(pair.steps, lambda on: on.set_step_size(lr * bool(on.t))).path
     trial.same("a first lr of 0: the first step", warm[1], warm[0])
     trial.close(
@@ -260,8 +265,3 @@ def test_learning_rate(trial: Trial) -> None:
     if tensor.accepts(pair):
         trial.same("the Tensor afterwards", given, torch.tensor(lr, dtype=torch.float64))
         trial.same("lr a Tensor = a float", tensor.follow(pair), optimizer.follow(pair))
-
-
-def change(path: torch.Tensor, optimizer: Implementation, problem: laws.Field) -> torch.Tensor:
-    """The largest difference from the run at a constant step size."""
-    return (path - optimizer.follow(problem)).abs().max()

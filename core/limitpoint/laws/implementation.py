@@ -54,6 +54,8 @@ class Implementation:
     ) -> Implementation:
         """What a user has: a step size of .01 and plain SGD under SAM, unless they say otherwise.
 
+        It descends: where `maximize` matters, a law switches it on.
+
         Raises:
             NotApplicable: it is a rule, not an optimizer of torch's kind.
             Inconclusive: it could not take a step as it is.
@@ -66,7 +68,8 @@ class Implementation:
             usual["base_optimizer"] = torch.optim.SGD
         if "lr" in takes.defaults or takes.anything:
             usual["lr"] = STEP_SIZE
-        return cls(constructor, {**usual, **options})
+        downhill = {"maximize": False} if "maximize" in options else {}
+        return cls(constructor, {**usual, **options, **downhill})
 
     @property
     def name(self) -> str:

@@ -61,7 +61,7 @@ OPTIONS = (
     Option("lr_decay", _other(0.1)),
     Option("lambd", _other(0.1)),
     Option("initial_accumulator_value", _other(0.5)),
-    Option("momentum_decay", _other(0.5)),
+    Option("momentum_decay", _other(0.5), {"betas": (0.9, 0.7)}),
 )
 
 

@@ -1,0 +1,70 @@
+"""No wolf: a right class keeps the laws, whatever the problem and the options that a user picks."""
+
+from inspect import Parameter
+
+import torch
+from hypothesis import assume, given, note, settings
+from hypothesis import strategies as st
+
+from limitpoint import claims_of, evaluate
+from limitpoint.judgement.setting import Setting
+from limitpoint.rivals.classes import blocks, right, sam
+from limitpoint.subjects import Accepted, Subject
+
+#: float16 is left to tests/test_laws.py: there torch's own Adam fails.
+LAWS = [law for law in claims_of(paper="laws") if not law.id.endswith("-half")]
+TORCHS = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop")
+#: The initial accumulator is the constructor's, for all groups.
+KNOWN = {("laws/groups", torch.optim.Adagrad)}
+CLASSES = [
+    *(getattr(torch.optim, name) for name in TORCHS),
+    right.SGD, right.Adam, right.AdamW, right.Lion, right.Signum, right.Muon,
+    blocks.Lamb, blocks.Lars, sam.SAM,
+]  # fmt: skip
+
+
+def logarithmic(least, most):
+    return st.floats(least, most).map(lambda x: 10.0**x)
+
+
+#: What people set, in the ranges in which they set it.
+OPTIONS = {
+    "lr": logarithmic(-4, -1),
+    "betas": st.tuples(st.floats(0, 0.99), st.floats(0.5, 0.9999)),
+    "eps": logarithmic(-12, -4),
+    "weight_decay": st.floats(0, 0.3),
+    "momentum": st.floats(0, 0.99),
+    "nesterov": st.booleans(),
+    "dampening": st.floats(0, 0.9),
+    "amsgrad": st.booleans(),
+    "maximize": st.booleans(),
+    "centered": st.booleans(),
+    "alpha": st.floats(0.5, 0.999),
+    "rho": logarithmic(-3, -0.5),
+    "adaptive": st.booleans(),
+    "foreach": st.booleans(),
+}
+
+
+@st.composite
+def right_classes(draw):
+    """A right class, and some of its options."""
+    made = draw(st.sampled_from(CLASSES))
+    takes = Accepted.by(made, skip=1).defaults
+    names = [name for name in OPTIONS if takes.get(name, Parameter.empty) is not Parameter.empty]
+    picked = draw(st.lists(st.sampled_from(names), unique=True, max_size=4))
+    options = {name: draw(OPTIONS[name]) for name in picked}
+    if options.get("nesterov"):  # torch's SGD refuses another
+        options |= {"momentum": options.get("momentum") or 0.9, "dampening": 0.0}
+    return made, options
+
+
+@settings(max_examples=min(settings().max_examples, 5000))  # a twentieth of a second each
+@given(chosen=right_classes(), law=st.sampled_from(LAWS), seed=st.integers(0, 2**31 - 1))
+def test_a_right_class_keeps_the_laws(chosen, law, seed):
+    made, options = chosen
+    assume((law.id, made) not in KNOWN)
+    subject = Subject.from_object("optimizer", made, **options)
+    record = evaluate(law, [subject], Setting(seed=seed))
+    note(f"{law.id}, seed {seed}, {made.__module__}.{made.__name__} {options}: {record.reason}")
+    assert record.verdict in ("supported", "not-applicable")
