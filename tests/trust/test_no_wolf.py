@@ -1,13 +1,15 @@
-"""No wolf: a right class keeps the laws, whatever the problem and the options that a user picks."""
+"""No wolf: who is right is not refuted, whatever the problem, the options and whose code it is."""
 
 from inspect import Parameter
 
+import pytest
 import torch
 from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 
-from limitpoint import claims_of, evaluate
+from limitpoint import all_claims, claims_of, evaluate
 from limitpoint.judgement.setting import Setting
+from limitpoint.optimizers.roles import ROLES
 from limitpoint.rivals.classes import blocks, right, sam
 from limitpoint.subjects import Accepted, Subject
 
@@ -68,3 +70,14 @@ def test_a_right_class_keeps_the_laws(chosen, law, seed):
     record = evaluate(law, [subject], Setting(seed=seed))
     note(f"{law.id}, seed {seed}, {made.__module__}.{made.__name__} {options}: {record.reason}")
     assert record.verdict in ("supported", "not-applicable")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("role", [role for role, made in ROLES.items() if isinstance(made, type)])
+def test_a_rule_of_somebody_elses_is_judged_as_ours(role):
+    """By its own code in torch, where ours is compiled: two roundings, one verdict."""
+    own = type("Own", (ROLES[role],), {"__module__": "somebody.elses"})
+    claims = [claim for claim in all_claims().values() if role in claim.roles]
+    records = [evaluate(claim, [Subject.from_object(role, own)]) for claim in claims]
+    failed = {record.id: record.reason for record in records if record.failed}
+    assert not failed
