@@ -18,6 +18,24 @@ from limitpoint.problems.problem import Problem, stack
 from limitpoint.subjects import Subject, TorchOptimizer, parse_subject
 
 
+class Counted(torch.optim.Adam):
+    """Adam, or one that is no rule of entries."""
+
+    calls = 0
+
+    def __init__(self, params, *, kind, **options):
+        self.kind, params = kind, list(params)
+        if kind == "of matrices" and any(p.ndim != 2 for p in params):
+            raise ValueError("matrices, please")
+        super().__init__(params, **options)
+
+    def step(self):
+        type(self).calls += 1
+        if self.kind == "of norms":
+            torch.nn.utils.clip_grad_norm_(self.param_groups[0]["params"], 0.1)
+        super().step()
+
+
 class TestEquality:
     def test_sgd_is_gd(self):
         subject = Subject.from_object("gd", torch.optim.SGD)
@@ -54,6 +72,20 @@ class TestEquality:
         rule = subject.rule(0.1, rho=0.3, epsilon=0.0, beta1=0.5, beta2=0.9)
         own = optimizers.Adam(0.1, beta1=0.5, beta2=0.9, epsilon=0.5, bias_correction=True)
         assert gap(rule, own, logistic_problem(), 20) <= 1e-13
+
+    @pytest.mark.parametrize(
+        ("kind", "calls"),
+        [("entrywise", 12 * 4 + 38), ("of norms", 50 * 3), ("of matrices", 50 * 3)],
+    )
+    def test_a_batch_takes_the_steps_of_its_problems(self, kind, calls):
+        """As one parameter where that is the same, and else one by one."""
+        problems = [replace(multiclass_problem(), X=c * multiclass_problem().X) for c in (1, 2, 3)]
+        rule = Subject.from_object("adam", Counted, kind=kind).rule(0.1, epsilon=1e-3)
+        alone = torch.stack([final_here(rule, problem, 50) for problem in problems])
+        Counted.calls = 0
+        found = final_here(rule, stack(problems), 50)
+        assert float((found - alone).abs().max()) <= 1e-12
+        assert abs(Counted.calls - calls) <= 2  # shadows of those that differ at once
 
     def test_batch_of_problems_with_their_own_radii(self):
         problems = [logistic_problem(seed) for seed in (0, 1, 2)]

@@ -105,6 +105,13 @@ class Instance:
         return all(callable(getattr(self.optimizer, name, None)) for name in names)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is handed one gradient, its parameter as it is, and nothing else."""
+        return self.manner == Manner() and not (
+            self.two_phase or self.needs_closure or self.has_modes
+        )
+
+    @property
     def is_coarse(self) -> bool:
         """Whether it keeps tensors that are less precise than its parameter."""
         kept = getattr(self.optimizer, "state", None)

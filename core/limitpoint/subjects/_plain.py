@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -32,24 +34,35 @@ class PlainOracle:
         kernels: Directions | None = None,
     ) -> None:
         self.oracle, self.w, self.t = oracle, w.detach().contiguous(), t
-        self._rows = rows(self.w, oracle.ndim)
+        self._is_one = False
         self.log_loss_scale = log_loss_scale
         # A claim that asks for no zero in the first gradient has looked at the defined one.
         self.kernels = kernels if t else None
         self._at_w: Tensor | None = None
 
+    def together(self) -> PlainOracle:
+        """The batch as one element, whose parameter has all rows."""
+        found = copy(self)
+        found._is_one = True
+        return found
+
+    def _elements(self, x: Tensor) -> Tensor:
+        """One row an element; a view."""
+        found = rows(x, self.oracle.ndim)
+        return found[None] if self._is_one else found
+
     def row(self, k: int) -> Tensor:
         """Batch element k of w."""
-        return self._rows[k]
+        return self._elements(self.w)[k]
 
     def gradient(self, k: int, point: Tensor) -> Tensor:
         """Gradient of element k at a point, times exp(log_loss_scale)."""
         with torch.no_grad():
             if not torch.equal(point, self.row(k)):
-                return self._handed(self._moved(k, point))[k]
+                return self._elements(self._handed(self._moved(k, point)))[k]
             if self._at_w is None:
                 self._at_w = self._handed(self.w)
-            return self._at_w[k]
+            return self._elements(self._at_w)[k]
 
     def value(self, k: int, point: Tensor) -> Tensor:
         """Objective of element k at a point, times exp(log_loss_scale); a scalar."""
@@ -63,7 +76,7 @@ class PlainOracle:
 
     def _moved(self, k: int, point: Tensor) -> Tensor:
         w = self.w.clone()
-        rows(w, self.oracle.ndim)[k] = point
+        self._elements(w)[k] = point
         return w
 
     def _factor(self, w: Tensor) -> Tensor:

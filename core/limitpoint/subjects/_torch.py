@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import Parameter
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from limitpoint.engines.directions import Directions, compiled
-from limitpoint.errors import NotApplicable
+from limitpoint.errors import NotApplicable, SubjectFailed
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.rule import Arrays
 from limitpoint.problems.problem import Oracle
@@ -24,10 +25,17 @@ from limitpoint.subjects._pulse import CONSTRUCTOR, PULSE
 from limitpoint.subjects._signature import Accepted, own_names
 from limitpoint.subjects._worker import apart
 
+#: Steps in which one parameter for all elements has to move as they do.
+ALIKE = 12
+ROUNDING = 1e-13
+
 
 @dataclass(frozen=True, eq=False)
 class TorchOptimizer(Rule):
     """An optimizer of the field as a rule: one parameter and one optimizer per batch element.
+
+    An entrywise one that a batch does not tell apart goes on with one parameter for all, once its
+    first steps were the same to rounding.
 
     Classes with `step()`, with `step(closure)`, with the two phases `first_step` and `second_step`
     of SAM, and with `train()` and `eval()`. One that refuses its parameter, or whose first step
@@ -109,6 +117,11 @@ class TorchOptimizer(Rule):
             arguments = self._arguments(k, oracle, w)
             state.instances.append(made(self.constructor, arguments, row, state.manner))
             state.manner = state.instances[-1].manner
+        alike = not any(map(_batched, [*self.kwargs.values(), self.step_size.at(0)]))
+        if alike and len(state.instances) > 1 and all(one.is_plain for one in state.instances):
+            with suppress(SubjectFailed):  # one that takes matrices alone, say
+                arguments = self._arguments(0, oracle, w)
+                state.whole = Instance(self.constructor, arguments, rows(w, oracle.ndim))
         if not self.step_size.is_constant and not all(one.groups() for one in state.instances):
             raise NotApplicable(
                 "hypothesis not met: a decaying step size (the subject has no param_groups "
@@ -132,10 +145,21 @@ class TorchOptimizer(Rule):
         seen = oracle.batch(t)
         around = PlainOracle(seen, w, self.log_loss_scale, t, kernels if seen is known else None)
         etas = entries(self.step_size.at(t), w, oracle.ndim)
-        iterates = [self._advance(state, k, around, eta) for k, eta in enumerate(etas)]
+        if state.whole is not None and t >= ALIKE:
+            return self._advance_whole(state.whole, around, etas[0]).reshape(w.shape), state
+        iterates = torch.stack([self._advance(state, k, around, e) for k, e in enumerate(etas)])
+        if state.whole is not None:
+            state.try_whole(around, etas[0], iterates)
         if t < 2:
             self._note(state)
-        return torch.stack(iterates).reshape(w.shape), state
+        return iterates.reshape(w.shape), state
+
+    def _advance_whole(self, whole: Instance, around: PlainOracle, eta: float) -> Tensor:
+        """Step the one parameter of all elements."""
+        together = around.together()
+        after = whole.play(together, 0, eta)
+        whole.check(together, 0, after, eta)
+        return after
 
     def _advance(self, state: State, k: int, around: PlainOracle, eta: float) -> Tensor:
         """Step one instance; a first step that fails is tried in other ways."""
@@ -183,6 +207,28 @@ class State:
 
     instances: list[Instance]
     manner: Manner
+    #: One for all elements, as long as its steps are theirs.
+    whole: Instance | None = None
+
+    def try_whole(self, around: PlainOracle, eta: float, iterates: Tensor) -> None:
+        """Let it take a step of theirs, and drop it if that is another one; or else them, in time.
+
+        Args:
+            around: the step.
+            eta: its size.
+            iterates: where the step led them.
+        """
+        assert self.whole is not None
+        try:
+            found = self.whole.play(around.together(), 0, eta)
+        except SubjectFailed:
+            self.whole = None
+            return
+        apart = (found - iterates).abs() > ROUNDING * iterates.abs().amax()
+        if not self.whole.is_plain or bool(apart.any()):
+            self.whole = None
+        elif around.t == ALIKE - 1:
+            self.instances = []
 
 
 @cache
