@@ -225,7 +225,7 @@ class State:
             self.whole = None
             return
         apart = (found - iterates).abs() > ROUNDING * iterates.abs().amax()
-        if not self.whole.is_plain or bool(apart.any()):
+        if bool(apart.any()):
             self.whole = None
         elif around.t == ALIKE - 1:
             self.instances = []
