@@ -11,13 +11,12 @@ from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-import torch
 from torch import distributed
 
 from limitpoint.errors import Inconclusive
 from limitpoint.optimizers.rule import Arrays
 from limitpoint.subjects._limits import UNLIMITED
-from limitpoint.subjects._worker import Reply, done, opened
+from limitpoint.subjects._worker import Reply, done, opened, settle_torch
 
 #: Seconds that one process waits for another.
 PATIENCE = 60
@@ -82,7 +81,7 @@ def _collected(readers: list[Connection]) -> list[Arrays]:
 def _join(
     work: Callable[[int], Arrays], rank: int, processes: int, meeting: Path, writer: Connection
 ) -> None:
-    torch.set_num_threads(1)
+    settle_torch()
     try:
         _form(rank, processes, meeting)
     except (RuntimeError, ValueError, OSError) as exc:

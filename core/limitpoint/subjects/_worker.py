@@ -204,10 +204,7 @@ def _serve(work: Callable[[], Arrays], limits: Limits, notes: list[str], writer:
         gc.freeze()
         printed = Printed()
         _system.settle(writer, printed, limits.memory)
-        torch.set_num_threads(1)
-        # CUDA does not survive a fork, and torch's optimizers ask for it at each step: there is
-        # none here, where the steps are taken on the CPU.
-        vars(torch.cuda)["is_available"] = lambda: False
+        settle_torch()
         warnings.simplefilter("ignore")  # a suite's errors: none of the subject's
         reply = done(work, limits)
         reply.printed, reply.notes = printed.text(), notes
@@ -218,6 +215,16 @@ def _serve(work: Callable[[], Arrays], limits: Limits, notes: list[str], writer:
             signal.pause()
     finally:
         os._exit(1)
+
+
+def settle_torch() -> None:
+    """Fit torch to a fork: one thread, and no CUDA.
+
+    CUDA does not survive a fork, and torch's optimizers ask for it at each step: there is none
+    here, where the steps are taken on the CPU.
+    """
+    torch.set_num_threads(1)
+    vars(torch.cuda)["is_available"] = lambda: False
 
 
 def done(work: Callable[[], Arrays], limits: Limits) -> Reply:
