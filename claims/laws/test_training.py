@@ -100,6 +100,7 @@ def test_network(trial: Trial) -> None:
         "it takes tensors of every shape, or matrices",
         "it draws nothing at random",
         "rounding of a gradient moves its steps by rounding",
+        "a fork of its process can compute: not one with jax's threads",
     ),
     kind="law",
     roles=("optimizer",),
@@ -122,6 +123,7 @@ def test_data_parallel(trial: Trial) -> None:
     taken = list(filter(optimizer.accepts, nets))
     trial.require("it takes tensors of every shape, or matrices", bool(taken))
     trial.require("it draws nothing at random", not Structure(optimizer, trial.seed).draws)
+    trial.require("a fork of its process can compute: not one with jax's threads", laws.can_fork())
     net = taken[0]
     alone, (one, other) = laws.trained(optimizer, net), laws.replicas(optimizer, net)
     reordered = optimizer.follow(net.part(torch.arange(len(net.images)).roll(5)))

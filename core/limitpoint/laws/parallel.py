@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
@@ -71,6 +72,11 @@ class Share:
         for p, g in zip(tensors, kept, strict=True):
             p.grad = g
         return found
+
+
+def can_fork() -> bool:
+    """Whether this process's forks can compute: those of one with jax's threads wait for them."""
+    return "jax" not in sys.modules
 
 
 def half(net: Network, rank: int) -> Network:
