@@ -50,8 +50,9 @@ OPTIONS = (
     Option("decoupled_weight_decay", lambda now: [not now], {"weight_decay": 0.1}),
     # The second far from 1, so that a memory of a dozen steps is one.
     Option("betas", _betas, {"betas": (0.9, 0.7)}),
-    # Larger than any gradient, for a root that is clamped by it.
-    Option("eps", _other(4.0, 8.0)),
+    # Larger than any gradient, for a root that is clamped by it; RAdam has no root where beta2 is
+    # small.
+    Option("eps", _other(4.0, 8.0), {"betas": (0.9, 0.999)}),
     Option("maximize", lambda now: [not now]),
     Option("amsgrad", lambda now: [not now], {"betas": (0.5, 0.5)}, fading=True),
     Option("rho", _factor(0.5)),
