@@ -40,6 +40,9 @@ def _factor(*factors: float) -> Callable[[Any], Iterable[Any]]:
     return lambda now: [factor * now for factor in factors]
 
 
+#: Without a root RAdam's step is momentum's, which feels no epsilon, and at beta1 = 0 both decays
+#: alike.
+_ROOT = {"betas": (0.9, 0.999)}
 _BALL = {"momentum": 0.9, "nesterov": False, "dampening": 0.0}
 OPTIONS = (
     Option("lr", _factor(3.0)),
@@ -47,12 +50,11 @@ OPTIONS = (
     Option("dampening", _other(0.5), _BALL),
     Option("nesterov", _other(True), _BALL),
     Option("weight_decay", _other(0.1, 0.2)),
-    Option("decoupled_weight_decay", lambda now: [not now], {"weight_decay": 0.1}),
+    Option("decoupled_weight_decay", lambda now: [not now], {"weight_decay": 0.1, **_ROOT}),
     # The second far from 1, so that a memory of a dozen steps is one.
     Option("betas", _betas, {"betas": (0.9, 0.7)}),
-    # Larger than any gradient, for a root that is clamped by it; RAdam has no root where beta2 is
-    # small.
-    Option("eps", _other(4.0, 8.0), {"betas": (0.9, 0.999)}),
+    # Larger than any gradient, for a root that is clamped by it.
+    Option("eps", _other(4.0, 8.0), _ROOT),
     Option("maximize", lambda now: [not now]),
     Option("amsgrad", lambda now: [not now], {"betas": (0.5, 0.5)}, fading=True),
     Option("rho", _factor(0.5)),
