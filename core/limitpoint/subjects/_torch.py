@@ -146,20 +146,13 @@ class TorchOptimizer(Rule):
         around = PlainOracle(seen, w, self.log_loss_scale, t, kernels if seen is known else None)
         etas = entries(self.step_size.at(t), w, oracle.ndim)
         if state.whole is not None and t >= ALIKE:
-            return self._advance_whole(state.whole, around, etas[0]).reshape(w.shape), state
+            return state.advance_whole(around, etas[0]).reshape(w.shape), state
         iterates = torch.stack([self._advance(state, k, around, e) for k, e in enumerate(etas)])
         if state.whole is not None:
             state.try_whole(around, etas[0], iterates)
         if t < 2:
             self._note(state)
         return iterates.reshape(w.shape), state
-
-    def _advance_whole(self, whole: Instance, around: PlainOracle, eta: float) -> Tensor:
-        """Step the one parameter of all elements."""
-        together = around.together()
-        after = whole.play(together, 0, eta)
-        whole.check(together, 0, after, eta)
-        return after
 
     def _advance(self, state: State, k: int, around: PlainOracle, eta: float) -> Tensor:
         """Step one instance; a first step that fails is tried in other ways."""
@@ -210,6 +203,14 @@ class State:
     #: One for all elements, as long as its steps are theirs.
     whole: Instance | None = None
 
+    def advance_whole(self, around: PlainOracle, eta: float) -> Tensor:
+        """Step the one for all, by eta."""
+        assert self.whole is not None
+        together = around.together()
+        after = self.whole.play(together, 0, eta)
+        self.whole.check(together, 0, after, eta)
+        return after
+
     def try_whole(self, around: PlainOracle, eta: float, iterates: Tensor) -> None:
         """Let it take a step of theirs, and drop it if that is another one; or else them, in time.
 
@@ -218,9 +219,8 @@ class State:
             eta: its size.
             iterates: where the step led them.
         """
-        assert self.whole is not None
         try:
-            found = self.whole.play(around.together(), 0, eta)
+            found = self.advance_whole(around, eta)
         except SubjectFailed:
             self.whole = None
             return
