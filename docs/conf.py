@@ -63,12 +63,4 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {
-    "index": [],
-    "start": [],
-    "judge": [],
-    "maps": [],
-    "cluster": [],
-    "speed": [],
-    "changelog": [],
-}
+html_sidebars = {page.stem: [] for page in Path(__file__).parent.glob("*.md")}
