@@ -23,7 +23,7 @@ from .network import network as network
 from .options import Option as Option
 from .options import variants as variants
 from .parallel import PROCESSES as PROCESSES
-from .parallel import can_fork as can_fork
+from .parallel import can_join as can_join
 from .parallel import half as half
 from .parallel import replicas as replicas
 from .parallel import trained as trained

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 from limitpoint.errors import Inconclusive, SubjectFailed
@@ -17,7 +16,7 @@ from limitpoint.laws.implementation import Implementation
 from limitpoint.laws.network import Network
 from limitpoint.laws.training import Objective
 from limitpoint.optimizers.rule import Arrays
-from limitpoint.subjects import together
+from limitpoint.subjects import Transformation, together
 
 PROCESSES = 2
 
@@ -74,9 +73,10 @@ class Share:
         return found
 
 
-def can_fork() -> bool:
-    """Whether this process's forks can compute: those of one with jax's threads wait for them."""
-    return "jax" not in sys.modules
+def can_join(optimizer: Implementation) -> bool:
+    """Whether forks of this process can be a group with it: optax would wait for jax's threads."""
+    is_pure = isinstance(optimizer.constructor, Transformation)
+    return hasattr(os, "fork") and distributed.is_available() and not is_pure
 
 
 def half(net: Network, rank: int) -> Network:
@@ -106,10 +106,10 @@ def replicas(optimizer: Implementation, net: Network, *, own_ascent: bool = Fals
         own_ascent: see `Share`.
 
     Raises:
-        Inconclusive: there are no such processes here, or gloo has no such collective.
+        Inconclusive: gloo has no such collective.
+        NotApplicable: there is no such group on this machine.
         SubjectFailed: it raised.
     """
-    warm_up()
 
     def work(rank: int) -> Arrays:
         found = trained(optimizer, Share(half(net, rank), own_ascent=own_ascent))
@@ -130,9 +130,3 @@ def trained(optimizer: Implementation, net: Objective) -> Replica:
     points = [torch.cat([x.reshape(-1) for x in point]) for point in training.points]
     ascent = points[1] - points[0] if len(points) == 2 else torch.zeros_like(points[0])
     return Replica(training.go(net.steps - 1).path, ascent)
-
-
-@cache
-def warm_up() -> None:
-    """What torch imports at a model's first wrapping, for a second: no fork has to do it again."""
-    import torch._dynamo  # noqa: F401

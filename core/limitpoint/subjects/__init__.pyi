@@ -5,6 +5,7 @@ from ._instance import form_a_group_of_one as form_a_group_of_one
 from ._limits import UNLIMITED as UNLIMITED
 from ._limits import USUAL as USUAL
 from ._limits import Limits as Limits
+from ._optax import Transformation as Transformation
 from ._optax import makes_transformation as makes_transformation
 from ._signature import Accepted as Accepted
 from ._spec import FORM as FORM

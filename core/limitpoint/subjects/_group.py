@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -33,13 +34,11 @@ def together(work: Callable[[int], Arrays], processes: int) -> list[Arrays]:
         processes: how many.
 
     Raises:
-        Inconclusive: there is no such group on this machine.
+        NotApplicable: there is no such group on this machine.
+        Inconclusive: one of them does not answer.
         SubjectFailed: and what else work raised in the first that did; the others are ended.
     """
-    try:
-        fork = multiprocessing.get_context("fork")
-    except ValueError:
-        raise Inconclusive("no forks here: processes cannot share the subject") from None
+    fork = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as folder:
         meeting, readers, started = Path(folder) / "group", [], []
         for rank in range(processes):
@@ -85,8 +84,8 @@ def _join(
     try:
         _form(rank, processes, meeting)
     except (RuntimeError, ValueError, OSError) as exc:
-        why = f"no process group on gloo here: {str(exc).splitlines()[0]}"
-        writer.send(Reply("Inconclusive", why))
+        why = f"hypothesis not met: a process group on gloo ({str(exc).splitlines()[0]})"
+        writer.send(Reply("NotApplicable", why))
     else:
         writer.send(done(lambda: work(rank), UNLIMITED))
 
@@ -94,7 +93,8 @@ def _join(
 def _form(rank: int, processes: int, meeting: Path) -> None:
     # The parent's group knows one process; to destroy it would wait for threads that no fork has.
     distributed.GroupMember.WORLD = None
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # a name of this machine need not resolve
+    if sys.platform == "linux":  # a name of this machine need not resolve
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     store = distributed.FileStore(str(meeting), processes)  # type: ignore[attr-defined]
     distributed.init_process_group(
         "gloo", store=store, rank=rank, world_size=processes, timeout=timedelta(seconds=PATIENCE)

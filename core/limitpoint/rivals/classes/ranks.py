@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, distributed
 
 from limitpoint.rivals._registry import faulty
@@ -70,3 +71,11 @@ class _ClimbSubtracted(SAM):
         for p, climb in self.added:
             p.sub_(climb)
         self.added = []
+
+
+@faulty("class-sam-mean-norm", "each process climbs along its own gradient, over the norm that all "
+        "have in the mean", twin=SAM)  # fmt: skip
+class _MeanNorm(SAM):
+    def factor(self) -> Tensor | float:
+        own = super().factor()
+        return summed(torch.as_tensor(own)) / place()[1]
