@@ -61,7 +61,10 @@ def right_classes(draw):
     return made, options
 
 
-@settings(max_examples=min(settings().max_examples, 5000))  # a twentieth of a second each
+# A twentieth of a second each; the same ones at each commit, and others in each nightly run.
+@settings(
+    max_examples=min(settings().max_examples, 5000), derandomize=settings().max_examples < 1000
+)
 @given(chosen=right_classes(), law=st.sampled_from(LAWS), seed=st.integers(0, 2**31 - 1))
 def test_a_right_class_keeps_the_laws(chosen, law, seed):
     made, options = chosen
