@@ -2,7 +2,7 @@
 
     python -m bench.deep forms [--device cuda]    # each form over plain training's gradient
     python -m bench.deep loop --device cuda       # 1000 steps of the paper's loop, and an estimate
-    python -m bench.deep null                     # how often the sign test calls nothing something
+    python -m bench.deep null                     # how often nothing is called something
 
 `forms` and `loop` are written to reports/deep-<name>.json with the device's name. On a processor
 time is processor time on one thread.
@@ -161,10 +161,10 @@ def null(seeds: int) -> dict[str, Any]:
         for name, problem in problems.items():
             second = error(problem)
             for pair in ((first, second), (second, first)):
-                _, wins, bar, *_ = confidence.more_often(name, *pair)
-                called[name] += wins >= bar
+                _, chance, error_rate, *_ = confidence.by_chance(name, *pair)
+                called[name] += chance <= error_rate
     return {"runs a test": 20, "tests": tests, "called": called,
-            "by chance at most": tests * confidence.sign_bar(20)[1]}  # fmt: skip
+            "by chance at most": tests * 0.025}  # fmt: skip
 
 
 def main() -> None:

@@ -1,11 +1,13 @@
 """Deep networks: the forms of m-SAM's gradient, stacks, data, the paper's own scale made small."""
 
+import itertools
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from limitpoint import NotApplicable, UsageError, all_claims, confidence, deep, run
 from limitpoint.deep import Network, Sampling
@@ -455,22 +457,41 @@ def test_a_torch_class_sees_no_groups_of_examples():
     assert "groups of m examples" in outcome.reason
 
 
-# ---------------------------------------------------------------------------------- the sign test
+# ------------------------------------------------------------------------- the randomisation test
 
 
-@pytest.mark.parametrize(
-    ("draws", "bar", "chance"),
-    [(7, 7, 1 / 128), (10, 9, 11 / 1024), (20, 15, 21_700 / 2**20), (14, 12, 106 / 2**14)],
-)
-def test_the_bar_of_a_sign_test_is_binomial(draws, bar, chance):
-    assert confidence.sign_bar(draws) == (bar, pytest.approx(chance, rel=1e-12))
-    assert sum(math.comb(draws, k) for k in range(bar - 1, draws + 1)) / 2**draws > 0.025
+@pytest.mark.parametrize("draws", [6, 9])
+def test_every_flip_of_signs_is_counted(draws):
+    differences = torch.arange(1.0, draws + 1).double()
+    differences[0] = -1.0
+    means = [
+        sum(sign * x for sign, x in zip(signs, differences.tolist(), strict=True)) / draws
+        for signs in itertools.product((-1, 1), repeat=draws)
+    ]
+    found = confidence.flipped_means(differences)
+    assert sorted(found.tolist()) == pytest.approx(sorted(means))
+    _, chance, *_ = confidence.by_chance("x", 0 * differences, differences)
+    assert chance == pytest.approx(2 / 2**draws)  # it, and the one with the smallest turned
 
 
-def test_a_tie_is_no_win():
-    one = torch.tensor([1.0, 2.0, 3.0])
-    assert confidence.more_often("x", one, one)[1] == 0
-    assert confidence.more_often("x", one, one + torch.tensor([1.0, 0.0, -1.0]))[1] == 1
+def test_many_flips_are_drawn_and_agree_with_a_library():
+    smaller, larger = torch.randn(2, 20, generator=torch.Generator().manual_seed(1)).double()
+    _, chance, *_ = confidence.by_chance("x", smaller, larger + 0.5)
+    theirs = stats.permutation_test(
+        (larger.numpy() + 0.5, smaller.numpy()),
+        lambda x, y, axis: (x - y).mean(axis), permutation_type="samples", vectorized=True,
+        alternative="greater", n_resamples=20_000,
+    )  # fmt: skip
+    assert chance == pytest.approx(
+        theirs.pvalue, abs=4 * (chance / 16_384 + chance / 20_000) ** 0.5
+    )
+
+
+def test_two_that_are_one_differ_by_chance():
+    one = torch.linspace(1, 2, 7)
+    assert confidence.by_chance("x", one, one)[1] == 1
+    assert confidence.by_chance("x", one, one - 1e-3)[1] == 1
+    assert confidence.by_chance("x", one, one + 1e-3)[1] == 1 / 2**7
 
 
 def test_another_start_or_order_is_called_no_gain():
@@ -487,5 +508,5 @@ def test_another_start_or_order_is_called_no_gain():
     ]
     for second in errors[1:]:
         for pair in ((errors[0], second), (second, errors[0])):
-            _, wins, bar, *_ = confidence.more_often("null", *pair)
-            assert wins < bar
+            _, chance, error, *_ = confidence.by_chance("null", *pair)
+            assert chance > error

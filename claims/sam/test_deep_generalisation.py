@@ -52,10 +52,10 @@ def test_deep_sam_small_m(trial: Trial) -> None:
     sam, erm = error.pop("SAM"), error["ERM"]
     for name, other in error.items():
         what = f"{task.train.name}: SAM's test error is below that of {name}"
-        trial.at_least(*confidence.more_often(what, sam, other))
+        trial.at_most(*confidence.by_chance(what, sam, other))
     for name in ("n-SAM", "random"):
         what = f"{task.train.name}: the gain of {name} is below half of SAM's"
-        trial.at_least(*confidence.more_often(what, erm - error[name], (erm - sam) / 2))
+        trial.at_most(*confidence.by_chance(what, erm - error[name], (erm - sam) / 2))
 
 
 @claim(
@@ -88,9 +88,9 @@ def test_deep_sam_large_batch(trial: Trial) -> None:
     gap = error["ERM", "large"] - error["ERM", "small"]
     gain = error["ERM", "large"] - error["SAM", "large"]
     what = f"{small.train.name}: SAM's gain at the full batch is below a quarter of the small one's"
-    trial.at_least(*confidence.more_often(what, gain, gap / 4))
+    trial.at_most(*confidence.by_chance(what, gain, gap / 4))
     what = f"{small.train.name}: SAM's test error is below ERM's, small minibatch"
-    trial.at_least(*confidence.more_often(what, error["SAM", "small"], error["ERM", "small"]))
+    trial.at_most(*confidence.by_chance(what, error["SAM", "small"], error["ERM", "small"]))
 
 
 @claim(
@@ -119,7 +119,7 @@ def test_deep_sam_ascent_steps(trial: Trial) -> None:
         for rule in (one, several)
     ]
     what = f"{task.train.name}: test error of one step, m = 4, below {count} steps, m = 60"
-    trial.at_least(*confidence.more_often(what, *errors))
+    trial.at_most(*confidence.by_chance(what, *errors))
 
 
 @claim(
@@ -149,10 +149,8 @@ def test_deep_sam_width(trial: Trial) -> None:
         gain[hidden] = erm - sam
     name = task.train.name
     zero = 0 * gain[8]
-    trial.at_least(
-        *confidence.more_often(f"{name}: gain at width 128 is positive", zero, gain[128])
-    )
-    trial.at_least(*confidence.more_often(f"{name}: gain at width 8 is negative", gain[8], zero))
+    trial.at_most(*confidence.by_chance(f"{name}: gain at width 128 is positive", zero, gain[128]))
+    trial.at_most(*confidence.by_chance(f"{name}: gain at width 8 is negative", gain[8], zero))
 
 
 @claim(
@@ -178,4 +176,4 @@ def test_deep_unnormalised_sam(trial: Trial) -> None:
         for rule in (sam, task.erm())
     ]
     what = f"{task.train.name}: test error of unnormalised SAM below ERM's"
-    trial.at_least(*confidence.more_often(what, *errors))
+    trial.at_most(*confidence.by_chance(what, *errors))

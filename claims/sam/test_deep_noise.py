@@ -30,10 +30,10 @@ def test_deep_sam_noise(trial: Trial) -> None:
     for small, large in ((1, 4), (4, 20)):
         what = f"{task.train.name}: test error of {small}-SAM below that of {large}-SAM"
         pair = error[f"{small}-SAM"], error[f"{large}-SAM"]
-        trial.at_least(*confidence.more_often(what, *pair))
+        trial.at_most(*confidence.by_chance(what, *pair))
     erm, sam = error["ERM"], error["1-SAM"]
     what = f"{task.train.name}: n-SAM's gain below a quarter of 1-SAM's"
-    trial.at_least(*confidence.more_often(what, erm - error["n-SAM"], (erm - sam) / 4))
+    trial.at_most(*confidence.by_chance(what, erm - error["n-SAM"], (erm - sam) / 4))
 
 
 @claim(
@@ -58,11 +58,11 @@ def test_deep_sam_memorises(trial: Trial) -> None:
     soon = trial.run(task.train, task.erm(task.rate), 200, record=[200])
     wrong, of_erm, name = task.train.error(late.w), task.train.error(soon.final), task.train.name
     what = f"{name}: at step 200 twice ERM's unfitted labels are fewer than 1-SAM's"
-    trial.at_least(*confidence.more_often(what, 2 * of_erm, wrong[1]))
+    trial.at_most(*confidence.by_chance(what, 2 * of_erm, wrong[1]))
     trial.at_most(f"{name}: unfitted labels of 1-SAM at step 800, %", wrong[2], 5, 0, "calibrated")
     what = f"{name}: test error of 1-SAM at step 100 below that at step 800"
     error = task.test_error(late.w)
-    trial.at_least(*confidence.more_often(what, error[0], error[2]))
+    trial.at_most(*confidence.by_chance(what, error[0], error[2]))
 
 
 @claim(
@@ -90,7 +90,7 @@ def test_deep_sam_is_not_merely_slower(trial: Trial) -> None:
         first = (task.train.error(run.w) <= 20).double().argmax(0)
         found.append(task.test_error(run.w).gather(0, first.unsqueeze(0))[0])
     what = f"{task.train.name}: test error of 1-SAM below ERM's with half of the noise memorised"
-    trial.at_least(*confidence.more_often(what, *found))
+    trial.at_most(*confidence.by_chance(what, *found))
 
 
 @claim(
@@ -124,7 +124,7 @@ def test_deep_sam_noise_elsewhere(trial: Trial) -> None:
             for rule in (sam, task.erm(task.schedule))
         ]
         what = f"{task.train.name}, {network}: test error of {m}-SAM below ERM's"
-        trial.at_least(*confidence.more_often(what, *errors))
+        trial.at_most(*confidence.by_chance(what, *errors))
 
 
 @claim(
@@ -150,4 +150,4 @@ def test_deep_unnormalised_sam_noise(trial: Trial) -> None:
         for rule in (free, task.erm(task.rate))
     ]
     what = f"{task.train.name}: best test error of unnormalised SAM below ERM's"
-    trial.at_least(*confidence.more_often(what, *best))
+    trial.at_most(*confidence.by_chance(what, *best))

@@ -42,10 +42,10 @@ def test_deep_sam_late(trial: Trial) -> None:
         for name, rule in rules.items()
     }
     name, gain = task.train.name, error["ERM"] - error["SAM"]
-    trial.at_least(*confidence.more_often(f"{name}: SAM gains over ERM", 0 * gain, gain))
+    trial.at_most(*confidence.by_chance(f"{name}: SAM gains over ERM", 0 * gain, gain))
     for order, share in (("ERM then SAM", 0.5), ("SAM then ERM", 0.75)):
         what = f"{name}: {order} gains more than {share} of it"
-        trial.at_least(*confidence.more_often(what, share * gain, error["ERM"] - error[order]))
+        trial.at_most(*confidence.by_chance(what, share * gain, error["ERM"] - error[order]))
 
 
 @claim(
@@ -88,9 +88,9 @@ def test_deep_sam_same_basin(trial: Trial) -> None:
     trial.at_least(f"{name}: barrier to another start's end", barrier(other), 1e-4, 0, because)
     beyond = [task.train.value(w) for w in (there + step / 2, here - step / 2)]
     what = f"{name}: loss beyond SAM's end below that beyond ERM's"
-    trial.at_least(*confidence.more_often(what, *beyond))
+    trial.at_most(*confidence.by_chance(what, *beyond))
     what = f"{name}: test error of ERM then SAM below ERM's"
-    trial.at_least(*confidence.more_often(what, task.test_error(there), task.test_error(here)))
+    trial.at_most(*confidence.by_chance(what, task.test_error(there), task.test_error(here)))
 
 
 @claim(
@@ -116,6 +116,6 @@ def test_deep_sam_early(trial: Trial) -> None:
         for rule in rules
     )
     what = f"{task.train.name}: early SAM gains more than half of what SAM gains"
-    trial.at_least(*confidence.more_often(what, (of_erm - of_sam) / 2, of_erm - early))
+    trial.at_most(*confidence.by_chance(what, (of_erm - of_sam) / 2, of_erm - early))
     what = f"{task.train.name}: SAM gains over ERM"
-    trial.at_least(*confidence.more_often(what, of_sam, of_erm))
+    trial.at_most(*confidence.by_chance(what, of_sam, of_erm))

@@ -8,6 +8,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+#: Up to so many draws every flip of signs is looked at.
+EXACT = 14
+ROUNDING = 1e-12
+
 
 def upper_mean(samples: Tensor, *, error: float = 1e-6, dim: int = -1) -> Tensor:
     """One-sided upper confidence bound on the mean: Student's t.
@@ -29,36 +33,52 @@ def upper_mean(samples: Tensor, *, error: float = 1e-6, dim: int = -1) -> Tensor
     return torch.as_tensor(samples.mean(dim) + quantile * spread)
 
 
-def sign_bar(draws: int, error: float = 0.025) -> tuple[int, float]:
-    """The fewest wins that chance reaches with a probability of at most `error`, and that chance.
+def flipped_means(differences: Tensor) -> Tensor:
+    """Means with each sign flipped or not, the unflipped one last.
 
     Args:
-        draws: independent draws.
-        error: of calling wins a rule where either side is as likely to win.
+        differences: one for each independent draw, float64 (K,).
+
+    Returns:
+        (2^K,) for K <= `EXACT`, else (2^EXACT,) of signs drawn with a fixed seed.
     """
-    bar = int(stats.binom.isf(error, draws, 0.5)) + 1
-    return bar, float(stats.binom.sf(bar - 1, draws, 0.5))
+    draws = differences.numel()
+    if draws <= EXACT:
+        signs = 1 - 2 * torch.arange(2**draws).flip(0)[:, None].bitwise_right_shift(
+            torch.arange(draws)
+        ).bitwise_and(1)
+    else:
+        chance = torch.Generator().manual_seed(0)
+        signs = 1 - 2 * torch.randint(2, (2**EXACT, draws), generator=chance)
+        signs[-1] = 1
+    return signs.double() @ differences / draws
 
 
-def more_often(
+def by_chance(
     quantity: str, smaller: Tensor, larger: Tensor, error: float = 0.025
 ) -> tuple[str, float, float, float, str]:
-    """Exact sign test, as evidence: `trial.at_least(*more_often(...))`.
+    """Fisher's randomisation test, as evidence: `trial.at_most(*by_chance(...))`.
+
+    If the two are alike, the signs of their differences are chance's: how often is the mean of the
+    differences as large as it is? Nothing else is assumed of them.
 
     Args:
         quantity: what is smaller than what.
-        smaller: one value for each independent draw, shape (K,).
-        larger: the value it is paired with, shape (K,); a tie counts against.
+        smaller: one value for each independent draw, shape (K,), K >= 6.
+        larger: the value it is paired with, shape (K,).
         error: false-alarm rate at most.
 
     Returns:
-        Quantity (with the mean difference and its deviation), wins, the wins that are needed,
-        tolerance zero, and where the bar comes from.
+        Quantity (with the mean difference and its deviation), that share, its bound, tolerance
+        zero, and where it comes from.
+
+    Source: Fisher, The Design of Experiments, 1935, Section 21.
     """
     difference = (larger - smaller).double()
-    draws, wins = difference.numel(), float((difference > 0).sum())
-    bar, chance = sign_bar(draws, error)
-    shown = f"{quantity}: by {difference.mean():.3g} +- {difference.std():.2g} in the mean; runs"
-    return shown, wins, float(bar), 0.0, (
-        f"exact sign test: by chance {bar} or more of {draws} with probability {chance:.2g}"
+    means = flipped_means(difference)
+    chance = float((means >= means[-1] - ROUNDING * difference.abs().max()).double().mean())
+    shown = f"{quantity}: by {difference.mean():.3g} +- {difference.std():.2g} in the mean; chance"
+    return shown, chance, error, 0.0, (
+        f"randomisation test: signs of {difference.numel()} differences flipped, "
+        f"{len(means)} times"
     )  # fmt: skip
