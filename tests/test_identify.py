@@ -14,8 +14,9 @@ import limitpoint
 from limitpoint import UsageError, identify, limits, optimizers, problems
 from limitpoint.cli import main
 from limitpoint.identification import COURSES, NORMS, Curves, Verdict, conclude, judge, sparkline
-from limitpoint.identification._courses import LogLoss
+from limitpoint.identification._courses import Course, Seen
 from limitpoint.identification._deciding import APART, SURE
+from limitpoint.problems.problem import stack
 from limitpoint.theory.measures import normalised_margin
 
 FAR_APART = problems.far_apart()
@@ -65,21 +66,30 @@ def test_the_loss_is_one_smooth():
         )
 
 
-def test_log_loss_is_the_logarithm_with_its_gradient():
-    problem = FAR_APART[0]
-    oracle = LogLoss(problem, 0.25)
-    w = torch.full_like(problem.start, 0.1, requires_grad=True)
-    value = 0.25 * problem.value(w).log()
-    torch.testing.assert_close(oracle.value(w), value)
-    torch.testing.assert_close(oracle.grad(w.detach()), torch.autograd.grad(value, w)[0])
+FADING = Course("fading", "", per_loss=True, fading=0.55)
+SEEN = Seen(stack(FAR_APART), (Course("plain", ""), FADING), t=20)
 
 
-def test_log_loss_has_a_gradient_where_the_loss_has_none():
-    problem = FAR_APART[0]
-    w = 1e5 * torch.from_numpy(optimum(problem, 2.0).solution)
-    assert float(problem.value(w)) == 0.0
-    size = float(torch.linalg.matrix_norm(LogLoss(problem).grad(w)))
-    assert size > optimum(problem, 2.0).value * (1 - 1e-6)
+def test_a_course_sees_the_loss_or_its_logarithm_with_their_gradients():
+    w = torch.full_like(SEEN.start, 0.1, requires_grad=True)
+    loss, factor = SEEN.problem.value(w[1]), FADING.factor(20)
+    assert factor == pytest.approx(3**-0.55)
+    values = torch.stack([SEEN.problem.value(w[0]), factor * loss.log()])
+    torch.testing.assert_close(SEEN.value(w), values)
+    gradient = torch.autograd.grad(values.sum(), w)[0]
+    torch.testing.assert_close(SEEN.grad(w.detach()).tensor(), gradient)
+    mantissa, exponent = map(torch.from_numpy, SEEN.kernels.at(w.detach()))
+    torch.testing.assert_close(torch.ldexp(mantissa, exponent), gradient)
+
+
+def test_the_logarithm_has_a_gradient_where_the_loss_has_none():
+    optima = [torch.from_numpy(optimum(problem, 2.0).solution) for problem in FAR_APART]
+    w = 1e5 * torch.stack(optima).expand_as(SEEN.start)
+    assert not SEEN.problem.value(w).any()
+    mantissa, exponent = map(torch.from_numpy, SEEN.kernels.at(w.contiguous()))
+    size = torch.linalg.matrix_norm(torch.ldexp(mantissa, exponent)[1])
+    least = FADING.factor(20) * torch.tensor([optimum(p, 2.0).value for p in FAR_APART])
+    assert bool((size > least * (1 - 1e-6)).all())
 
 
 # One course: synthetic curves.

@@ -21,7 +21,6 @@ from limitpoint.errors import UsageError
 from limitpoint.identification import (
     COURSES,
     NORMS,
-    Course,
     Identification,
     Verdict,
     draw,
@@ -39,15 +38,13 @@ def run(args: argparse.Namespace) -> int:
     with silenced():
         limits = Limits(args.timeout, args.memory)
         subjects = [_subject(text, limits) for text in args.optimizers]
-    names = [course.name for course in COURSES]
     found: list[Identification] = []
     with progress(hidden=args.json) as bar, silenced() as output:
-        task = bar.add_task("steps", total=len(subjects) * len(COURSES) * args.steps)
+        task = bar.add_task("steps", total=len(subjects) * args.steps)
 
-        def watch(course: Course, step: int) -> None:
-            courses = len(found) * len(COURSES) + names.index(course.name)
-            name = f"{subjects[len(found)].target}, {course.name}"
-            bar.update(task, description=name, completed=courses * args.steps + step)
+        def watch(step: int) -> None:
+            name = subjects[len(found)].target
+            bar.update(task, description=name, completed=len(found) * args.steps + step)
 
         for subject in subjects:
             # One by one: the bar counts them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -38,6 +38,13 @@ class _Answer(Rule):
         return w, self.rule.direction(oracle, w)
 
 
+class Kernels(Protocol):
+    """Compiled gradients."""
+
+    def at(self, w: Tensor) -> tuple[Floats, Floats]:
+        """The gradient at w as mantissa * 2^exponent, both of the shape of w."""
+
+
 class Directions:
     """The directions of a rule on a problem, at points of one shape; the gradients, if it is GD.
 
@@ -57,19 +64,20 @@ class Directions:
             defined = rule.direction(oracle, start)
             is_scaled = isinstance(defined, Scaled)
             plan = cpu.plan(oracle, _Answer(rule=rule, is_scaled=is_scaled), start, {})
-        self._run = cpu.Run(plan, np.array([1]))
-        self._given, self._scratch = self._run.given(0, 1), self._run.scratch()
-        self._shape, self._d, self._count = start.shape, plan.d, plan.count
+        run = cpu.Run(plan, np.array([1]))
+        self._step = run.part(run.given(0, 1), 0, 1, 0, plan.count)
+        self._w = run.w[..., : plan.d]
+        self._found = [m[:, 0, :, : plan.d] for m in (run.memory, run.memory_exponent)]
+        self._shape = start.shape
         self._is_scaled, self._defined = is_scaled, partial(rule.direction, oracle)
         if _apart(self.value(start), defined) > 1e-9:
             raise cpu.NotCovered(something_else(rule))
 
     def at(self, w: Tensor) -> tuple[Floats, Floats]:
         """The direction at w as mantissa * 2^exponent, both of the shape of w."""
-        run = self._run
-        run.w[..., : self._d] = w.detach().numpy().reshape(*run.w.shape[:-1], self._d)
-        run.part(self._given, 0, 1, 0, self._count, self._scratch)
-        mantissa, exponent = (m[:, 0, :, : self._d] for m in (run.memory, run.memory_exponent))
+        self._w[...] = w.detach().numpy().reshape(self._w.shape)
+        self._step()
+        mantissa, exponent = self._found
         return mantissa.reshape(self._shape), exponent.reshape(self._shape)
 
     def value(self, w: Tensor) -> Value:
@@ -110,12 +118,18 @@ def _apart(x: Value, y: Value) -> float:
     return float(ratio(largest(own - other, dims), largest(other, dims)))
 
 
-def times_exp(mantissa: Floats, exponent: Floats, log_factor: float | Floats) -> Floats:
-    """mantissa * 2^exponent * e^log_factor; 0 or infinite only where that is."""
+def times_exp(
+    mantissa: Floats, exponent: Floats, log_factor: float | Floats
+) -> tuple[Floats, Floats]:
+    """mantissa * 2^exponent * e^log_factor, as such a pair again."""
     k = np.rint(log_factor / LN2)
+    return mantissa * np.exp(log_factor - k * LN2), exponent + k
+
+
+def plain(mantissa: Floats, exponent: Floats) -> Floats:
+    """mantissa * 2^exponent; 0 or infinite only where that is."""
     with np.errstate(all="ignore"):
-        whole = np.maximum(np.minimum(exponent + k, FAR), -FAR).astype(np.int32)
-        return np.ldexp(mantissa * np.exp(log_factor - k * LN2), whole)
+        return np.ldexp(mantissa, np.maximum(np.minimum(exponent, FAR), -FAR).astype(np.int32))
 
 
 @lru_cache(maxsize=32)

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.engines.directions import compiled, times_exp
-from limitpoint.numerics import exp, tensor
-from limitpoint.optimizers.schedules import StepSize
+from limitpoint.numerics import Value, exp
+from limitpoint.optimizers.schedules import Number, Schedule
 from limitpoint.problems.problem import Oracle, Problem
 
+Floats = NDArray[np.float64]
+
 DELAY = 10.0
-
-
-@dataclass(frozen=True)
-class DelayedStep(StepSize):
-    """initial / (1 + t / delay)^decay.
-
-    Args:
-        initial: eta_0 > 0.
-        decay: a >= 0.
-        delay: steps before the decay sets in, > 0.
-    """
-
-    delay: float = DELAY
-
-    def at(self, t: int) -> float | Tensor:
-        """eta_t."""
-        return self.initial * (1 + t / self.delay) ** -self.decay
 
 
 @dataclass(frozen=True)
@@ -52,16 +39,12 @@ class Course:
     per_loss: bool = False
     fading: float = 0.0
 
-    def step_size(self, initial: float) -> DelayedStep:
-        """The schedule that starts at a step size."""
-        return DelayedStep(initial, self.decay, self.delay)
-
-    def oracle(self, problem: Problem, t: int) -> Oracle:
-        """What step t sees."""
-        return LogLoss(problem, self.factor(t)) if self.per_loss else problem
+    def step_size(self, initial: float, t: int) -> float:
+        """eta_t of the schedule that starts at a step size."""
+        return initial * (1 + t / self.delay) ** -self.decay
 
     def factor(self, t: int) -> float:
-        """What the gradient of log L is multiplied by at step t."""
+        """What the gradient is multiplied by at step t."""
         return float((1 + t / DELAY) ** -self.fading)
 
 
@@ -91,31 +74,90 @@ COURSES = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class LogLoss(Oracle):
-    """factor * log L: its gradient, factor * grad L / L, is never far from one.
+@dataclass(frozen=True)
+class StepSizes(Schedule):
+    """Those of several courses, (courses, 1, 1, 1), or a number.
 
     Args:
-        problem: classification.
-        factor: > 0.
+        courses: at least one.
+        initial: eta_0 > 0.
+    """
+
+    courses: tuple[Course, ...]
+    initial: float
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether nothing decays."""
+        return not any(course.decay for course in self.courses)
+
+    def at(self, t: int) -> Number:
+        """eta_t."""
+        sizes = [course.step_size(self.initial, t) for course in self.courses]
+        if len(sizes) == 1:
+            return sizes[0]
+        return torch.tensor(sizes, dtype=torch.float64).reshape(-1, 1, 1, 1)
+
+    def starting_at(self, first: Number) -> StepSizes:
+        """The same courses from another step size."""
+        return replace(self, initial=float(first))
+
+
+@dataclass(frozen=True, eq=False)
+class Seen(Oracle):
+    """What step t of several courses sees of the problems: c L, or c log L.
+
+    The gradient of that, c grad L / L, is never far from c: it is divided in the logarithms, so
+    that nothing underflows.
+
+    Args:
+        problem: classification, a batch (problems, k, d).
+        courses: at least one; w is (courses, problems, k, d).
+        t: the step.
     """
 
     problem: Problem
-    factor: float = 1.0
+    courses: tuple[Course, ...]
+    t: int = 0
 
     @property
     def ndim(self) -> int:
         """Trailing dimensions of one parameter."""
         return self.problem.ndim
 
-    def value(self, w: Tensor) -> Tensor:
-        """factor * log L(w), shape (*batch)."""
-        return self.factor * self.problem.log_value(w)
+    @property
+    def start(self) -> Tensor:
+        """The problems' own, for each course."""
+        return self.problem.start.expand(len(self.courses), *self.problem.start.shape).clone()
 
-    def grad(self, w: Tensor) -> Tensor:
-        """Gradient, the shape of w; divided in the logarithms, so that nothing underflows."""
-        log_loss = self.problem.log_value(w).reshape(*w.shape[: -self.ndim], *(1,) * self.ndim)
+    def value(self, w: Tensor) -> Tensor:
+        """The objectives, (courses, problems)."""
+        return torch.stack([
+            course.factor(self.t) * (self.problem.log_value(own) if course.per_loss
+                                     else self.problem.value(own))
+            for course, own in zip(self.courses, w, strict=True)
+        ])  # fmt: skip
+
+    def grad(self, w: Tensor) -> Value:
+        """Gradients, the shape of w."""
+        return self.problem.grad(w) * exp(torch.from_numpy(self._log_factors(w)))
+
+    @property
+    def kernels(self) -> Seen | None:
+        """Itself, if the problem's gradients are compiled."""
+        shape = (len(self.courses), *self.problem.start.shape)
+        return None if compiled(self.problem, torch.Size(shape)) is None else self
+
+    def at(self, w: Tensor) -> tuple[Floats, Floats]:
+        """Gradients as mantissa * 2^exponent."""
         kernels = compiled(self.problem, w.shape)
-        if kernels is None:
-            return self.factor * tensor(self.problem.grad(w) * exp(-log_loss))
-        return torch.from_numpy(self.factor * times_exp(*kernels.at(w), -log_loss.numpy()))
+        assert kernels is not None
+        return times_exp(*kernels.at(w), self._log_factors(w))
+
+    def _log_factors(self, w: Tensor) -> Floats:
+        found = np.zeros(w.shape[: -self.ndim])
+        own = [k for k, course in enumerate(self.courses) if course.per_loss]
+        if own:
+            factors = np.array([self.courses[k].factor(self.t) for k in own])
+            found[own] = np.log(factors)[:, None] - self.problem.log_value(w[own]).numpy()
+        return found.reshape(*found.shape, *(1,) * self.ndim)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.engines import definition
-from limitpoint.engines.directions import compiled
 from limitpoint.engines.trajectory import log_grid
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
-from limitpoint.identification._courses import COURSES, Course
+from limitpoint.identification._courses import Course, Seen, StepSizes
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.schedules import StepSize
 from limitpoint.problems import far_apart
@@ -87,7 +86,8 @@ def first_step_size(subject: Subject) -> float:
     initial = float(rule.step_size.at(0))
     if initial != PROBE:
         return initial
-    times, w, ended = _iterate(problem, rule, Course("probe", ""), log_grid(PROBED), None)
+    probe = Course("probe", "")
+    times, w, ended = _iterate(Seen(problem, (probe,)), rule, log_grid(PROBED), None)
     if ended:
         raise SubjectFailed(ended)
     gaps = problem.margins(w[-1])
@@ -99,21 +99,40 @@ def first_step_size(subject: Subject) -> float:
 
 def follow(
     subject: Subject,
-    course: Course,
+    courses: tuple[Course, ...],
     step_size: float,
     steps: int,
     *,
     watch: Watch | None = None,
-) -> Curves:
-    """Run a subject along a course on all problems, and measure.
+) -> list[Curves]:
+    """Run a subject along courses on all problems, and measure.
+
+    All of them in one run, whose gradients cost little more than one course's, within the limits
+    of as many; each alone where one of them ends early.
+
+    Args:
+        subject: the optimizer; it is given one parameter for each course and problem.
+        courses: at least one.
+        step_size: of the first step.
+        steps: the horizon.
+        watch: called with the step.
 
     Raises:
         SubjectFailed: it raised, left the numbers, did not move or took more than it may.
     """
+    problem, _ = problems_and_optima()
+    together = replace(subject, limits=subject.limits.for_runs(len(courses)))
+    rule = together.rule(StepSizes(courses, step_size), weight_decay=0.0)
+    times, w, ended = _iterate(Seen(problem, courses), rule, log_grid(steps, PER_DECADE), watch)
+    if ended and len(courses) > 1:
+        alone = [follow(subject, (one,), step_size, steps, watch=watch) for one in courses]
+        return [curves for found in alone for curves in found]
+    return [_measured(one, times, w[:, k], ended) for k, one in enumerate(courses)]
+
+
+def _measured(course: Course, times: NDArray[np.int64], w: Tensor, ended: str) -> Curves:
+    """The curves of recorded iterates (R, problems, k, d) along one course."""
     problem, optima = problems_and_optima()
-    schedule = course.step_size(step_size)
-    rule = subject.rule(schedule, weight_decay=0.0)
-    times, w, ended = _iterate(problem, rule, course, log_grid(steps, PER_DECADE), watch)
     lag = min(LAG, len(times))
     heading = torch.full((len(times), len(NORMS)), torch.nan, dtype=torch.float64)
     heading[lag:] = _ratios(problem, w[lag:] - w[: len(times) - lag], optima)
@@ -129,28 +148,22 @@ def follow(
 
 
 def _iterate(
-    problem: Problem, rule: Rule, course: Course, grid: NDArray[np.int64], watch: Watch | None
+    seen: Seen, rule: Rule, grid: NDArray[np.int64], watch: Watch | None
 ) -> tuple[NDArray[np.int64], Tensor, str]:
-    """Recorded steps and iterates (R, problems, k, d), and why there are no more of them."""
-    compiled(problem, problem.start.shape)  # for all processes to come
-    found = rule.apart(
-        lambda: _iterated(problem, rule, course, grid), course.oracle(problem, 0), problem.start,
-        watch,
-    )  # fmt: skip
+    """Recorded steps, iterates (R, courses, problems, k, d), and why there are no more of them."""
+    _ = seen.kernels  # compiled for all processes to come
+    found = rule.apart(lambda: _iterated(seen, rule, grid), seen, seen.start, watch)
     w, ended = torch.from_numpy(found["w"]), bytes(found["ended"]).decode()
     if not len(w):
         raise SubjectFailed(ended)
     return grid[: len(w)], w, ended
 
 
-def _iterated(
-    problem: Problem, rule: Rule, course: Course, grid: NDArray[np.int64]
-) -> dict[str, NDArray[Any]]:
+def _iterated(seen: Seen, rule: Rule, grid: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     kept, recorded, t = [], set(grid.tolist()), 0
-    ended, where = "", f" (on {course.name})" if course in COURSES else ""
-    sees = partial(course.oracle, problem)
+    ended = ""
     try:
-        steps = definition.iterates(rule, sees, problem.start, int(grid[-1]))
+        steps = definition.iterates(rule, lambda t: replace(seen, t=t), seen.start, int(grid[-1]))
         for t, (w, _) in enumerate(steps):
             if t in recorded:
                 definition.check_finite(w, t)
@@ -158,12 +171,11 @@ def _iterated(
     except Inconclusive as reason:
         ended = str(reason)
     except (SubjectFailed, NotApplicable) as reason:
-        raise SubjectFailed(f"{reason}{where}") from reason
+        raise SubjectFailed(str(reason)) from reason
     except Exception as reason:
         what = " ".join(f"{type(reason).__name__} at step {t}: {reason}".split())
-        raise SubjectFailed(f"raised {what}{where}") from reason
-    start = problem.start
-    iterates = torch.stack(kept) if kept else start.new_empty(0, *start.shape)
+        raise SubjectFailed(f"raised {what}") from reason
+    iterates = torch.stack(kept) if kept else seen.start.new_empty(0, *seen.start.shape)
     return {"w": iterates.numpy(), "ended": np.frombuffer(ended.encode(), dtype=np.uint8)}
 
 

@@ -10,11 +10,9 @@ from typing import Any
 from limitpoint.errors import SubjectFailed, UsageError
 from limitpoint.identification._courses import COURSES, Course
 from limitpoint.identification._deciding import FAILED, Answer, Verdict, conclude, judge
-from limitpoint.identification._following import NORMS, Curves, first_step_size, follow
+from limitpoint.identification._following import NORMS, Curves, Watch, first_step_size, follow
 from limitpoint.identification._horizon import SHORTEST, STEPS, TIMEOUT
 from limitpoint.subjects import USUAL, Accepted, Limits, Subject
-
-Watch = Callable[[Course, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +96,7 @@ def identify(
         steps: the horizon of each of the four courses, >= 100.
         timeout: seconds that the optimizer may take on one course, or None.
         memory: gigabytes that the process may gain on one course, or None.
-        watch: called with the course and the step, for progress.
+        watch: called with the step, for progress.
         kwargs: arguments of the optimizer. Its step size is chosen so that the first steps change a
             difference of logits by at most 1/2, unless given; a weight decay is zero unless given.
 
@@ -119,15 +117,12 @@ def identify_subject(
     if steps < SHORTEST:
         raise UsageError(f"{steps} steps are too few to see a trend: {SHORTEST} or more")
     target, step_size = subject.spec.partition("=")[2], math.nan
-    verdicts: dict[str, Verdict] = {}
-    curves: dict[str, Curves] = {}
     try:
         step_size = first_step_size(subject)
         epsilon = _argument(subject, "eps", "epsilon")
-        for course in COURSES:
-            seen = None if watch is None else _on(watch, course)
-            curves[course.name] = follow(subject, course, step_size, steps, watch=seen)
-            verdicts[course.name] = judge(curves[course.name], epsilon)
+        found = follow(subject, COURSES, step_size, steps, watch=watch)
+        curves = {course.name: own for course, own in zip(COURSES, found, strict=True)}
+        verdicts = {name: judge(own, epsilon) for name, own in curves.items()}
     except SubjectFailed as failure:
         return Identification(target, Answer(FAILED, None, None, str(failure)), step_size, steps)
     notes = _notes(subject, verdicts, epsilon)
@@ -139,10 +134,6 @@ def _argument(subject: Subject, *names: str) -> float | None:
     values = {**Accepted.by(subject.constructor).defaults, **subject.kwargs}
     found = [values[name] for name in names if isinstance(values.get(name), int | float)]
     return float(found[0]) if found else None
-
-
-def _on(watch: Watch, course: Course) -> Callable[[int], None]:
-    return lambda step: watch(course, step)
 
 
 def _notes(subject: Subject, verdicts: dict[str, Verdict], epsilon: float | None) -> list[str]:

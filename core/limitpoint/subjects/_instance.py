@@ -153,9 +153,10 @@ class Instance:
         with blamed(self.where):
             if self.has_modes:
                 self.optimizer.train()
+                self._hand_over(around, k)
             else:
-                self.parameter.detach().copy_(around.row(k).reshape(self.parameter.shape))
-            self._hand_over(around, k)
+                self.parameter.data.copy_(around.row(k).reshape(self.parameter.shape))
+                self.parameter.grad = around.gradient(k).reshape(self.parameter.shape)
             rates = [(group, eta * self.ratios.get(id(group), 1.0)) for group in self.groups()]
             for group, rate in rates:
                 group["lr"] = rate
@@ -175,7 +176,7 @@ class Instance:
 
     def _hand_over(self, around: PlainOracle, k: int) -> None:
         gradient = around.gradient(k, self.iterate())
-        self.parameter.grad = gradient.reshape(self.parameter.shape).clone()
+        self.parameter.grad = gradient.reshape(self.parameter.shape)
 
     def _closure(self, around: PlainOracle, k: int) -> Tensor:
         self._hand_over(around, k)
@@ -198,7 +199,7 @@ class Instance:
         if not np.isfinite(after.numpy()).all():
             kind = "NaN" if bool(torch.isnan(after).any()) else "infinite"
             happened = f"its iterate became {kind} {self.where}"
-            gradient = around.gradient(k, around.row(k))
+            gradient = around.gradient(k)
             if bool(((gradient != 0) & (gradient.abs() < SMALLEST_ROOT)).any()):
                 raise Inconclusive(
                     f"precision ran out: {happened}, with a gradient whose square is below "
@@ -211,7 +212,7 @@ class Instance:
         if not torch.equal(after, before):
             self.idle = None
             return
-        self.idle += not torch.equal(before - eta * around.gradient(k, before), before)
+        self.idle += not torch.equal(before - eta * around.gradient(k), before)
         if self.idle == PATIENCE:
             raise SubjectFailed(f"did not move in its first {PATIENCE} steps")
 

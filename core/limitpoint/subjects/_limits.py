@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,10 @@ class Limits:
 
     timeout: float | None = None
     memory: float | None = None
+
+    def for_runs(self, count: int) -> Limits:
+        """What so many runs at once may take: their time, and the memory of one."""
+        return replace(self, timeout=None if self.timeout is None else count * self.timeout)
 
 
 #: For limitpoint's own rules, which end.

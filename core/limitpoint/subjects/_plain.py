@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint.engines.directions import Directions, times_exp
+from limitpoint.engines.directions import Floats, Kernels, plain, times_exp
 from limitpoint.errors import Inconclusive
 from limitpoint.numerics import Scaled, exp
 from limitpoint.problems.problem import Oracle, Problem
@@ -23,6 +24,7 @@ class PlainOracle:
         log_loss_scale: what is handed over is exp(log_loss_scale) times the true one.
         t: the step.
         kernels: the problem's compiled gradients, or None.
+        places: the rows of the batch that each element has; one each, if not given.
     """
 
     def __init__(
@@ -31,38 +33,28 @@ class PlainOracle:
         w: Tensor,
         log_loss_scale: float,
         t: int,
-        kernels: Directions | None = None,
+        kernels: Kernels | None = None,
+        places: Sequence[Any] | None = None,
     ) -> None:
         self.oracle, self.w, self.t = oracle, w.detach().contiguous(), t
-        self._is_one = False
         self.log_loss_scale = log_loss_scale
         # A claim that asks for no zero in the first gradient has looked at the defined one.
         self.kernels = kernels if t else None
+        self._rows = rows(self.w, oracle.ndim)
+        self._places = range(len(self._rows)) if places is None else places
         self._at_w: Tensor | None = None
 
-    def together(self) -> PlainOracle:
-        """The batch as one element, whose parameter has all rows."""
-        found = copy(self)
-        found._is_one = True
-        return found
-
-    def _elements(self, x: Tensor) -> Tensor:
-        """One row an element; a view."""
-        found = rows(x, self.oracle.ndim)
-        return found[None] if self._is_one else found
-
     def row(self, k: int) -> Tensor:
-        """Batch element k of w."""
-        return self._elements(self.w)[k]
+        """What element k has of w."""
+        return self._rows[self._places[k]]
 
-    def gradient(self, k: int, point: Tensor) -> Tensor:
-        """Gradient of element k at a point, times exp(log_loss_scale)."""
-        with torch.no_grad():
-            if not torch.equal(point, self.row(k)):
-                return self._elements(self._handed(self._moved(k, point)))[k]
-            if self._at_w is None:
-                self._at_w = self._handed(self.w)
-            return self._elements(self._at_w)[k]
+    def gradient(self, k: int, point: Tensor | None = None) -> Tensor:
+        """Gradient of element k, times exp(log_loss_scale), the caller's own: at a point, or w."""
+        if point is not None and not torch.equal(point, self.row(k)):
+            return self._handed(self._moved(k, point))[self._places[k]]
+        if self._at_w is None:
+            self._at_w = self._handed(self.w)
+        return self._at_w[self._places[k]].clone()
 
     def value(self, k: int, point: Tensor) -> Tensor:
         """Objective of element k at a point, times exp(log_loss_scale); a scalar."""
@@ -76,7 +68,7 @@ class PlainOracle:
 
     def _moved(self, k: int, point: Tensor) -> Tensor:
         w = self.w.clone()
-        self._elements(w)[k] = point
+        rows(w, self.oracle.ndim)[self._places[k]] = point
         return w
 
     def _factor(self, w: Tensor) -> Tensor:
@@ -84,34 +76,36 @@ class PlainOracle:
 
     def _handed(self, w: Tensor) -> Tensor:
         """The batch's gradients as plain tensors, shape (elements, *parameter)."""
-        if self.kernels is None:
-            mantissa, handed = self._defined(w)
-        else:
-            m, exponent = self.kernels.at(w)
-            mantissa, handed = (
-                torch.from_numpy(m),
-                torch.from_numpy(times_exp(m, exponent, self.log_loss_scale)),
-            )
-        gradients = rows(handed, self.oracle.ndim)
-        largest = np.abs(gradients.numpy().reshape(len(gradients), -1)).max(1)
-        if not all(0 < size < np.inf for size in largest.tolist()):
-            for given, true in zip(gradients, rows(mantissa, self.oracle.ndim), strict=True):
-                _check_range(given, true, self.t)
+        true, handed = self._defined(w) if self.kernels is None else self._computed(self.kernels, w)
+        largest = np.abs(handed.reshape(len(self._rows), -1)).max(1)
+        gradients = rows(torch.from_numpy(handed), self.oracle.ndim)
+        if not (largest.min() > 0 and largest.max() < np.inf):
+            for own, mantissa in zip(gradients, true.reshape(gradients.shape), strict=True):
+                _check_range(own.numpy(), mantissa, self.t)
         return gradients
 
-    def _defined(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Mantissa, and what is handed over, by the problem's own definition."""
+    def _computed(self, kernels: Kernels, w: Tensor) -> tuple[Floats, Floats]:
+        """Mantissa, and what is handed over, by compiled kernels."""
+        mantissa, exponent = kernels.at(w)
+        if self.log_loss_scale:
+            mantissa, exponent = times_exp(mantissa, exponent, self.log_loss_scale)
+        return mantissa, plain(mantissa, exponent)
+
+    @torch.no_grad()
+    def _defined(self, w: Tensor) -> tuple[Floats, Floats]:
+        """The same by the problem's own definition."""
         g = self.oracle.grad(w)
         if isinstance(g, Scaled):
-            return g.mantissa, (g * exp(w.new_tensor(self.log_loss_scale))).tensor()
-        return g, g * self._factor(w)
+            handed = (g * exp(w.new_tensor(self.log_loss_scale))).tensor()
+            return g.mantissa.numpy(), handed.numpy()
+        return g.numpy(), (g * self._factor(w)).numpy()
 
 
-def _check_range(handed: Tensor, mantissa: Tensor, t: int) -> None:
+def _check_range(handed: Floats, mantissa: Floats, t: int) -> None:
     """Raise Inconclusive where float64, and nobody else, lost the gradient."""
-    if not bool(handed.any()) and bool(mantissa.any()):
+    if not handed.any() and mantissa.any():
         raise Inconclusive(f"precision ran out at step {t}: the gradient is below float64's range")
-    if bool(torch.isfinite(mantissa).all()) and not bool(torch.isfinite(handed).all()):
+    if np.isfinite(mantissa).all() and not np.isfinite(handed).all():
         raise Inconclusive(f"precision ran out at step {t}: the gradient is above float64's range")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from inspect import Parameter
 from typing import Any
 
@@ -17,6 +17,7 @@ from limitpoint.errors import NotApplicable, SubjectFailed
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.rule import Arrays
 from limitpoint.problems.problem import Oracle
+from limitpoint.subjects._batch import ALIKE, Batch, alike, first
 from limitpoint.subjects._guards import NotRun, OutOfMemory, SubjectRaised
 from limitpoint.subjects._instance import COARSE, Instance, Manner, begun, made
 from limitpoint.subjects._limits import UNLIMITED, Limits
@@ -25,17 +26,13 @@ from limitpoint.subjects._pulse import CONSTRUCTOR, PULSE
 from limitpoint.subjects._signature import Accepted, own_names
 from limitpoint.subjects._worker import apart
 
-#: Steps in which one parameter for all elements has to move as they do.
-ALIKE = 12
-ROUNDING = 1e-13
-
 
 @dataclass(frozen=True, eq=False)
 class TorchOptimizer(Rule):
     """An optimizer of the field as a rule: one parameter and one optimizer per batch element.
 
-    An entrywise one that a batch does not tell apart goes on with one parameter for all, once its
-    first steps were the same to rounding.
+    An entrywise one goes on with one parameter for all elements that are given the same arguments
+    and step sizes, once its first steps were the same to rounding.
 
     Classes with `step()`, with `step(closure)`, with the two phases `first_step` and `second_step`
     of SAM, and with `train()` and `eval()`. One that refuses its parameter, or whose first step
@@ -57,7 +54,7 @@ class TorchOptimizer(Rule):
     limits: Limits = UNLIMITED
     target: str = ""
     said: list[str] = field(default_factory=list)
-    #: The problem of the run, and its compiled gradients.
+    #: The problem of the run, and its compiled gradients; what a step sees may bring its own.
     _kernels: tuple[Oracle | None, Directions | None] = field(default=(None, None), init=False)
 
     @property
@@ -102,7 +99,7 @@ class TorchOptimizer(Rule):
         object.__setattr__(self, "_kernels", (oracle, compiled(oracle, start.shape)))
         return apart(work, self.limits, notes=self.said, watch=watch)
 
-    def init(self, oracle: Oracle, w: Tensor) -> State:
+    def init(self, oracle: Oracle, w: Tensor) -> Batch:
         """One optimizer for each batch element of w (*batch, *parameter), float64.
 
         Raises:
@@ -112,16 +109,13 @@ class TorchOptimizer(Rule):
         """
         PULSE.tell(CONSTRUCTOR)
         self._check_required()
-        state = State([], Manner())
+        state = Batch([], Manner())
         for k, row in enumerate(rows(w, oracle.ndim)):
             arguments = self._arguments(k, oracle, w)
             state.instances.append(made(self.constructor, arguments, row, state.manner))
             state.manner = state.instances[-1].manner
-        alike = not any(map(_batched, [*self.kwargs.values(), self.step_size.at(0)]))
-        if alike and len(state.instances) > 1 and all(one.is_plain for one in state.instances):
-            with suppress(SubjectFailed):  # one that takes matrices alone, say
-                arguments = self._arguments(0, oracle, w)
-                state.whole = Instance(self.constructor, arguments, rows(w, oracle.ndim))
+        if all(one.is_plain for one in state.instances):
+            self._join(state, oracle, w)
         if not self.step_size.is_constant and not all(one.groups() for one in state.instances):
             raise NotApplicable(
                 "hypothesis not met: a decaying step size (the subject has no param_groups "
@@ -130,7 +124,27 @@ class TorchOptimizer(Rule):
         self._note(state)
         return state
 
-    def step(self, oracle: Oracle, w: Tensor, state: State, t: int) -> tuple[Tensor, State]:
+    def _join(self, state: Batch, oracle: Oracle, w: Tensor) -> None:
+        """One optimizer more for the elements that are given the same at every step."""
+        given = [v for v in (*self.kwargs.values(), self.step_size.at(0)) if _batched(v)]
+        numbers = [torch.arange(v.numel()).reshape(v.shape) for v in given]
+        count = len(state.instances)
+        labels = list(zip([0] * count, *(entries(n, w, oracle.ndim) for n in numbers), strict=True))
+        places = alike(labels)
+        if len(places) == count:
+            return
+        with suppress(SubjectFailed):  # one that takes matrices alone, say
+            state.joint = [
+                Instance(
+                    self.constructor,
+                    self._arguments(first(each), oracle, w),
+                    rows(w, oracle.ndim)[each],
+                )
+                for each in places
+            ]
+            state.places = places
+
+    def step(self, oracle: Oracle, w: Tensor, state: Batch, t: int) -> tuple[Tensor, Batch]:
         """One step of every optimizer from w; see `Rule.step`.
 
         Raises:
@@ -142,19 +156,23 @@ class TorchOptimizer(Rule):
         """
         PULSE.tell(t)
         known, kernels = self._kernels
-        seen = oracle.batch(t)
-        around = PlainOracle(seen, w, self.log_loss_scale, t, kernels if seen is known else None)
-        etas = entries(self.step_size.at(t), w, oracle.ndim)
-        if state.whole is not None and t >= ALIKE:
-            return state.advance_whole(around, etas[0]).reshape(w.shape), state
-        iterates = torch.stack([self._advance(state, k, around, e) for k, e in enumerate(etas)])
-        if state.whole is not None:
-            state.try_whole(around, etas[0], iterates)
+        seen, etas = oracle.batch(t), entries(self.step_size.at(t), w, oracle.ndim)
+        around = partial(
+            PlainOracle, seen, w, self.log_loss_scale, t,
+            kernels if seen is known else getattr(seen, "kernels", None),
+        )  # fmt: skip
+        joint = state.advance(around, etas)
+        if joint is not None and t >= ALIKE:
+            return joint.reshape(w.shape), state
+        each = around()
+        iterates = torch.stack([self._advance(state, k, each, e) for k, e in enumerate(etas)])
+        if joint is not None:
+            state.compare(joint, iterates, t)
         if t < 2:
             self._note(state)
         return iterates.reshape(w.shape), state
 
-    def _advance(self, state: State, k: int, around: PlainOracle, eta: float) -> Tensor:
+    def _advance(self, state: Batch, k: int, around: PlainOracle, eta: float) -> Tensor:
         """Step one instance; a first step that fails is tried in other ways."""
         one = state.instances[k]
         try:
@@ -170,7 +188,7 @@ class TorchOptimizer(Rule):
         one.check(around, k, after, eta)
         return after
 
-    def _note(self, state: State) -> None:
+    def _note(self, state: Batch) -> None:
         """Say what is not as usual in how it is called."""
         one = state.instances[0]
         said = [f"given {one.manner}"] if str(one.manner) else []
@@ -192,43 +210,6 @@ class TorchOptimizer(Rule):
                 f"could not be run: {self.name} needs the argument {missing[0]!r}: give it as "
                 f"{missing[0]}=..."
             )
-
-
-@dataclass
-class State:
-    """The optimizers at work, which carry their own state, and how they are called."""
-
-    instances: list[Instance]
-    manner: Manner
-    #: One for all elements, as long as its steps are theirs.
-    whole: Instance | None = None
-
-    def advance_whole(self, around: PlainOracle, eta: float) -> Tensor:
-        """Step the one for all, by eta."""
-        assert self.whole is not None
-        together = around.together()
-        after = self.whole.play(together, 0, eta)
-        self.whole.check(together, 0, after, eta)
-        return after
-
-    def try_whole(self, around: PlainOracle, eta: float, iterates: Tensor) -> None:
-        """Let it take a step of theirs, and drop it if that is another one; or else them, in time.
-
-        Args:
-            around: the step.
-            eta: its size.
-            iterates: where the step led them.
-        """
-        try:
-            found = self.advance_whole(around, eta)
-        except SubjectFailed:
-            self.whole = None
-            return
-        apart = (found - iterates).abs() > ROUNDING * iterates.abs().amax()
-        if bool(apart.any()):
-            self.whole = None
-        elif around.t == ALIKE - 1:
-            self.instances = []
 
 
 @cache

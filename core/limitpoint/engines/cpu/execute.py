@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -154,9 +155,9 @@ class Run:
         bounds = list(pairwise(edges))
         if pool is None:
             for lo, hi in bounds:
-                self.part(given, begin, end, lo, hi)
+                self.part(given, begin, end, lo, hi)()
             return
-        for future in [pool.submit(self.part, given, begin, end, lo, hi) for lo, hi in bounds]:
+        for future in [pool.submit(self.part(given, begin, end, lo, hi)) for lo, hi in bounds]:
             future.result()
 
     def given(self, begin: int, end: int) -> tuple[Integers, Floats, Floats]:
@@ -188,21 +189,23 @@ class Run:
         )  # fmt: skip
 
     def part(
-        self, given: tuple[Integers, Floats, Floats], begin: int, end: int, lo: int, hi: int,
-        scratch: tuple[Floats, ...] | None = None,
-    ) -> None:  # fmt: skip
-        """Take problems lo..hi from step `begin` to step `end`, with what was `given` for it."""
+        self, given: tuple[Integers, Floats, Floats], begin: int, end: int, lo: int, hi: int
+    ) -> Callable[[], None]:  # fmt: skip
+        """What takes problems lo..hi from step `begin` to step `end`, with what was `given` for it.
+
+        Called again, it does so again, from where the arrays are by then.
+        """
         found, loss = self.plan, self.plan.problem.loss
         draws, steps, tables = given
         on_all = found.stochastic is not None and found.stochastic.ascent_on_all
         place = self.problems.start or 0
         counts = np.array([found.problem.n, found.d, loss.mean, on_all, place], dtype=np.int64)
-        self.call(
-            self.X.data, self.X.of, self.y.data, self.y.of, counts, loss.factor,
+        return partial(
+            self.call, self.X.data, self.X.of, self.y.data, self.y.of, counts, loss.factor,
             found.loss_settings, self.units, steps, tables, self.now_of, self.settings,
             self.integrands, self.integrand_settings, self.widths,
             self.w, self.memory, self.memory_exponent, self.sums,
-            *(scratch or self.scratch()), draws,
+            *self.scratch(), draws,
             self.grid, self.kept, self.kept_sums,
             int(np.searchsorted(self.grid, begin, side="left" if begin == 0 else "right")),
             begin, end, lo, hi,
