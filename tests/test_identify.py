@@ -13,6 +13,7 @@ import torch
 import limitpoint
 from limitpoint import UsageError, identify, limits, optimizers, problems
 from limitpoint.cli import main
+from limitpoint.commands import identify_
 from limitpoint.identification import COURSES, NORMS, Curves, Verdict, conclude, judge, sparkline
 from limitpoint.identification._courses import Course, Seen
 from limitpoint.identification._deciding import APART, SURE
@@ -390,6 +391,25 @@ def test_several_optimizers_make_one_table(capsys):
     out = capsys.readouterr().out
     for part in ("after 100 steps of each schedule", *targets, "undecided", "fading"):
         assert part in out
+
+
+def test_what_is_known_is_shown_as_it_comes_and_when_it_is_interrupted(capsys, monkeypatch):
+    real, known = identify_.identify_subject, []
+
+    def interrupted(subject, **how):
+        if known:
+            raise KeyboardInterrupt
+        known.append(subject)
+        return real(subject, **how)
+
+    monkeypatch.setattr(identify_, "identify_subject", interrupted)
+    targets = ["limitpoint.optimizers:SignGD", "torch.optim:SGD,lr=0.1"]
+    assert main(["identify", *targets, "--steps", "100"]) == 130
+    shown = capsys.readouterr()
+    assert shown.err.splitlines()[0].startswith("limitpoint.optimizers:SignGD: ")
+    assert "interrupted after 1 of 2" in shown.err
+    assert "limitpoint.optimizers:SignGD" in shown.out
+    assert "SGD,lr" not in shown.out
 
 
 def test_one_that_fails_leaves_the_others_their_row(capsys):

@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from limitpoint.commands.arguments import COMMANDS
-from limitpoint.errors import UsageError, meant
+from limitpoint.errors import INTERRUPTED, UsageError, meant
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,5 +76,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return code

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+#: The exit code of a command that was interrupted, as shells have it: 128 + SIGINT.
+INTERRUPTED = 130
+
 
 class UsageError(ValueError):
     """Wrong usage: one line says what was wrong and what would be right. Exit code 2.

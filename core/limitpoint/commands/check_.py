@@ -18,7 +18,13 @@ from rich.text import Text
 
 from limitpoint.commands._screen import console, print_json, progress, say_left_out, silenced
 from limitpoint.commands._types import BARE
-from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed, UsageError
+from limitpoint.errors import (
+    INTERRUPTED,
+    Inconclusive,
+    NotApplicable,
+    SubjectFailed,
+    UsageError,
+)
 from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.comparison import tightest
 from limitpoint.judgement.evaluate import evaluate
@@ -29,8 +35,6 @@ from limitpoint.ledger import Keeper, Key, Ledger, environment, key_of, source_d
 from limitpoint.ledger.resume import resume
 from limitpoint.recognition import recognise_apart
 from limitpoint.subjects import Limits, Subject, parse_subject
-
-INTERRUPTED = 130
 
 
 def run(args: argparse.Namespace) -> int:

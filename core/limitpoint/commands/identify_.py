@@ -17,7 +17,7 @@ from limitpoint.commands._screen import (
     progress,
     silenced,
 )
-from limitpoint.errors import UsageError
+from limitpoint.errors import INTERRUPTED, UsageError
 from limitpoint.identification import (
     COURSES,
     NORMS,
@@ -38,6 +38,17 @@ def run(args: argparse.Namespace) -> int:
     with silenced():
         limits = Limits(args.timeout, args.memory)
         subjects = [_subject(text, limits) for text in args.optimizers]
+    found, interrupted = _identified(subjects, args)
+    _print(found, args)
+    if interrupted:
+        return INTERRUPTED
+    return 0 if all(one.verdicts for one in found) else 1
+
+
+def _identified(
+    subjects: list[Subject], args: argparse.Namespace
+) -> tuple[list[Identification], bool]:
+    """What came out, said as it comes if there are several, and whether it was interrupted."""
     found: list[Identification] = []
     with progress(hidden=args.json) as bar, silenced() as output:
         task = bar.add_task("steps", total=len(subjects) * args.steps)
@@ -46,12 +57,17 @@ def run(args: argparse.Namespace) -> int:
             name = subjects[len(found)].target
             bar.update(task, description=name, completed=len(found) * args.steps + step)
 
-        for subject in subjects:
-            # One by one: the bar counts them.
-            found.append(identify_subject(subject, steps=args.steps, watch=watch))  # noqa: PERF401
-    _print(found, args)
+        try:
+            for subject in subjects:
+                found.append(identify_subject(subject, steps=args.steps, watch=watch))
+                if len(subjects) > 1 and not args.json:
+                    line = f"{found[-1].target}: {_answer(found[-1])}"
+                    bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        except KeyboardInterrupt:
+            said = f"interrupted after {len(found)} of {len(subjects)}"
+            bar.console.print(said, highlight=False)
     output.report()
-    return 0 if all(one.verdicts for one in found) else 1
+    return found, len(found) < len(subjects)
 
 
 def _check_figure(args: argparse.Namespace) -> None:
@@ -71,9 +87,9 @@ def _print(found: list[Identification], args: argparse.Namespace) -> None:
         print_json([one.as_json() for one in found])
     elif len(found) == 1:
         _show(found[0])
-    else:
+    elif found:
         console().print(_comparison(found))
-    if args.figure is not None and found[0].curves:
+    if args.figure is not None and found and found[0].curves:
         args.figure.parent.mkdir(parents=True, exist_ok=True)
         draw(found[0]).savefig(args.figure, dpi=150)
 

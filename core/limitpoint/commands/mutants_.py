@@ -17,7 +17,7 @@ from rich.text import Text
 
 from limitpoint.commands._screen import claims_table, console, print_json
 from limitpoint.commands._selection import selected
-from limitpoint.errors import UsageError
+from limitpoint.errors import INTERRUPTED, UsageError
 from limitpoint.judgement.setting import Setting
 from limitpoint.ledger import Journal
 from limitpoint.rivals.duels import all_matches, kill_matrix, named_matches
@@ -32,7 +32,6 @@ MARKS = {
 #: A rival that the claim does not name may survive it.
 SPARED = Text("□", "yellow")
 NOT_RUN = Text("·", "bright_black")
-INTERRUPTED = 130
 
 
 def run(args: argparse.Namespace) -> int:
