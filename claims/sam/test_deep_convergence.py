@@ -102,7 +102,7 @@ def test_deep_sam_training_loss(trial: Trial) -> None:
 )
 def test_deep_sam_decreasing_radius(trial: Trial) -> None:
     """On the tuning seeds 15.08% with a constant, 15.02 with a decreasing radius, ERM 16.43."""
-    task = deep.small_mnist(trial.seed, 16)
+    task = deep.small_mnist(trial.seed, 10)
     falling = PiecewiseStep(task.settings["rho"], total=task.steps)
     rules = (
         task.erm(),

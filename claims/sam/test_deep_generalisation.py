@@ -6,7 +6,7 @@ to 1003, which no claim is judged on. A run's test error is that of the 4700 oth
 
 from limitpoint import Trial, claim, confidence, deep, optimizers
 
-RUNS = 20
+RUNS = 12
 
 
 @claim(
@@ -34,7 +34,7 @@ def test_deep_sam_small_m(trial: Trial) -> None:
     (17 of 20), n-SAM .1 over ERM. Two starts of ERM are told apart by no more than chance allows
     (`tests/test_deep_null.py`).
     """
-    task = deep.generalisation(trial.seed, RUNS, trial.setting)
+    task = deep.generalisation(trial.seed, 20, trial.setting)
     rate, radius = task.decaying, task.settings
     rules = {
         "SAM": trial.optimizer("deep-sam", rate, **task.sam),
@@ -140,7 +140,7 @@ def test_deep_sam_width(trial: Trial) -> None:
     """
     gain = {}
     for hidden in (8, 128):
-        task = deep.small_mnist(trial.seed, 16, hidden=hidden)
+        task = deep.small_mnist(trial.seed, 8, hidden=hidden)
         rules = (task.erm(), trial.optimizer("deep-sam", task.decaying, **task.sam))
         erm, sam = (
             task.test_error(trial.run(task.train, rule, task.steps, record=[task.steps]).final)
@@ -169,7 +169,7 @@ def test_deep_unnormalised_sam(trial: Trial) -> None:
     On the tuning seeds it gains .8 +- .5 points over ERM (19 of 20 runs); normalised SAM gains 1.4.
     With m = 60 the two come to the same (15.3%) after 1000 steps of constant size.
     """
-    task = deep.small_mnist(trial.seed, RUNS)
+    task = deep.small_mnist(trial.seed, 16)
     sam = trial.optimizer("deep-sam", task.decaying, rho=0.1, m=4, normalised=False)
     errors = [
         task.test_error(trial.run(task.train, rule, task.steps, record=[task.steps]).final)

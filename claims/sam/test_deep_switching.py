@@ -10,7 +10,7 @@ import torch
 from limitpoint import Trial, claim, confidence, deep
 from limitpoint.optimizers import Switch
 
-RUNS = 16
+RUNS = 13
 
 
 @claim(
@@ -65,13 +65,13 @@ def test_deep_sam_same_basin(trial: Trial) -> None:
     On the tuning seeds there is no barrier on any line but the other start's (.19 and more). Bar:
     rounding of a float32 loss, 1e-5, ten times over for the other start.
     """
-    task = deep.switching(trial.seed, 12, None)
+    task = deep.switching(trial.seed, 8, None)
     erm = task.erm(task.schedule)
     late = trial.optimizer(
         "deep-sam", task.schedule, **task.sam | {"rho": task.settings["late_rho"]}
     )
     switched = Switch(erm, late, 4 * task.steps // 5)
-    elsewhere = replace(task.train, start=deep.switching(trial.seed + 10**6, 12, None).train.start)
+    elsewhere = replace(task.train, start=deep.switching(trial.seed + 10**6, 8, None).train.start)
     here, there, other = (
         trial.run(problem, rule, task.steps, record=[task.steps]).final
         for problem, rule in ((task.train, erm), (task.train, switched), (elsewhere, erm))
@@ -108,7 +108,7 @@ def test_deep_sam_early(trial: Trial) -> None:
 
     On the tuning seeds SAM for the first fifth keeps .6 of the gain, for two fifths .9.
     """
-    task = deep.switching(trial.seed, 12, trial.setting)
+    task = deep.switching(trial.seed, 9, trial.setting)
     erm, sam = task.erm(task.schedule), trial.optimizer("deep-sam", task.schedule, **task.sam)
     rules = (erm, sam, Switch(sam, erm, 7 * task.steps // 10))
     of_erm, of_sam, early = (
