@@ -24,8 +24,8 @@ from typing import Any
 import llvmlite
 import numba
 
-from limitpoint import numerics
 from limitpoint.engines.cpu import kernels
+from limitpoint.numerics import Scaled
 
 IMPORTED = '''"""Written by limitpoint.engines.cpu; safe to delete."""
 
@@ -115,9 +115,9 @@ def _digest(text: str, *sources: Path) -> str:
 
 @cache
 def _package() -> tuple[Path, ...]:
-    """The files that every unit may be made of."""
-    folders = [Path(str(package.__file__)).parent for package in (kernels, numerics)]
-    return tuple(path for folder in folders for path in sorted(folder.glob("*.py")))
+    """The files that every unit may be made of: the kernels, and where their constants are."""
+    own = sorted(Path(str(kernels.__file__)).parent.glob("*.py"))
+    return (*own, Path(inspect.getfile(Scaled)))
 
 
 def _folder(digest: str) -> tuple[Path, bool]:
