@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.engines.directions import compiled, times_exp
-from limitpoint.numerics import Value, exp
+from limitpoint.numerics import Scaled, Value, exp
 from limitpoint.optimizers.schedules import Number, Schedule
 from limitpoint.problems.problem import Oracle, Problem
 
@@ -140,7 +140,9 @@ class Seen(Oracle):
 
     def grad(self, w: Tensor) -> Value:
         """Gradients, the shape of w."""
-        return self.problem.grad(w) * exp(torch.from_numpy(self._log_factors(w)))
+        if self.kernels is None:
+            return self.problem.grad(w) * exp(torch.from_numpy(self._log_factors(w)))
+        return Scaled(*map(torch.from_numpy, self.at(w)))
 
     @property
     def kernels(self) -> Seen | None:
