@@ -101,3 +101,11 @@ def test_what_a_decay_multiplies_by_is_measured(factor):
     found = laws.factors(torch.stack(path), steps)
     torch.testing.assert_close(found, torch.full((3,), factor).double())
     assert laws.factors(torch.stack(path), steps * torch.arange(4)) is None
+
+
+@pytest.mark.parametrize("name", ["Rprop", "Adafactor"])
+def test_what_raises_on_shards_is_told_with_its_line(name):
+    (law,) = (one for one in LAWS if one.id == "laws/sharded")
+    record = evaluate(law, [Subject.from_object("optimizer", getattr(torch.optim, name))])
+    assert record.verdict == "not-applicable"
+    assert "sharded tensors (it raised RuntimeError at step 0: aten." in record.reason

@@ -24,8 +24,12 @@ from .options import Option as Option
 from .options import variants as variants
 from .parallel import PROCESSES as PROCESSES
 from .parallel import can_join as can_join
+from .parallel import dealt as dealt
 from .parallel import half as half
 from .parallel import replicas as replicas
+from .parallel import shards as shards
+from .parallel import side_by_side as side_by_side
+from .parallel import steady as steady
 from .parallel import trained as trained
 from .situations import Situation as Situation
 from .situations import configurations as configurations

@@ -98,6 +98,7 @@ class Training:
         shift: added to the loss, not to its gradient.
         iterator: hand over an iterator, as `model.parameters()` is.
         ahead: there is a gradient before a closure is called.
+        held: what becomes of the parameters before the optimizer has them.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Training:
         shift: float = 0.0,
         iterator: bool = False,
         ahead: bool = True,
+        held: Callable[[list[nn.Parameter]], list[nn.Parameter]] = list,
     ) -> None:
         if seed is not None:
             torch.manual_seed(seed)
@@ -132,9 +134,8 @@ class Training:
         parts = problem.split(problem.start)
         start = [layout(x.to(d)) for x, d in zip(parts, dtypes, strict=False)]
         trained = (k not in problem.frozen for k in range(len(start)))
-        self.parameters = [
-            nn.Parameter(x, requires_grad=trains) for x, trains in zip(start, trained, strict=True)
-        ]
+        made = [nn.Parameter(x, requires_grad=t) for x, t in zip(start, trained, strict=True)]
+        self.parameters = held(made)
         self.points: list[list[Tensor]] = []  # where gradients were taken in the last step
         self.calls, self.overwritten, self.expanded, self.shift = 0, 0, expanded, shift
         self.returned: Any = None
@@ -171,8 +172,7 @@ class Training:
 
     def entries(self) -> Tensor:
         """All entries, float64 (n,)."""
-        parts = [p.detach().reshape(-1).double() for p in self.parameters]
-        return torch.cat(parts)
+        return flat(self.parameters)
 
     @property
     def path(self) -> Tensor:
@@ -190,7 +190,7 @@ class Training:
         # By identity: a key that is id(p) has a tensor's hash, and is compared entry by entry.
         kept = {id(key): own for key, own in state.items() if isinstance(key, Tensor)}
         return {
-            f"{name} of tensor {k}": x.detach().to(torch.float64, copy=True).reshape(-1)
+            f"{name} of tensor {k}": flat([x]).clone()
             for k, p in enumerate(self.parameters)
             for name, x in kept.get(id(p), {}).items()
             if isinstance(x, Tensor) and x.shape == p.shape and x.is_floating_point()
@@ -287,6 +287,12 @@ class Training:
             else:
                 p.grad.add_(g)
         self._remember()
+
+
+def flat(tensors: Sequence[Tensor]) -> Tensor:
+    """All entries of some tensors, float64 (n,), those included that other processes hold."""
+    whole = (x.full_tensor() if hasattr(x, "full_tensor") else x for x in tensors)
+    return torch.cat([x.detach().reshape(-1).double() for x in whole])
 
 
 def _quiet() -> warnings.catch_warnings[None]:
