@@ -40,18 +40,18 @@ def test_the_regimes_are_on_their_sides_of_the_derived_borders(regimes, tmp_path
 
 def test_a_batch_of_settings_is_what_each_of_them_is_alone(regimes):
     points = [(2e-4, 1e-3), (2e-3, 1e-3), (5e-3, 2e-2)]
-    assert regimes.rows(points) == [row for point in points for row in regimes.rows([point])]
+    alone = pd.concat([regimes.rows([point]) for point in points], ignore_index=True)
+    pd.testing.assert_frame_equal(regimes.rows(points), alone, check_exact=True)
 
 
 def test_one_sam_shrinks_by_its_leading_order():
     rows = MAPS["one-sam"].rows([(0.1, 0.02), (0.1, 0.04)])
-    measured, leading = (np.array([row[name] for row in rows]) for name in ("shrinkage", "leading"))
     # GD's own steps shrink it a little too: the difference is what the radius does.
-    assert np.diff(measured) == pytest.approx(np.diff(leading), rel=0.15)
+    assert np.diff(rows["shrinkage"]) == pytest.approx(np.diff(rows["leading"]), rel=0.15)
 
 
 def test_adam_with_a_large_epsilon_turns_and_with_a_small_one_does_not():
-    rows = pd.DataFrame(MAPS["adam-epsilon"].rows([(1e-12,), (1.0,)]))
+    rows = MAPS["adam-epsilon"].rows([(1e-12,), (1.0,)])
     middle = (
         rows[rows["step"].between(900, 1100)].groupby("epsilon")[["max_norm", "two_norm"]].mean()
     )
@@ -115,7 +115,7 @@ def test_a_rule_on_a_problem_is_what_its_runs_are_alone():
     found = of_rule("m-sam", "sparse_regression", axes, steps=50, fixed={"step_size": 0.02})
     rows = found.rows(list(itertools.product(*axes.values())))
     assert len(rows) == 16
-    for row in (rows[0], rows[-1]):
+    for row in (rows.iloc[0], rows.iloc[-1]):
         problem = problems.sparse_regression(int(row["seed"]))
         rule = MSAM(StepSize(0.02, row["decay"]), rho=row["rho"], batch_size=int(row["batch_size"]))
         end = run(problem, rule, 50).final
@@ -127,7 +127,7 @@ def test_a_rule_on_a_problem_is_what_its_runs_are_alone():
 
 def test_the_shares_are_those_of_the_certified_margins():
     found = of_rule("gd", "clusters", {"step_size": (0.5, 1.0)}, steps=200, record=3)
-    rows = pd.DataFrame(found.rows([(0.5,), (1.0,)]))
+    rows = found.rows([(0.5,), (1.0,)])
     assert sorted(rows["step"].unique()) == [6, 34, 200]
     data = problems.clusters(42)
     end = run(data, GD(1.0), 200).final
@@ -150,10 +150,7 @@ def test_a_claim_holds_up_to_the_border_of_its_hypothesis(tmp_path):
 def test_a_claim_is_swept_over_the_arguments_of_a_subject():
     axes = {"momentum": (0.0, 0.9)}
     found = of_claim("stability/gd-edge", axes, subject="gd=torch.optim:SGD")
-    assert [row["verdict"] for row in found.rows([(0.0,), (0.9,)])] == [
-        "supported",
-        "refuted",
-    ]
+    assert found.rows([(0.0,), (0.9,)])["verdict"].tolist() == ["supported", "refuted"]
 
 
 def test_a_file_is_the_command_line(tmp_path):

@@ -196,15 +196,21 @@ def test_expected_failures(refused, path, data):
     refused(read_expected, [path])
 
 
-ROWS = b"eta,rho,sharpness\n0.1,0.2,3.5\n0.1,0.3,1e400\n"
+ROWS = b"map,eta,rho,sharpness,verdict\nm,0.1,0.2,3.5,supported\nm,0.1,0.3,1e400,refuted\n"
 
 
 @given(damaged([ROWS]))
-@example(b"eta,rho,x\n" + b"1" * 200_000 + b",1,1\n")
-@example(b'eta,rho,x\n1,"1,1\n')
+@example(b"map,eta,rho,x\nm," + b"1" * 200_000 + b",1,1\n")
+@example(b'map,eta,rho,x\nm,1,"1,1\n')
+@example(b"map,eta,rho,x\nm,1,one,1\n")
+@example(b"map,eta,rho,x\nm,1,1\n")
+@example(b"map,eta,rho,x\nm,1,1,1,1\n")
 def test_rows_of_a_sweep(refused, path, data):
     path.write_bytes(data)
-    refused(Rows, SimpleNamespace(name="m", axes={"eta": (), "rho": ()}, rows_a_point=1), path)
+    of = SimpleNamespace(name="m", axes={"eta": (), "rho": ()}, rows_a_point=1)
+    rows = refused(Rows, of, path)
+    if rows is not None:
+        rows.frame({"eta": (0.1,), "rho": (0.2, 0.3)})
 
 
 # -- images -----------------------------------------------------------------------------------

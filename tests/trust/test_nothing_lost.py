@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
+import pandas as pd
 import pytest
 
 from limitpoint import Ledger, UsageError
@@ -110,7 +111,7 @@ def test_rows_of_killed_sweeps(tmp_path, times):
     def measure(say):
         rows = Rows(of, path)
         for (point,) in rows.missing({"x": tuple(map(float, range(400)))}):
-            rows.add(whole[int(point)])
+            rows.add(pd.DataFrame(whole[int(point)]))
             say(point)
 
     for _ in range(times(6, 300)):

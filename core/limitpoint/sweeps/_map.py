@@ -18,7 +18,6 @@ from limitpoint.sweeps._grid import Columns, Grid, Point, Settings
 from limitpoint.sweeps._runs import Measure, Runs
 
 Draw = Callable[[pd.DataFrame], Figure]
-Row = dict[str, float | str]
 
 
 @dataclass(frozen=True)
@@ -55,21 +54,18 @@ class Map:
                 raise UsageError(f"{self.name} has no axis {name!r}{known}")
         return {**self.axes, **axes}
 
-    def rows(self, batch: list[Point]) -> list[Row]:
-        """Measure a batch, on one thread, as claims run."""
+    def rows(self, batch: list[Point]) -> pd.DataFrame:
+        """Measure a batch, on one thread, as claims run: `rows_a_point` rows of each point."""
         with single_thread():
             found = self.measure(dict(zip(self.axes, zip(*batch, strict=True), strict=True)))
+        columns = dict(zip(self.axes, np.transpose(batch), strict=True)) | dict(found)
         shape = (len(batch), self.rows_a_point)
-        columns = {
-            name: np.broadcast_to(np.reshape(c, (len(batch), -1)), shape).tolist()
-            for name, c in found.items()
-        }
-        return [
-            dict(zip(self.axes, point, strict=True))
-            | {name: column[b][r] for name, column in columns.items()}
-            for b, point in enumerate(batch)
-            for r in range(self.rows_a_point)
-        ]
+        return pd.DataFrame(
+            {
+                name: np.broadcast_to(np.reshape(column, (len(batch), -1)), shape).ravel()
+                for name, column in columns.items()
+            }
+        )
 
     def figure(self, rows: pd.DataFrame, over: Sequence[str] = (), value: str = "") -> Figure:
         """The map's own figure, or a value over one setting or two.

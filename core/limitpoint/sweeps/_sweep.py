@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import pandas as pd
+
 from limitpoint.sweeps._grid import Grid, Point
-from limitpoint.sweeps._map import Map, Row
+from limitpoint.sweeps._map import Map
 from limitpoint.sweeps._rows import Rows
 from limitpoint.workers import Workers, work
 
 Watch = Callable[[int, int], None]
 
 
-def measure(of: Map, batch: list[Point]) -> list[Row]:
+def measure(of: Map, batch: list[Point]) -> pd.DataFrame:
     """Rows of a batch of a map: what a worker does."""
     return of.rows(batch)
 
@@ -49,7 +51,7 @@ def sweep(
         planned, measured = len(points), 0
         return [points[start : start + batch] for start in range(0, len(points), batch)]
 
-    def keep(found: list[Row]) -> None:
+    def keep(found: pd.DataFrame) -> None:
         nonlocal measured
         measured += rows.add(found)
         watch(measured, planned)
