@@ -38,6 +38,16 @@ def test_no_interpolator_is_nearer(seed):
     np.testing.assert_allclose(found.solution - start, X.T @ found.dual, atol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [2.0**-40, 2.0**40])
+def test_other_units_lose_no_digit(scale):
+    rng = np.random.default_rng(18)
+    X, y = rng.standard_normal((5, 12)), rng.standard_normal(5)
+    found = min_distance_interpolator(scale * X, y)
+    plain = min_distance_interpolator(X, y).solution
+    assert found.residual <= 1e-14 * np.linalg.norm(y)
+    np.testing.assert_allclose(scale * found.solution, plain, rtol=0, atol=1e-14)
+
+
 def test_rank_deficient_but_attainable():
     X = np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0]])
     found = min_distance_interpolator(X, [5.0, 10.0])

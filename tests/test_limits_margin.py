@@ -14,6 +14,7 @@ from limitpoint.theory.limits import (
     max_margin,
     norm_of,
 )
+from limitpoint.theory.limits.norms import norming
 
 NORMS = [1, 1.5, 2, 3, np.inf, "spectral", "nuclear"]
 FAST = [1, 2, np.inf]
@@ -242,6 +243,15 @@ def test_accepts_torch():
 def test_dual_norm_bounds_the_pairing(seed, norm):
     A, B = np.random.default_rng(seed).standard_normal((2, 3, 4))
     assert abs((A * B).sum()) <= norm_of(A, norm) * dual_norm_of(B, norm) * (1 + 1e-14)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([*NORMS, 1.01, 17.0]), st.booleans())
+def test_a_parameter_that_reaches_the_dual_norm(seed, norm, of_rank_one):
+    a, b, *rest = np.random.default_rng(seed).standard_normal((5, 4))
+    G = np.outer(a, b) if of_rank_one else np.stack(rest)
+    W = norming(G, norm)
+    assert norm_of(W, norm) <= 1 + 1e-14
+    assert (W * G).sum() == pytest.approx(dual_norm_of(G, norm), rel=1e-13)
 
 
 def test_norms_of_a_known_matrix():
