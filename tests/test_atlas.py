@@ -93,10 +93,21 @@ def test_a_row_that_was_cut_is_dropped_and_another_file_refused(tmp_path):
     Atlas(path).add(Row(target="a:B", versions={}))
     with path.open("a", encoding="utf-8") as file:
         file.write('{"target":"a:C"')
-    assert set(Atlas(path).rows) == {"a:B"}
+    Atlas(path).add(Row(target="a:D", versions={}))
+    assert set(Atlas(path).rows) == {"a:B", "a:D"}
     path.write_text("a,b\n", encoding="utf-8")
     with pytest.raises(UsageError, match="holds no rows of an atlas"):
         Atlas(path)
+
+
+@pytest.mark.parametrize("why", ["a\u2028b\x85c\x0bd\r\n", "\udcff"], ids=ascii)
+def test_what_an_optimizer_raises_stays_in_its_row(tmp_path, why):
+    atlas = Atlas(tmp_path / "atlas.jsonl")
+    atlas.add(Row(target="a:B", versions={}, why=why))
+    atlas.add(Row(target="a:C", versions={}))
+    assert list(Atlas(atlas.path).rows) == ["a:B", "a:C"]
+    atlas.close()
+    assert Atlas(atlas.path).rows["a:B"].why == why.replace("\udcff", "\ufffd")
 
 
 def test_a_name_that_nothing_has_is_one_line(zoo, tmp_path, capsys):

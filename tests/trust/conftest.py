@@ -5,11 +5,14 @@
 
 import resource
 import signal
+from argparse import ArgumentTypeError
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from limitpoint import UsageError
 
 #: Parsing is bounded work: processor seconds that no input may take, and bytes that none may add.
 SECONDS, MEGABYTES = 20, 200
@@ -57,3 +60,20 @@ def bounded():
     before = signal.signal(signal.SIGPROF, hang)
     yield bound
     signal.signal(signal.SIGPROF, before)
+
+
+@pytest.fixture
+def refused(bounded):
+    """Calls, and takes one line for an answer; what was read, or None."""
+
+    def call(read, *words):
+        try:
+            with bounded():
+                return read(*words)
+        except (UsageError, ArgumentTypeError) as exc:
+            told = str(exc)
+        assert told.isprintable()
+        assert len(told) > 5
+        return None
+
+    return call

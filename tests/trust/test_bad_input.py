@@ -8,7 +8,6 @@ import io
 import json
 import pickle
 import tarfile
-from argparse import ArgumentTypeError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +17,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limitpoint import Ledger, UsageError
+from limitpoint import Ledger
+from limitpoint.atlas import Atlas, Row
 from limitpoint.commands._types import axis
 from limitpoint.engines.checkpoints import Checkpoint, State
 from limitpoint.judgement.keywords import Keywords
@@ -32,23 +32,6 @@ from limitpoint.sweeps import Rows
 from limitpoint.views.github import markdown
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def refused(bounded):
-    """Calls, and takes one line for an answer; what was read, or None."""
-
-    def call(read, *words):
-        try:
-            with bounded():
-                return read(*words)
-        except (UsageError, ArgumentTypeError) as exc:
-            told = str(exc)
-        assert told.isprintable()
-        assert len(told) > 5
-        return None
-
-    return call
 
 
 # -- words of the command line ----------------------------------------------------------------
@@ -211,6 +194,22 @@ def test_rows_of_a_sweep(refused, path, data):
     rows = refused(Rows, of, path)
     if rows is not None:
         rows.frame({"eta": (0.1,), "rho": (0.2, 0.3)})
+
+
+ATLAS = (ROOT / "reports" / "atlas.jsonl").read_bytes().splitlines(keepends=True)[:3]
+
+
+@given(damaged([b"".join(ATLAS)]) | other_values(json.loads(ATLAS[0])).map(lambda row: row + b"\n"))
+@example(b"\xff\n")
+@example(b'{"target":"a:B","versions":{}}\n{"target":')
+def test_rows_of_an_atlas(refused, path, data):
+    path.write_bytes(data)
+    atlas = refused(Atlas, path)
+    if atlas is not None:
+        atlas.add(Row(target="a:B", versions={}))
+        assert Atlas(path).rows == atlas.rows
+        atlas.close()
+        assert Atlas(path).rows == atlas.rows
 
 
 # -- images -----------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """A run may be killed at any moment: what it had finished is there, once, and the rest follows."""
 
 import io
-import multiprocessing
 import os
 import random
 import resource
@@ -11,11 +10,10 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import msgspec
-import pandas as pd
 import pytest
+from killing import told_by
 
 from limitpoint import Ledger, UsageError
 from limitpoint.cli import main
@@ -25,10 +23,8 @@ from limitpoint.ledger import Journal, Keeper, key_of
 from limitpoint.ledger.resume import resume
 from limitpoint.rivals import duels, matrix
 from limitpoint.rivals.matrix import Matrix
-from limitpoint.sweeps import Rows
 
 ROOT = Path(__file__).resolve().parents[2]
-FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture(scope="session")
@@ -40,21 +36,6 @@ def baseline():
 def records(baseline):
     """Some, each under its own seed: a ledger of a few hundred kilobytes."""
     return [msgspec.structs.replace(record, seed=7) for record in baseline.claims]
-
-
-def told_by(work, after=None):
-    """What a process says that it has finished until it ends, or is killed after so long."""
-    reader, writer = os.pipe()
-    process = FORK.Process(target=work, args=(lambda line: os.write(writer, f"{line}\n".encode()),))
-    process.start()
-    os.close(writer)
-    if after is not None:
-        time.sleep(after)
-        process.kill()
-    with os.fdopen(reader) as told:
-        found = told.read().splitlines()
-    process.join()
-    return found
 
 
 def keep(path, ledger, records, say=lambda _: None, *, share=Keeper.SHARE):
@@ -101,28 +82,6 @@ def test_a_failure_that_runs_again_is_there_once(tmp_path, baseline, records):
     journal.add(records[0])
     assert Ledger.read(path).claims == records[:3]
     os.close(journal._file)
-
-
-def test_rows_of_killed_sweeps(tmp_path, times):
-    rng, path = random.Random(18), tmp_path / "rows.csv"
-    of = SimpleNamespace(name="m", axes={"x": ()}, rows_a_point=2)
-    whole = [[{"x": float(x), "y": x / 3}, {"x": float(x), "y": x / 7}] for x in range(400)]
-
-    def measure(say):
-        rows = Rows(of, path)
-        for (point,) in rows.missing({"x": tuple(map(float, range(400)))}):
-            rows.add(pd.DataFrame(whole[int(point)]))
-            say(point)
-
-    for _ in range(times(6, 300)):
-        told = told_by(measure, rng.uniform(0, 0.05))
-        rows = Rows(of, path) if path.exists() else None
-        assert {(float(x),) for x in told} <= (rows.done if rows else set())
-        if rows and len(rows.done) == 400:
-            path.unlink()
-    measure(lambda _: None)
-    kept = Rows(of, path).frame({"x": tuple(map(float, range(400)))})
-    assert kept.to_dict("records") == [row for point in whole for row in point]
 
 
 def test_a_ledger_cut_at_any_byte(tmp_path, baseline, records, times):

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from limitpoint.errors import UsageError
-from limitpoint.ledger import check_writable, write_text
+from limitpoint.ledger.files import check_writable, encoded, write_pieces
 
 
 class Law(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -76,17 +76,19 @@ class Atlas:
     def __init__(self, path: Path) -> None:
         self.path = path
         check_writable(path)
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        *lines, cut = path.read_bytes().split(b"\n") if path.exists() else [b""]
         try:
-            rows = [msgspec.json.decode(line, type=Row) for line in lines if line.endswith("\n")]
-        except msgspec.DecodeError as exc:
+            rows = [msgspec.json.decode(line, type=Row) for line in lines]
+        except (ValueError, msgspec.DecodeError, RecursionError) as exc:
             raise UsageError(f"{path}: holds no rows of an atlas ({exc})") from None
+        if cut:  # the next row would stand behind it
+            write_pieces([line + b"\n" for line in lines], path)
         self.rows = {row.target: row for row in rows}
 
     def add(self, row: Row) -> None:
         """Keep a row, on disk when this returns, in place of an older one."""
         self.rows[row.target] = row
-        with self.path.open("a", encoding="utf-8") as file:
+        with self.path.open("ab") as file:
             file.write(_line(row))
             file.flush()
             os.fsync(file.fileno())
@@ -95,8 +97,8 @@ class Atlas:
         """Each row once, packages in the order given and targets by name."""
         places = {module: place for place, module in enumerate(order)}
         rows = sorted(self.rows.values(), key=lambda r: (places.get(r.module, 99), r.target))
-        write_text("".join(map(_line, rows)), self.path)
+        write_pieces(map(_line, rows), self.path)
 
 
-def _line(row: Row) -> str:
-    return msgspec.json.encode(row).decode() + "\n"
+def _line(row: Row) -> bytes:
+    return encoded(row) + b"\n"

@@ -91,8 +91,10 @@ def _table(rows: Sequence[Row]) -> Table:
     table = claims_table(f"{len(rows)} rows", "module")
     for column in ("optimizers", "keep all laws", "break some", "not judged"):
         table.add_column(column, justify="right")
-    for module in dict.fromkeys(row.module for row in rows):
-        own = [row for row in rows if row.module == module]
+    modules: dict[str, list[Row]] = {}
+    for row in rows:
+        modules.setdefault(row.module, []).append(row)
+    for module, own in modules.items():
         broken, not_judged = (sum(map(bool, found)) for found in (
             (row.broken for row in own), (row.why for row in own)))  # fmt: skip
         whole = len(own) - broken - not_judged
