@@ -142,6 +142,13 @@ def test_norm_2_over_many_working_sets():
     assert 1 < found.support.sum() < 100
 
 
+@pytest.mark.parametrize("scale", [2.0**-60, 2.0**60])
+def test_norm_2_is_as_exact_in_other_units(scale):
+    X, y = multiclass(k=6, n=300, d=12, seed=3)
+    found = max_margin(scale * X, y, 2, classes=6, tol=1e-12)
+    assert found.value == pytest.approx(scale * max_margin(X, y, 2, classes=6).value, rel=1e-12)
+
+
 def test_norm_2_of_two_classes_is_the_binary_problem():
     """W = (w, -w)/sqrt 2 up to a common shift: gamma_2(W) = sqrt(2) gamma_2(w)."""
     X, y = binary()
