@@ -124,12 +124,17 @@ class Prodigy(Optimizer):
             s = self.state[p]
             if not s:
                 s |= {"start": p.clone(), **{n: torch.zeros_like(p) for n in "mvs"}}
-            group["r"] += (1 - root) * lr * d**2 * float((p.grad * (s["start"] - p)).sum())
+            group["r"] += (1 - root) * lr * d**2 * number((p.grad * (s["start"] - p)).sum())
             s["m"].lerp_(d * p.grad, 1 - beta1)
             s["v"].lerp_(d**2 * p.grad**2, 1 - beta2)
             s["s"].mul_(root).add_(p.grad, alpha=(1 - root) * lr * d**2)
-            size += float(s["s"].abs().sum())
+            size += number(s["s"].abs().sum())
         for p in params:
             s = self.state[p]
             p.sub_(lr * d * s["m"] / (s["v"].sqrt() + d * group["eps"]))
         group["d"] = max(d, group["r"] / size) if size else d
+
+
+def number(x):
+    """Of the whole sum: `float` takes a process's own part, where it has some rows (fully_shard)."""
+    return float(x.full_tensor() if hasattr(x, "full_tensor") else x)

@@ -104,7 +104,7 @@ class GSAM(SAM):
         self.alpha = alpha
 
     def gradients(self, first, second):
-        along = inner(first, second) / max(inner(second, second), 1e-30)
+        along = inner(first, second) / (inner(second, second) + 1e-30)
         return [s - self.alpha * (f - along * s) for f, s in zip(first, second, strict=True)]
 
 
@@ -140,14 +140,14 @@ class LookSAM(SAM):
         sides = {p: self.state[p]["side"] for p in old if "side" in self.state[p]}
         size = self.share * norm(old.values()) / (norm(sides.values()) + 1e-30) if sides else 0.0
         for p, side in sides.items():
-            p.grad = p.grad + size * side
+            p.grad = p.grad + (size * side.double()).to(side.dtype)
         self.base_optimizer.step()
         for p, gradient in old.items():
             p.grad = gradient
         return loss
 
     def gradients(self, first, second):
-        along = inner(first, second) / max(inner(first, first), 1e-30)
+        along = inner(first, second) / (inner(first, first) + 1e-30)
         for p, f, s in zip(self.first, first, second, strict=True):
             self.state[p]["side"] = s - along * f
         return second
@@ -172,7 +172,8 @@ class WithClosure(WantsClosure):
 
 
 def inner(one, other):
-    return sum(float((a.double() * b.double()).sum()) for a, b in zip(one, other, strict=True))
+    """A tensor: what `float` makes of one whose rows are in several processes is a part of it."""
+    return sum((a.double() * b.double()).sum() for a, b in zip(one, other, strict=True))
 
 
 def norm(gradients):
