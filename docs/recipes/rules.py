@@ -136,5 +136,5 @@ class Prodigy(Optimizer):
 
 
 def number(x):
-    """Of the whole sum: `float` takes a process's own part, where it has some rows (fully_shard)."""
+    """Of the whole: `float` takes a process's own part, where it has some rows (fully_shard)."""
     return float(x.full_tensor() if hasattr(x, "full_tensor") else x)
