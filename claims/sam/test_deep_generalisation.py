@@ -32,7 +32,7 @@ def test_deep_sam_small_m(trial: Trial) -> None:
 
     On the tuning seeds 1-SAM gains 1.4 +- .5 points over ERM (20 of 20 runs), .8 +- .5 over 60-SAM
     (17 of 20), n-SAM .1 over ERM. Two starts of ERM are told apart by no more than chance allows
-    (`tests/test_deep_null.py`).
+    (`python -m bench.deep null`).
     """
     task = deep.generalisation(trial.seed, 20, trial.setting)
     rate, radius = task.decaying, task.settings

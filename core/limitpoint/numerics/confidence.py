@@ -37,21 +37,20 @@ def flipped_means(differences: Tensor) -> Tensor:
     """Means with each sign flipped or not, the unflipped one last.
 
     Args:
-        differences: one for each independent draw, float64 (K,).
+        differences: one for each independent draw, float64 (K,), K > 1.
 
     Returns:
         (2^K,) for K <= `EXACT`, else (2^EXACT,) of signs drawn with a fixed seed.
     """
     draws = differences.numel()
+    either = torch.tensor([-1.0, 1.0], dtype=torch.float64)
     if draws <= EXACT:
-        signs = 1 - 2 * torch.arange(2**draws).flip(0)[:, None].bitwise_right_shift(
-            torch.arange(draws)
-        ).bitwise_and(1)
+        signs = torch.cartesian_prod(*[either] * draws)
     else:
         chance = torch.Generator().manual_seed(0)
-        signs = 1 - 2 * torch.randint(2, (2**EXACT, draws), generator=chance)
+        signs = either[torch.randint(2, (2**EXACT, draws), generator=chance)]
         signs[-1] = 1
-    return signs.double() @ differences / draws
+    return signs @ differences / draws
 
 
 def by_chance(
