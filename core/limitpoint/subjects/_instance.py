@@ -153,10 +153,10 @@ class Instance:
         with blamed(self.where):
             if self.has_modes:
                 self.optimizer.train()
-                self._hand_over(around, k)
+                self._hand_over(around, k, self.iterate())
             else:
                 self.parameter.data.copy_(around.row(k).reshape(self.parameter.shape))
-                self.parameter.grad = around.gradient(k).reshape(self.parameter.shape)
+                self._hand_over(around, k)
             rates = [(group, eta * self.ratios.get(id(group), 1.0)) for group in self.groups()]
             for group, rate in rates:
                 group["lr"] = rate
@@ -174,17 +174,17 @@ class Instance:
                 self.optimizer.eval()
         return self.iterate()
 
-    def _hand_over(self, around: PlainOracle, k: int) -> None:
-        gradient = around.gradient(k, self.iterate())
-        self.parameter.grad = gradient.reshape(self.parameter.shape)
+    def _hand_over(self, around: PlainOracle, k: int, point: Tensor | None = None) -> None:
+        self.parameter.grad = around.gradient(k, point).reshape(self.parameter.shape)
 
     def _closure(self, around: PlainOracle, k: int) -> Tensor:
-        self._hand_over(around, k)
-        return around.value(k, self.iterate())
+        point = self.iterate()
+        self._hand_over(around, k, point)
+        return around.value(k, point)
 
     def _two_steps(self, around: PlainOracle, k: int) -> None:
         _phase(self.optimizer.first_step)
-        self._hand_over(around, k)
+        self._hand_over(around, k, self.iterate())
         _phase(self.optimizer.second_step)
 
     def check(self, around: PlainOracle, k: int, after: Tensor, eta: float) -> None:
