@@ -14,6 +14,7 @@ from torch import Tensor
 
 from limitpoint.errors import UsageError
 from limitpoint.optimizers import Rule
+from limitpoint.optimizers.schedules import Number
 from limitpoint.problems.problem import Oracle
 
 #: In place of an iterate that an array holds.
@@ -36,9 +37,9 @@ class State:
     t: int
     w: Tensor
     memory: Any
-    totals: dict[str, Tensor]
+    totals: dict[str, Number]
     kept: list[Tensor]
-    sums: dict[str, list[Tensor]]
+    sums: dict[str, list[Number]]
 
     def record(self, room: np.ndarray | None) -> None:
         """Keep the iterate, in an array if there is one, and the integrals."""
@@ -46,7 +47,7 @@ class State:
             room[len(self.kept)] = self.w.numpy()
         self.kept.append(self.w.clone() if room is None else ELSEWHERE)
         for name, total in self.totals.items():
-            self.sums[name].append(total.clone())
+            self.sums[name].append(total)
 
 
 def _check(found: State, start: State) -> None:

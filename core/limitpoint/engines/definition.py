@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from limitpoint.engines.checkpoints import Checkpoint, State
 from limitpoint.engines.trajectory import Integrand, MakeRoom, Trajectory, Watcher
 from limitpoint.errors import SubjectFailed
 from limitpoint.optimizers import Rule
+from limitpoint.optimizers.schedules import Number
 from limitpoint.problems.problem import Oracle
 
 
@@ -66,9 +67,10 @@ def trajectory(
         SubjectFailed: an iterate is not finite.
         UsageError: the checkpoint is another run's.
     """
-    integrands = {"step_size": lambda _: torch.ones((), dtype=torch.float64), **integrals}
-    totals = {n: 0 * _weighted(rule.step_size.at(0), f(start)) for n, f in integrands.items()}
-    now = State(0, start, rule.init(oracle, start), totals, [], {name: [] for name in integrands})
+    eta = rule.step_size.at(0)
+    totals: dict[str, Number] = {"step_size": 0 * eta}
+    totals |= {name: 0 * _weighted(eta, f(start)) for name, f in integrals.items()}
+    now = State(0, start, rule.init(oracle, start), totals, [], {name: [] for name in totals})
     if checkpoint is not None:
         now = checkpoint.resumed(now, oracle, rule, grid)
     kept = None if make_room is None else make_room((len(grid), *start.shape))
@@ -85,13 +87,18 @@ def trajectory(
                 watch(now.t, last)
         if now.t < last:
             eta = rule.step_size.at(now.t)
-            for name, f in integrands.items():
+            now.totals["step_size"] = now.totals["step_size"] + eta
+            for name, f in integrals.items():
                 now.totals[name] = now.totals[name] + _weighted(eta, f(now.w))
     w = torch.stack(now.kept) if kept is None else torch.from_numpy(kept)
-    return Trajectory(grid, w, {n: torch.stack(s) for n, s in now.sums.items()})
+    return Trajectory(grid, w, {name: _stacked(sums) for name, sums in now.sums.items()})
 
 
-def _weighted(eta: float | Tensor, value: Tensor) -> Tensor:
+def _stacked(sums: Sequence[Number]) -> Tensor:
+    return torch.stack([torch.as_tensor(each, dtype=torch.float64) for each in sums])
+
+
+def _weighted(eta: Number, value: Tensor) -> Tensor:
     """eta * value; a batched eta (B, 1, ...) drops or gains dimensions of size one to fit value."""
     if isinstance(eta, Tensor) and value.ndim and eta.ndim > value.ndim:
         eta = eta.reshape(eta.shape[: value.ndim])

@@ -18,9 +18,6 @@ from limitpoint.optimizers import GD, Memoryless, Rule
 from limitpoint.problems.problem import Oracle, Problem
 
 Floats = NDArray[np.float64]
-LN2 = float(np.log(2))
-#: Beyond every exponent of float64, subnormal numbers included.
-FAR = 3000
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +41,9 @@ class Kernels(Protocol):
     def at(self, w: Tensor) -> tuple[Floats, Floats]:
         """The gradient at w as mantissa * 2^exponent, both of the shape of w."""
 
+    def hand(self, w: Tensor, log_factors: Floats, out: Floats) -> tuple[float, float]:
+        """The gradient at w in plain numbers; see `Directions.hand`."""
+
 
 class Directions:
     """The directions of a rule on a problem, at points of one shape; the gradients, if it is GD.
@@ -66,19 +66,43 @@ class Directions:
             plan = cpu.plan(oracle, _Answer(rule=rule, is_scaled=is_scaled), start, {})
         run = cpu.Run(plan, np.array([1]))
         self._step = run.part(run.given(0, 1), 0, 1, 0, plan.count)
-        self._w = run.w[..., : plan.d]
-        self._found = [m[:, 0, :, : plan.d] for m in (run.memory, run.memory_exponent)]
-        self._shape = start.shape
+        self._take, self._hand = cpu.handing()
+        self._w = run.w
+        self._found = [m[:, 0] for m in (run.memory, run.memory_exponent)]
+        self._shape, self._flat = start.shape, (plan.count, plan.rows, plan.d)
         self._is_scaled, self._defined = is_scaled, partial(rule.direction, oracle)
         if _apart(self.value(start), defined) > 1e-9:
             raise cpu.NotCovered(something_else(rule))
 
     def at(self, w: Tensor) -> tuple[Floats, Floats]:
         """The direction at w as mantissa * 2^exponent, both of the shape of w."""
-        self._w[...] = w.detach().numpy().reshape(self._w.shape)
+        self._go(w)
+        mantissa, exponent = (m[..., : self._flat[-1]].reshape(self._shape) for m in self._found)
+        return mantissa, exponent
+
+    def hand(self, w: Tensor, log_factors: Floats, out: Floats) -> tuple[float, float]:
+        """Write the direction at w, times e^log_factor, into plain numbers.
+
+        Between an optimizer's own steps each operation of numpy or torch costs ten times what it
+        does in a loop of its own, whatever its size (its code is out of the processor's caches): so
+        there is none here.
+
+        Args:
+            w: contiguous.
+            log_factors: one for each problem of the batch, or one for all, shape (count or 1,).
+            out: of the shape of w; zero or infinite only where the direction is.
+
+        Returns:
+            The least and the largest of what each problem's largest entry is in size; infinite if
+            one is no number.
+        """
+        self._go(w)
+        least, most = self._hand(*self._found, log_factors, out.reshape(self._flat))
+        return least, most
+
+    def _go(self, w: Tensor) -> None:
+        self._take(w.detach().numpy().reshape(self._flat), self._w)
         self._step()
-        mantissa, exponent = self._found
-        return mantissa.reshape(self._shape), exponent.reshape(self._shape)
 
     def value(self, w: Tensor) -> Value:
         """The direction at w, as the rule itself gives it."""
@@ -118,20 +142,6 @@ def _apart(x: Value, y: Value) -> float:
     return float(ratio(largest(own - other, dims), largest(other, dims)))
 
 
-def times_exp(
-    mantissa: Floats, exponent: Floats, log_factor: float | Floats
-) -> tuple[Floats, Floats]:
-    """mantissa * 2^exponent * e^log_factor, as such a pair again."""
-    k = np.rint(log_factor / LN2)
-    return mantissa * np.exp(log_factor - k * LN2), exponent + k
-
-
-def plain(mantissa: Floats, exponent: Floats) -> Floats:
-    """mantissa * 2^exponent; 0 or infinite only where that is."""
-    with np.errstate(all="ignore"):
-        return np.ldexp(mantissa, np.maximum(np.minimum(exponent, FAR), -FAR).astype(np.int32))
-
-
 @lru_cache(maxsize=32)
 def compiled(oracle: Oracle, shape: torch.Size) -> Directions | None:
     """The compiled gradients of an oracle, or None where there are none.
@@ -146,7 +156,8 @@ def compiled(oracle: Oracle, shape: torch.Size) -> Directions | None:
 
     try:
         found = Directions(oracle, oracle.start.new_zeros(shape), GD())
-        found.at(oracle.start.new_zeros(shape))  # loaded by its first call
+        w = oracle.start.new_zeros(shape)
+        found.hand(w, np.zeros(1), np.empty(shape))  # loaded by its first call
         return found
     except cpu.NotCovered:
         return None

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limitpoint.engines.directions import compiled, times_exp
-from limitpoint.numerics import Scaled, Value, exp
+from limitpoint.engines.directions import Directions, compiled
+from limitpoint.numerics import Value, exp, scaled
 from limitpoint.optimizers.schedules import Number, Schedule
 from limitpoint.problems.problem import Oracle, Problem
 
@@ -140,26 +140,34 @@ class Seen(Oracle):
 
     def grad(self, w: Tensor) -> Value:
         """Gradients, the shape of w."""
-        if self.kernels is None:
-            return self.problem.grad(w) * exp(torch.from_numpy(self._log_factors(w)))
-        return Scaled(*map(torch.from_numpy, self.at(w)))
+        kernels = self._compiled(w)
+        found = self.problem.grad(w) if kernels is None else kernels.value(w)
+        return found * exp(torch.from_numpy(self._log_factors(w)).reshape(*w.shape[:-2], 1, 1))
 
     @property
     def kernels(self) -> Seen | None:
         """Itself, if the problem's gradients are compiled."""
-        shape = (len(self.courses), *self.problem.start.shape)
-        return None if compiled(self.problem, torch.Size(shape)) is None else self
+        return None if self._compiled(self.start) is None else self
 
     def at(self, w: Tensor) -> tuple[Floats, Floats]:
-        """Gradients as mantissa * 2^exponent."""
-        kernels = compiled(self.problem, w.shape)
+        """See `Kernels`."""
+        g = scaled(self.grad(w))
+        return g.mantissa.numpy(), g.exponent.numpy()
+
+    def hand(self, w: Tensor, log_factors: Floats, out: Floats) -> tuple[float, float]:
+        """See `Kernels`."""
+        kernels = self._compiled(w)
         assert kernels is not None
-        return times_exp(*kernels.at(w), self._log_factors(w))
+        return kernels.hand(w, self._log_factors(w) + log_factors, out)
+
+    def _compiled(self, w: Tensor) -> Directions | None:
+        return compiled(self.problem, w.shape)
 
     def _log_factors(self, w: Tensor) -> Floats:
+        """Of what the problems' gradients are multiplied by, one a course and problem."""
         found = np.zeros(w.shape[: -self.ndim])
         own = [k for k, course in enumerate(self.courses) if course.per_loss]
         if own:
             factors = np.array([self.courses[k].factor(self.t) for k in own])
             found[own] = np.log(factors)[:, None] - self.problem.log_value(w[own]).numpy()
-        return found.reshape(*found.shape, *(1,) * self.ndim)
+        return found.reshape(-1)

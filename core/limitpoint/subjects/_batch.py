@@ -26,12 +26,14 @@ class Batch:
         manner: how they were made.
         places: of the elements that are given the same.
         joint: one optimizer for each of those, as long as its steps are theirs.
+        after: where the last step led, and every parameter is.
     """
 
     instances: list[Instance]
     manner: Manner
     places: list[Places] = field(default_factory=list)
     joint: list[Instance] = field(default_factory=list)
+    after: Tensor | None = None
 
     def advance(self, around: Callable[..., PlainOracle], etas: Sequence[float]) -> Tensor | None:
         """A step of the joint ones; None if there are none, or one fails and the others still run.

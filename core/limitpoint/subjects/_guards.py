@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 
@@ -33,8 +31,7 @@ class NotRun(Inconclusive):
     """No way of calling it took it through one step: nothing is known of its steps."""
 
 
-@contextmanager
-def blamed(where: str) -> Iterator[None]:
+class blamed:  # noqa: N801 - a context manager, and no generator: it is entered at each step
     """Make what is raised here the subject's failure; gradients are on.
 
     torch's default dtype is restored: the subject's word is nobody else's.
@@ -45,19 +42,24 @@ def blamed(where: str) -> Iterator[None]:
     Raises:
         SubjectRaised: anything but a verdict was raised.
     """
-    dtype = torch.get_default_dtype()
-    try:
-        with torch.enable_grad():
-            yield
-    except (SubjectFailed, Inconclusive, NotApplicable):
-        raise
-    except (Exception, SystemExit) as exc:
-        if _out_of_memory(exc):
-            raise OutOfMemory(f"ran out of memory {where}") from None
-        raise SubjectRaised(f"raised {type(exc).__name__} {where}{_told(exc)}") from exc
-    finally:
-        if torch.get_default_dtype() != dtype:
-            torch.set_default_dtype(dtype)
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        self.dtype, self.graded = torch.get_default_dtype(), torch.is_grad_enabled()
+        torch.set_grad_enabled(True)
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        torch.set_grad_enabled(self.graded)
+        if torch.get_default_dtype() != self.dtype:
+            torch.set_default_dtype(self.dtype)
+        if exc is None or isinstance(exc, SubjectFailed | Inconclusive | NotApplicable):
+            return
+        if isinstance(exc, Exception | SystemExit):
+            if _out_of_memory(exc):
+                raise OutOfMemory(f"ran out of memory {self.where}") from None
+            raise SubjectRaised(f"raised {type(exc).__name__} {self.where}{_told(exc)}") from exc
 
 
 def _out_of_memory(exc: BaseException) -> bool:

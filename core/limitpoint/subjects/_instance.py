@@ -15,7 +15,7 @@ from torch import Tensor
 
 from limitpoint.errors import Inconclusive, SubjectFailed
 from limitpoint.subjects._guards import NotRun, OutOfMemory, SubjectRaised, blamed
-from limitpoint.subjects._plain import PlainOracle
+from limitpoint.subjects._plain import PlainOracle, shaped
 
 T = TypeVar("T")
 PATIENCE = 10
@@ -125,13 +125,11 @@ class Instance:
 
     def groups(self) -> list[dict[str, Any]]:
         """The parameter groups with an "lr", those of a wrapped optimizer included."""
+        found = list(getattr(self.optimizer, "param_groups", ()))
         wrapped = getattr(self.optimizer, "base_optimizer", None)
-        found = [
-            group
-            for owner in (self.optimizer, wrapped)
-            for group in getattr(owner, "param_groups", ())
-        ]
-        return [group for group in {id(g): g for g in found}.values() if "lr" in group]
+        own = {id(group) for group in found}
+        found += [g for g in getattr(wrapped, "param_groups", ()) if id(g) not in own]
+        return [group for group in found if "lr" in group]
 
     def iterate(self) -> Tensor:
         """The parameter's value, in the problem's own shape; SubjectFailed if it lost its kind."""
@@ -141,7 +139,7 @@ class Instance:
             what, old, new = next(found for found in kept if found[1] != found[2])
             change = f"from {old} to {new} {self.where}".replace("torch.", "")
             raise SubjectFailed(f"changed its parameter's {what} {change}")
-        return self.parameter.detach().clone().reshape(self.shape)
+        return shaped(self.parameter.detach().clone(), self.shape)
 
     def play(self, around: PlainOracle, k: int, eta: float) -> Tensor:
         """One step of size eta from the iterate of batch element k: the next one.
@@ -155,7 +153,8 @@ class Instance:
                 self.optimizer.train()
                 self._hand_over(around, k, self.iterate())
             else:
-                self.parameter.data.copy_(around.row(k).reshape(self.parameter.shape))
+                if not around.stayed:
+                    self.parameter.data.copy_(around.row(k).reshape(self.parameter.shape))
                 self._hand_over(around, k)
             rates = [(group, eta * self.ratios.get(id(group), 1.0)) for group in self.groups()]
             for group, rate in rates:
@@ -175,7 +174,7 @@ class Instance:
         return self.iterate()
 
     def _hand_over(self, around: PlainOracle, k: int, point: Tensor | None = None) -> None:
-        self.parameter.grad = around.gradient(k, point).reshape(self.parameter.shape)
+        self.parameter.grad = shaped(around.gradient(k, point), self.parameter.shape)
 
     def _closure(self, around: PlainOracle, k: int) -> Tensor:
         point = self.iterate()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limitpoint.engines.directions import Floats, Kernels, plain, times_exp
+from limitpoint.engines.directions import Floats, Kernels
 from limitpoint.errors import Inconclusive
 from limitpoint.numerics import Scaled, exp
 from limitpoint.problems.problem import Oracle, Problem
@@ -25,6 +25,7 @@ class PlainOracle:
         t: the step.
         kernels: the problem's compiled gradients, or None.
         places: the rows of the batch that each element has; one each, if not given.
+        stayed: whether w is where the step before has left each parameter.
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class PlainOracle:
         t: int,
         kernels: Kernels | None = None,
         places: Sequence[Any] | None = None,
+        stayed: bool = False,
     ) -> None:
-        self.oracle, self.w, self.t = oracle, w.detach().contiguous(), t
-        self.log_loss_scale = log_loss_scale
+        self.oracle, self.w, self.t, self.stayed = oracle, w.detach().contiguous(), t, stayed
+        self.log_loss_scale, self._log_factors = log_loss_scale, np.array([log_loss_scale])
         # A claim that asks for no zero in the first gradient has looked at the defined one.
         self.kernels = kernels if t else None
         self._rows = rows(self.w, oracle.ndim)
@@ -53,7 +55,10 @@ class PlainOracle:
         if point is not None and not torch.equal(point, self.row(k)):
             return self._handed(self._moved(k, point))[self._places[k]]
         if self._at_w is None:
-            self._at_w = self._handed(self.w)
+            found = self._handed(self.w)
+            if len(self._places) == 1 and self.kernels is not None:
+                return found[self._places[0]]  # asked for again, it is computed again
+            self._at_w = found
         return self._at_w[self._places[k]].clone()
 
     def value(self, k: int, point: Tensor) -> Tensor:
@@ -76,37 +81,41 @@ class PlainOracle:
 
     def _handed(self, w: Tensor) -> Tensor:
         """The batch's gradients as plain tensors, shape (elements, *parameter)."""
-        true, handed = self._defined(w) if self.kernels is None else self._computed(self.kernels, w)
-        largest = np.abs(handed.reshape(len(self._rows), -1)).max(1)
-        gradients = rows(torch.from_numpy(handed), self.oracle.ndim)
-        if not (largest.min() > 0 and largest.max() < np.inf):
-            for own, mantissa in zip(gradients, true.reshape(gradients.shape), strict=True):
-                _check_range(own.numpy(), mantissa, self.t)
-        return gradients
-
-    def _computed(self, kernels: Kernels, w: Tensor) -> tuple[Floats, Floats]:
-        """Mantissa, and what is handed over, by compiled kernels."""
-        mantissa, exponent = kernels.at(w)
-        if self.log_loss_scale:
-            mantissa, exponent = times_exp(mantissa, exponent, self.log_loss_scale)
-        return mantissa, plain(mantissa, exponent)
+        if self.kernels is None:
+            mantissa, handed = self._defined(w)
+            self._check_range(handed, mantissa)
+            return rows(torch.from_numpy(handed), self.oracle.ndim)
+        handed = np.empty(self._rows.shape)
+        least, most = self.kernels.hand(w, self._log_factors, handed)
+        if not (least > 0 and most < np.inf):
+            self._check_range(handed, self.kernels.at(w)[0])
+        return torch.from_numpy(handed)
 
     @torch.no_grad()
     def _defined(self, w: Tensor) -> tuple[Floats, Floats]:
-        """The same by the problem's own definition."""
+        """Mantissas, and what is handed over, by the problem's own definition."""
         g = self.oracle.grad(w)
         if isinstance(g, Scaled):
             handed = (g * exp(w.new_tensor(self.log_loss_scale))).tensor()
             return g.mantissa.numpy(), handed.numpy()
         return g.numpy(), (g * self._factor(w)).numpy()
 
+    def _check_range(self, handed: Floats, mantissa: Floats) -> None:
+        """Raise Inconclusive where float64, and nobody else, lost an element's gradient."""
+        where = f"precision ran out at step {self.t}"
+        for own, true in zip(self._each(handed), self._each(mantissa), strict=True):
+            if not own.any() and true.any():
+                raise Inconclusive(f"{where}: the gradient is below float64's range")
+            if np.isfinite(true).all() and not np.isfinite(own).all():
+                raise Inconclusive(f"{where}: the gradient is above float64's range")
 
-def _check_range(handed: Floats, mantissa: Floats, t: int) -> None:
-    """Raise Inconclusive where float64, and nobody else, lost the gradient."""
-    if not handed.any() and mantissa.any():
-        raise Inconclusive(f"precision ran out at step {t}: the gradient is below float64's range")
-    if np.isfinite(mantissa).all() and not np.isfinite(handed).all():
-        raise Inconclusive(f"precision ran out at step {t}: the gradient is above float64's range")
+    def _each(self, values: Floats) -> Floats:
+        return values.reshape(len(self._rows), -1)
+
+
+def shaped(w: Tensor, shape: torch.Size) -> Tensor:
+    """In a shape; itself where that is its own, which is quicker than to ask torch for it."""
+    return w if w.shape == shape else w.reshape(shape)
 
 
 def rows(w: Tensor, ndim: int) -> Tensor:

@@ -21,7 +21,7 @@ from limitpoint.subjects._batch import ALIKE, Batch, alike, first
 from limitpoint.subjects._guards import NotRun, OutOfMemory, SubjectRaised
 from limitpoint.subjects._instance import COARSE, Instance, Manner, begun, made
 from limitpoint.subjects._limits import UNLIMITED, Limits
-from limitpoint.subjects._plain import PlainOracle, entries, rows
+from limitpoint.subjects._plain import PlainOracle, entries, rows, shaped
 from limitpoint.subjects._pulse import CONSTRUCTOR, PULSE
 from limitpoint.subjects._signature import Accepted, own_names
 from limitpoint.subjects._worker import apart
@@ -160,17 +160,21 @@ class TorchOptimizer(Rule):
         around = partial(
             PlainOracle, seen, w, self.log_loss_scale, t,
             kernels if seen is known else getattr(seen, "kernels", None),
+            stayed=w is state.after,
         )  # fmt: skip
         joint = state.advance(around, etas)
         if joint is not None and t >= ALIKE:
-            return joint.reshape(w.shape), state
+            state.after = shaped(joint, w.shape)
+            return state.after, state
         each = around()
-        iterates = torch.stack([self._advance(state, k, each, e) for k, e in enumerate(etas)])
-        if joint is not None:
-            state.compare(joint, iterates, t)
+        found = [self._advance(state, k, each, eta) for k, eta in enumerate(etas)]
+        after = shaped(found[0] if len(found) == 1 else torch.stack(found), w.shape)
         if t < 2:
             self._note(state)
-        return iterates.reshape(w.shape), state
+        if joint is not None:
+            state.compare(shaped(joint, w.shape), after, t)
+        state.after = after if joint is None else None  # the joint ones are there to rounding alone
+        return after, state
 
     def _advance(self, state: Batch, k: int, around: PlainOracle, eta: float) -> Tensor:
         """Step one instance; a first step that fails is tried in other ways."""

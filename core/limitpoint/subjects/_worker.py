@@ -20,6 +20,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ContextDecorator, nullcontext
 from typing import NoReturn
 
 import msgspec
@@ -218,13 +219,21 @@ def _serve(work: Callable[[], Arrays], limits: Limits, notes: list[str], writer:
 
 
 def settle_torch() -> None:
-    """Fit torch to a fork: one thread, and no CUDA.
+    """Fit torch to a fork: one thread, no CUDA, and no profiler.
 
     CUDA does not survive a fork, and torch's optimizers ask for it at each step: there is none
-    here, where the steps are taken on the CPU.
+    here, where the steps are taken on the CPU. They tell a profiler of each step, too.
     """
     torch.set_num_threads(1)
     vars(torch.cuda)["is_available"] = lambda: False
+    vars(torch.autograd.profiler)["record_function"] = _Untold
+
+
+class _Untold(nullcontext[None], ContextDecorator):
+    """In place of torch's `record_function`."""
+
+    def __init__(self, name: str, args: str | None = None) -> None:
+        super().__init__()
 
 
 def done(work: Callable[[], Arrays], limits: Limits) -> Reply:

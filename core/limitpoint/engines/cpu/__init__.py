@@ -5,7 +5,7 @@ a rule are compiled once each and put together by address. What is not covered s
 `plan` says why.
 """
 
-from limitpoint.engines.cpu.execute import Run, execute, slices, stepped, threads
+from limitpoint.engines.cpu.execute import Run, execute, handing, slices, stepped, threads
 from limitpoint.engines.cpu.pack import NotCovered
 from limitpoint.engines.cpu.plan import Plan, plan
 from limitpoint.engines.cpu.registry import INTEGRANDS, MODELS
@@ -17,6 +17,7 @@ __all__ = [
     "Plan",
     "Run",
     "execute",
+    "handing",
     "plan",
     "slices",
     "stepped",

@@ -42,18 +42,15 @@ unpack = _link.unpack("{kind}")
 def unit(pointer):
     {function}(*unpack(pointer))
 """
-LOOP = '''"""Written by limitpoint.engines.cpu; safe to delete."""
-
+CALLED = """
 from numba import njit
-
 from limitpoint.engines.cpu.kernels import _link
-from limitpoint.engines.cpu.kernels.loop import trajectory as body
 
 
 @njit(cache={cache}, nogil=True, **_link.OPTIONS)
-def trajectory(*arguments):
-    body(*arguments)
-'''
+def called(*arguments):
+    return body(*arguments)
+"""
 
 
 @cache
@@ -82,9 +79,16 @@ def _unit(name: str, kind: str, text: str, function: str, *sources: Path) -> int
 
 
 @cache
-def trajectory() -> Callable[..., None]:
-    """The compiled loop."""
-    compiled: Callable[..., None] = module("trajectory", LOOP).trajectory
+def called(name: str, function: str) -> Callable[..., Any]:
+    """A kernel that Python calls.
+
+    Args:
+        name: the file of `kernels` that it is in.
+        function: its name there.
+    """
+    text = IMPORTED.replace("{module}", f"{kernels.__name__}.{name}")
+    text = text.replace("{function}", function) + CALLED
+    compiled: Callable[..., Any] = module(function, text).called
     return compiled
 
 

@@ -90,7 +90,7 @@ class Run:
         self.room = max(places, -(-problem.n // (rows * width)), 1)
         self.now_of = np.array(self.source.now, dtype=np.int64).reshape(-1, 2)
         self.stream = found.stream()
-        self.call = build.trajectory()
+        self.call = build.called("loop", "trajectory")
         self.units = self._units()
         self.integrands, self.integrand_settings = self._integrand_units()
 
@@ -230,6 +230,11 @@ class Run:
             found[name] = own.reshape(len(self.grid), *self.plan.totals[name]).clone()
             column += width
         return found
+
+
+def handing() -> tuple[Callable[..., None], Callable[..., tuple[float, float]]]:
+    """What takes plain iterates, and what hands out plain gradients; see `kernels.handing`."""
+    return build.called("handing", "taken"), build.called("handing", "handed")
 
 
 def slices(last: int, first: int = FIRST_SLICE) -> Iterator[tuple[int, int]]:
