@@ -39,19 +39,27 @@ def own(value, k):
     return float(value[k]) if isinstance(value, torch.Tensor) else value
 
 
+def parameters(state):
+    """How many parameters each optimizer has that is at work."""
+    assert not (state.joint and state.instances)
+    parts = [one for joint in state.joint for one, _ in joint.parts] or state.instances
+    return [len(one.parameters) for one in parts]
+
+
 @pytest.mark.parametrize(
-    ("step_size", "kwargs", "places"),
+    ("step_size", "kwargs", "found"),
     [
-        (0.1, {"momentum": 0.9}, [slice(0, 3)]),
-        (numbers(0.1, 0.2, 0.1), {}, []),
-        (0.1, {"momentum": numbers(0.5, 0.5, 0.9)}, []),
+        (0.1, {"momentum": 0.9}, [1]),
+        (numbers(0.1, 0.2, 0.1), {}, [3]),
+        (numbers(0.1, 0.2, 0.3), {}, [3]),
+        (0.1, {"momentum": numbers(0.5, 0.5, 0.9)}, [1, 1]),
+        (0.1, {"momentum": numbers(0.5, 0.6, 0.9)}, [1, 1, 1]),
     ],
-    ids=["all", "their own step sizes", "their own momentum"],
+    ids=["all", "some equal at first", "their own step sizes", "two momenta", "their own momentum"],
 )
-def test_those_that_are_given_the_same_step_as_they_do_alone(step_size, kwargs, places):
+def test_those_that_are_given_the_same_step_as_they_do_alone(step_size, kwargs, found):
     w, state = stepped(PROBLEM, torch.optim.SGD, step_size, kwargs)
-    assert state.places == places
-    assert len(state.joint) + len(state.instances) == (1 if places else 3)
+    assert parameters(state) == found
     for k in range(3):
         part = slice(k, k + 1)
         alone = replace(PROBLEM, X=PROBLEM.X[part], y=PROBLEM.y[part], start=PROBLEM.start[part])
@@ -65,15 +73,60 @@ def test_those_of_one_step_size_are_joined_wherever_they_stand():
     sizes = numbers(0.1, 0.2)[None]
     problem = replace(PROBLEM, X=PROBLEM.X[:, None], y=PROBLEM.y.expand(3, 7)[:, None], start=start)
     w, state = stepped(problem, torch.optim.Adam, sizes, {})
-    assert state.places == [[0, 2, 4], [1, 3, 5]]
-    assert len(state.joint) == 2
-    assert not state.instances
+    assert state.joint[0].places == [[0, 2, 4], [1, 3, 5]]
+    assert parameters(state) == [2]
     for k, size in enumerate((0.1, 0.2)):
         there, _ = stepped(PROBLEM, torch.optim.Adam, size, {})
         assert float((w[:, k] - there).abs().max()) < 1e-12
 
 
-def test_one_that_looks_at_a_norm_is_not_joined():
-    _, state = stepped(PROBLEM, Normed, 0.1, {})
-    assert not state.joint
+def test_one_that_looks_at_a_parameters_norm_has_a_parameter_each():
+    w, state = stepped(PROBLEM, Normed, 0.1, {})
+    assert parameters(state) == [3]
+    alone = replace(PROBLEM, X=PROBLEM.X[:1], y=PROBLEM.y[:1], start=PROBLEM.start[:1])
+    there, _ = stepped(alone, Normed, 0.1, {})
+    assert float((w[:1] - there).abs().max()) < 1e-12
+
+
+class NormedTogether(torch.optim.SGD):
+    """A step as long as lr, of all parameters together."""
+
+    def step(self, closure=None):
+        each = [p for group in self.param_groups for p in group["params"]]
+        norm = torch.stack([p.grad.norm() for p in each]).norm()
+        for p in each:
+            p.grad /= norm
+        super().step(closure)
+
+
+class Heedless(torch.optim.SGD):
+    """Of all groups' options it knows those of the first."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["lr"] = self.param_groups[0]["lr"]
+        super().step(closure)
+
+
+class Estimating(torch.optim.SGD):
+    """Keeps an estimate for all parameters, which sets in late."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.seen, self.longest = 0, 0.0
+
+    def step(self, closure=None):
+        each = [p.grad for group in self.param_groups for p in group["params"]]
+        self.longest = max(self.longest, *(float(g.norm()) for g in each))
+        self.seen += 1
+        if self.seen > 20:
+            for g in each:
+                g /= self.longest
+        super().step(closure)
+
+
+@pytest.mark.parametrize("constructor", [NormedTogether, Heedless, Estimating])
+def test_one_whose_parameters_know_of_one_another_is_not_joined(constructor):
+    _, state = stepped(PROBLEM, constructor, numbers(0.1, 0.2, 0.3), {})
+    assert parameters(state) == [1, 1, 1]
     assert len(state.instances) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, Protocol
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.engines.choice import compiled_or_why, something_else
+from limitpoint.engines.integrands import LogLoss
+from limitpoint.engines.trajectory import Integrand
 from limitpoint.numerics import Scaled, Value, largest, ratio, scaled
 from limitpoint.optimizers import GD, Memoryless, Rule
 from limitpoint.problems.problem import Oracle, Problem
@@ -52,22 +54,29 @@ class Directions:
         oracle: the problem.
         start: such a point, (*batch, *parameter), float64.
         rule: a memoryless rule.
+        integrands: of the oracle, for `integrals`.
 
     Raises:
         limitpoint.engines.cpu.NotCovered: there is no compiled form, or it says something else.
     """
 
-    def __init__(self, oracle: Oracle, start: Tensor, rule: Memoryless) -> None:
+    def __init__(
+        self,
+        oracle: Oracle,
+        start: Tensor,
+        rule: Memoryless,
+        integrands: Mapping[str, Integrand] = {},
+    ) -> None:
         from limitpoint.engines import cpu
 
         with torch.no_grad():
             defined = rule.direction(oracle, start)
             is_scaled = isinstance(defined, Scaled)
-            plan = cpu.plan(oracle, _Answer(rule=rule, is_scaled=is_scaled), start, {})
+            plan = cpu.plan(oracle, _Answer(rule=rule, is_scaled=is_scaled), start, integrands)
         run = cpu.Run(plan, np.array([1]))
         self._step = run.part(run.given(0, 1), 0, 1, 0, plan.count)
         self._take, self._hand = cpu.handing()
-        self._w = run.w
+        self._w, self._sums = run.w, run.sums
         self._found = [m[:, 0] for m in (run.memory, run.memory_exponent)]
         self._shape, self._flat = start.shape, (plan.count, plan.rows, plan.d)
         self._is_scaled, self._defined = is_scaled, partial(rule.direction, oracle)
@@ -76,7 +85,7 @@ class Directions:
 
     def at(self, w: Tensor) -> tuple[Floats, Floats]:
         """The direction at w as mantissa * 2^exponent, both of the shape of w."""
-        self._go(w)
+        self.go(w)
         mantissa, exponent = (m[..., : self._flat[-1]].reshape(self._shape) for m in self._found)
         return mantissa, exponent
 
@@ -96,13 +105,24 @@ class Directions:
             The least and the largest of what each problem's largest entry is in size; infinite if
             one is no number.
         """
-        self._go(w)
+        self.go(w)
+        return self.out(log_factors, out)
+
+    def go(self, w: Tensor) -> None:
+        """Find the direction at w, contiguous, and the integrands' values there."""
+        self._sums[...] = 0.0
+        self._take(w.detach().numpy().reshape(self._flat), self._w)
+        self._step()
+
+    def out(self, log_factors: Floats, out: Floats) -> tuple[float, float]:
+        """See `hand`."""
         least, most = self._hand(*self._found, log_factors, out.reshape(self._flat))
         return least, most
 
-    def _go(self, w: Tensor) -> None:
-        self._take(w.detach().numpy().reshape(self._flat), self._w)
-        self._step()
+    @property
+    def integrals(self) -> Floats:
+        """The integrands' values, shape (count, all of their numbers)."""
+        return self._sums[:, 1:]
 
     def value(self, w: Tensor) -> Value:
         """The direction at w, as the rule itself gives it."""
@@ -143,19 +163,23 @@ def _apart(x: Value, y: Value) -> float:
 
 
 @lru_cache(maxsize=32)
-def compiled(oracle: Oracle, shape: torch.Size) -> Directions | None:
+def compiled(
+    oracle: Oracle, shape: torch.Size, *, with_log_loss: bool = False
+) -> Directions | None:
     """The compiled gradients of an oracle, or None where there are none.
 
     Args:
         oracle: the problem.
         shape: of w.
+        with_log_loss: log L is in `integrals`.
     """
     if type(oracle) is not Problem:
         return None
     from limitpoint.engines import cpu
 
     try:
-        found = Directions(oracle, oracle.start.new_zeros(shape), GD())
+        sums = {"log_loss": LogLoss(oracle)} if with_log_loss else {}
+        found = Directions(oracle, oracle.start.new_zeros(shape), GD(), sums)
         w = oracle.start.new_zeros(shape)
         found.hand(w, np.zeros(1), np.empty(shape))  # loaded by its first call
         return found

@@ -26,3 +26,12 @@ class Loss:
     def __call__(self, w: Tensor) -> Tensor:
         """L(w)."""
         return self.problem.value(w)
+
+
+@dataclass(frozen=True, eq=False)
+class LogLoss(Loss):
+    """log L(w), shape (*batch), exact where L itself is below float64's range."""
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Log L(w)."""
+        return self.problem.log_value(w)

@@ -140,9 +140,8 @@ class Seen(Oracle):
 
     def grad(self, w: Tensor) -> Value:
         """Gradients, the shape of w."""
-        kernels = self._compiled(w)
-        found = self.problem.grad(w) if kernels is None else kernels.value(w)
-        return found * exp(torch.from_numpy(self._log_factors(w)).reshape(*w.shape[:-2], 1, 1))
+        factors = torch.from_numpy(self._log_factors(self.problem.log_value(w).numpy()))
+        return self.problem.grad(w) * exp(factors.reshape(*w.shape[: -self.ndim], 1, 1))
 
     @property
     def kernels(self) -> Seen | None:
@@ -158,16 +157,15 @@ class Seen(Oracle):
         """See `Kernels`."""
         kernels = self._compiled(w)
         assert kernels is not None
-        return kernels.hand(w, self._log_factors(w) + log_factors, out)
+        kernels.go(w)
+        return kernels.out(self._log_factors(kernels.integrals) + log_factors, out)
 
     def _compiled(self, w: Tensor) -> Directions | None:
-        return compiled(self.problem, w.shape)
+        return compiled(self.problem, w.shape, with_log_loss=True)
 
-    def _log_factors(self, w: Tensor) -> Floats:
+    def _log_factors(self, log_loss: Floats) -> Floats:
         """Of what the problems' gradients are multiplied by, one a course and problem."""
-        found = np.zeros(w.shape[: -self.ndim])
-        own = [k for k, course in enumerate(self.courses) if course.per_loss]
-        if own:
-            factors = np.array([self.courses[k].factor(self.t) for k in own])
-            found[own] = np.log(factors)[:, None] - self.problem.log_value(w[own]).numpy()
+        found = log_loss.reshape(len(self.courses), -1).copy()
+        for course, own in zip(self.courses, found, strict=True):
+            own[:] = np.log(course.factor(self.t)) - own if course.per_loss else 0.0
         return found.reshape(-1)

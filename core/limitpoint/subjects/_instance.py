@@ -1,13 +1,13 @@
-"""One torch optimizer with its one parameter."""
+"""One torch optimizer with its parameter, or with one for each of several batch elements."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -52,6 +52,12 @@ class Manner:
     as_matrix: bool = False
     closure: bool = False
 
+    def shown(self, w: Tensor) -> Tensor:
+        """A parameter as the optimizer has it."""
+        if not self.as_matrix:
+            return w
+        return w.reshape(1, -1) if w.ndim < 2 else w.flatten(1)
+
     def __str__(self) -> str:
         said = [self.form, "a matrix" * self.as_matrix, "a closure" * self.closure]
         return ", ".join(filter(None, said))
@@ -65,12 +71,12 @@ MANNERS = [
 
 
 class Instance:
-    """One optimizer and its one parameter.
+    """One optimizer and its parameter; or several, each in a group of its own.
 
     Args:
         constructor: (parameters, **kwargs) -> optimizer.
         kwargs: its arguments.
-        w: the start, float64.
+        *starts: float64, one a parameter.
         manner: how it is called.
     """
 
@@ -78,19 +84,23 @@ class Instance:
         self,
         constructor: Callable[..., Any],
         kwargs: Mapping[str, Any],
-        w: Tensor,
+        *starts: Tensor,
         manner: Manner = Manner(),
     ) -> None:
-        shown = w.reshape(1, -1) if w.ndim < 2 else w.flatten(1)
-        self.manner, self.shape = manner, w.shape
-        self.parameter = torch.nn.Parameter((shown if manner.as_matrix else w).clone())
-        self.kind = _kind(self.parameter)
+        self.manner, self.shapes = manner, [w.shape for w in starts]
+        self.parameters = [torch.nn.Parameter(manner.shown(w).clone()) for w in starts]
+        self.kinds = list(map(_kind, self.parameters))
         self.where = "in its constructor"
         with blamed(self.where):
-            self.optimizer = constructor(FORMS[manner.form](self.parameter), **kwargs)
+            groups = (
+                [{"params": [p]} for p in self.parameters]
+                if len(starts) > 1
+                else FORMS[manner.form](self.parameters[0])
+            )
+            self.optimizer = constructor(groups, **kwargs)
             # The ratios between groups are the subject's; the schedule is the theorem's.
             self.ratios = _ratios(self.groups())
-        self.iterate()
+        self.iterates()
         self.two_phase = self._has("first_step", "second_step")
         self.has_modes = self._has("train", "eval")
         if not self.two_phase and not callable(getattr(self.optimizer, "step", None)):
@@ -131,63 +141,94 @@ class Instance:
         found += [g for g in getattr(wrapped, "param_groups", ()) if id(g) not in own]
         return [group for group in found if "lr" in group]
 
-    def iterate(self) -> Tensor:
-        """The parameter's value, in the problem's own shape; SubjectFailed if it lost its kind."""
-        kind = _kind(self.parameter)
-        if kind != self.kind:
-            kept = zip(("dtype", "device", "shape"), self.kind, kind, strict=True)
+    def iterates(self) -> list[Tensor]:
+        """The parameters' values, in the problem's own shape.
+
+        Raises:
+            SubjectFailed: a parameter lost its kind.
+        """
+        return [self._iterate(j) for j in range(len(self.parameters))]
+
+    def _iterate(self, j: int = 0) -> Tensor:
+        parameter = self.parameters[j]
+        kind = _kind(parameter)
+        if kind != self.kinds[j]:
+            kept = zip(("dtype", "device", "shape"), self.kinds[j], kind, strict=True)
             what, old, new = next(found for found in kept if found[1] != found[2])
             change = f"from {old} to {new} {self.where}".replace("torch.", "")
             raise SubjectFailed(f"changed its parameter's {what} {change}")
-        return shaped(self.parameter.detach().clone(), self.shape)
+        return shaped(parameter.detach().clone(), self.shapes[j])
 
-    def play(self, around: PlainOracle, k: int, eta: float) -> Tensor:
-        """One step of size eta from the iterate of batch element k: the next one.
+    def play(
+        self, around: PlainOracle, elements: Sequence[int], etas: Sequence[float]
+    ) -> list[Tensor]:
+        """One step from the iterates of some batch elements: the next ones.
 
         An optimizer that has modes keeps an iterate of its own to train on, from which it goes on;
         the one that its `eval` shows is judged.
+
+        Args:
+            around: what the step sees.
+            elements: of each parameter.
+            etas: and its step size.
         """
         self.where = f"at step {around.t}"
         with blamed(self.where):
             if self.has_modes:
                 self.optimizer.train()
-                self._hand_over(around, k, self.iterate())
+                self._hand_over(around, elements[0], self._iterate())
             else:
-                if not around.stayed:
-                    self.parameter.data.copy_(around.row(k).reshape(self.parameter.shape))
-                self._hand_over(around, k)
-            rates = [(group, eta * self.ratios.get(id(group), 1.0)) for group in self.groups()]
-            for group, rate in rates:
+                for j, k in enumerate(elements):
+                    if not around.stayed:
+                        parameter = self.parameters[j]
+                        parameter.data.copy_(around.row(k).reshape(parameter.shape))
+                    self._hand_over(around, k, j=j)
+            groups = self.groups()
+            sizes = etas if len(etas) == len(groups) else [etas[0]] * len(groups)
+            rates = [
+                (group, eta, eta * self.ratios.get(id(group), 1.0))
+                for group, eta in zip(groups, sizes, strict=True)
+            ]
+            for group, _, rate in rates:
                 group["lr"] = rate
             if self.two_phase:
-                self._two_steps(around, k)
+                self._two_steps(around, elements[0])
             elif self.needs_closure:
-                self.optimizer.step(lambda: self._closure(around, k))
+                self.optimizer.step(lambda: self._closure(around, elements[0]))
             else:
                 self.optimizer.step()
             # What it does to its own lr is part of it, and goes with the theorem's schedule.
-            for group, rate in rates:
+            for group, eta, rate in rates:
                 if group["lr"] != rate and eta != 0:
                     self.ratios[id(group)] = float(group["lr"]) / eta
             if self.has_modes:
                 self.optimizer.eval()
-        return self.iterate()
+        return self.iterates()
 
-    def _hand_over(self, around: PlainOracle, k: int, point: Tensor | None = None) -> None:
-        self.parameter.grad = shaped(around.gradient(k, point), self.parameter.shape)
+    def _hand_over(
+        self, around: PlainOracle, k: int, point: Tensor | None = None, j: int = 0
+    ) -> None:
+        parameter = self.parameters[j]
+        parameter.grad = shaped(around.gradient(k, point), parameter.shape)
 
     def _closure(self, around: PlainOracle, k: int) -> Tensor:
-        point = self.iterate()
+        point = self._iterate()
         self._hand_over(around, k, point)
         return around.value(k, point)
 
     def _two_steps(self, around: PlainOracle, k: int) -> None:
         _phase(self.optimizer.first_step)
-        self._hand_over(around, k, self.iterate())
+        self._hand_over(around, k, self._iterate())
         _phase(self.optimizer.second_step)
 
-    def check(self, around: PlainOracle, k: int, after: Tensor, eta: float) -> None:
-        """Raise unless the next iterate is finite, and another one by the tenth step.
+    def check(
+        self,
+        around: PlainOracle,
+        elements: Sequence[int],
+        after: Sequence[Tensor],
+        etas: Sequence[float],
+    ) -> None:
+        """Raise unless the next iterates are finite, and one is another by the tenth step.
 
         Raises:
             SubjectFailed: it is not. Only steps count on which plain gradient descent would have
@@ -195,25 +236,32 @@ class Instance:
             Inconclusive: where the gradient's square is below float64's range, m / sqrt(v) is not
                 finite in any implementation.
         """
-        if not np.isfinite(after.numpy()).all():
-            kind = "NaN" if bool(torch.isnan(after).any()) else "infinite"
-            happened = f"its iterate became {kind} {self.where}"
-            gradient = around.gradient(k)
-            if bool(((gradient != 0) & (gradient.abs() < SMALLEST_ROOT)).any()):
-                raise Inconclusive(
-                    f"precision ran out: {happened}, with a gradient whose square is below "
-                    "float64's range"
-                )
-            raise SubjectFailed(happened)
+        for k, own in zip(elements, after, strict=True):
+            if not np.isfinite(own.numpy()).all():
+                self._blame(own, around.gradient(k))
         if self.idle is None:
             return
-        before = around.row(k)
-        if not torch.equal(after, before):
+        before = [around.row(k) for k in elements]
+        if not all(map(torch.equal, after, before)):
             self.idle = None
             return
-        self.idle += not torch.equal(before - eta * around.gradient(k), before)
+        self.idle += not all(
+            torch.equal(own - eta * around.gradient(k), own)
+            for k, own, eta in zip(elements, before, etas, strict=True)
+        )
         if self.idle == PATIENCE:
             raise SubjectFailed(f"did not move in its first {PATIENCE} steps")
+
+    def _blame(self, after: Tensor, gradient: Tensor) -> NoReturn:
+        """Say what became of an iterate that is not finite."""
+        kind = "NaN" if bool(torch.isnan(after).any()) else "infinite"
+        happened = f"its iterate became {kind} {self.where}"
+        if bool(((gradient != 0) & (gradient.abs() < SMALLEST_ROOT)).any()):
+            raise Inconclusive(
+                f"precision ran out: {happened}, with a gradient whose square is below "
+                "float64's range"
+            )
+        raise SubjectFailed(happened)
 
 
 def made(
@@ -225,7 +273,7 @@ def made(
         NotRun: there is none.
     """
     return _first(
-        lambda each: Instance(constructor, kwargs, w, each),
+        lambda each: Instance(constructor, kwargs, w, manner=each),
         [manner, *(each for each in MANNERS if not each.closure)],
     )
 
@@ -250,8 +298,8 @@ def begun(
         form_a_group_of_one()
 
     def begin(manner: Manner) -> tuple[Instance, Tensor]:
-        one = Instance(constructor, kwargs, around.row(k), manner)
-        return one, one.play(around, k, eta)
+        one = Instance(constructor, kwargs, around.row(k), manner=manner)
+        return one, one.play(around, [k], [eta])[0]
 
     return _first(begin, MANNERS, failure)
 

@@ -17,9 +17,9 @@ from limitpoint.errors import NotApplicable, SubjectFailed
 from limitpoint.optimizers import Rule
 from limitpoint.optimizers.rule import Arrays
 from limitpoint.problems.problem import Oracle
-from limitpoint.subjects._batch import ALIKE, Batch, alike, first
+from limitpoint.subjects._batch import ALIKE, Batch, Places, Together, alike
 from limitpoint.subjects._guards import NotRun, OutOfMemory, SubjectRaised
-from limitpoint.subjects._instance import COARSE, Instance, Manner, begun, made
+from limitpoint.subjects._instance import COARSE, Manner, begun, made
 from limitpoint.subjects._limits import UNLIMITED, Limits
 from limitpoint.subjects._plain import PlainOracle, entries, rows, shaped
 from limitpoint.subjects._pulse import CONSTRUCTOR, PULSE
@@ -31,8 +31,9 @@ from limitpoint.subjects._worker import apart
 class TorchOptimizer(Rule):
     """An optimizer of the field as a rule: one parameter and one optimizer per batch element.
 
-    An entrywise one goes on with one parameter for all elements that are given the same arguments
-    and step sizes, once its first steps were the same to rounding.
+    It goes on as one optimizer for all of them, once that one's first steps were the same to
+    rounding: with one parameter for all elements that are given the same arguments and step sizes,
+    if it is entrywise; or else with one parameter each, unless parameters know of one another.
 
     Classes with `step()`, with `step(closure)`, with the two phases `first_step` and `second_step`
     of SAM, and with `train()` and `eval()`. One that refuses its parameter, or whose first step
@@ -114,7 +115,7 @@ class TorchOptimizer(Rule):
             arguments = self._arguments(k, oracle, w)
             state.instances.append(made(self.constructor, arguments, row, state.manner))
             state.manner = state.instances[-1].manner
-        if all(one.is_plain for one in state.instances):
+        if len(state.instances) > 1 and all(one.is_plain for one in state.instances):
             self._join(state, oracle, w)
         if not self.step_size.is_constant and not all(one.groups() for one in state.instances):
             raise NotApplicable(
@@ -125,24 +126,19 @@ class TorchOptimizer(Rule):
         return state
 
     def _join(self, state: Batch, oracle: Oracle, w: Tensor) -> None:
-        """One optimizer more for the elements that are given the same at every step."""
-        given = [v for v in (*self.kwargs.values(), self.step_size.at(0)) if _batched(v)]
-        numbers = [torch.arange(v.numel()).reshape(v.shape) for v in given]
-        count = len(state.instances)
-        labels = list(zip([0] * count, *(entries(n, w, oracle.ndim) for n in numbers), strict=True))
-        places = alike(labels)
-        if len(places) == count:
-            return
-        with suppress(SubjectFailed):  # one that takes matrices alone, say
-            state.joint = [
-                Instance(
-                    self.constructor,
-                    self._arguments(first(each), oracle, w),
-                    rows(w, oracle.ndim)[each],
-                )
-                for each in places
-            ]
-            state.places = places
+        """Optimizers more, for all elements at once."""
+        count, eta = len(state.instances), self.step_size.at(0)
+        given = [v for name, v in self.kwargs.items() if name != "lr" and _batched(v)]
+        kinds = list(zip([0] * count, *(entries(v, w, oracle.ndim) for v in given), strict=True))
+        # Of step sizes that are equal now one may decay: those alone are the same that are one.
+        of = torch.arange(eta.numel()).reshape(eta.shape) if isinstance(eta, Tensor) else 0.0
+        places = alike(list(zip(kinds, entries(of, w, oracle.ndim), strict=True)))
+        arguments = [self._arguments(k, oracle, w) for k in range(count)]
+        single: list[Places] = list(range(count))
+        for each in (places, single) if len(places) < count else (single,):
+            with suppress(SubjectFailed):  # one that takes matrices alone, say, or no groups
+                found = Together(self.constructor, arguments, kinds, rows(w, oracle.ndim), each)
+                state.joint += [found] if len(found.parts) < count else []
 
     def step(self, oracle: Oracle, w: Tensor, state: Batch, t: int) -> tuple[Tensor, Batch]:
         """One step of every optimizer from w; see `Rule.step`.
@@ -163,24 +159,24 @@ class TorchOptimizer(Rule):
             stayed=w is state.after,
         )  # fmt: skip
         joint = state.advance(around, etas)
-        if joint is not None and t >= ALIKE:
-            state.after = shaped(joint, w.shape)
+        if joint and t >= ALIKE:
+            state.after = shaped(joint[0], w.shape)
             return state.after, state
         each = around()
         found = [self._advance(state, k, each, eta) for k, eta in enumerate(etas)]
         after = shaped(found[0] if len(found) == 1 else torch.stack(found), w.shape)
         if t < 2:
             self._note(state)
-        if joint is not None:
-            state.compare(shaped(joint, w.shape), after, t)
-        state.after = after if joint is None else None  # the joint ones are there to rounding alone
+        if joint:
+            state.compare(joint, after, t)
+        state.after = None if joint else after  # the joint ones are there to rounding alone
         return after, state
 
     def _advance(self, state: Batch, k: int, around: PlainOracle, eta: float) -> Tensor:
         """Step one instance; a first step that fails is tried in other ways."""
         one = state.instances[k]
         try:
-            after = one.play(around, k, eta)
+            after = one.play(around, [k], [eta])[0]
         except OutOfMemory:
             raise
         except SubjectRaised as failure:
@@ -189,7 +185,7 @@ class TorchOptimizer(Rule):
             arguments = self._arguments(k, around.oracle, around.w)
             one, after = begun(self.constructor, arguments, around, k, eta, failure)
             state.instances[k] = one
-        one.check(around, k, after, eta)
+        one.check(around, [k], [after], [eta])
         return after
 
     def _note(self, state: Batch) -> None:

@@ -50,6 +50,10 @@ class IntegrandUnit:
     module: str = f"{KERNELS}.integrands"
 
 
+def _is_about(integrand: Any, problem: Problem) -> bool:
+    return bool(integrand.problem is problem)
+
+
 MODELS: Mapping[type, ModelUnits] = {
     models.Linear: ModelUnits("linear"),
     models.MulticlassLinear: ModelUnits("multiclass", transposed=True),
@@ -58,5 +62,6 @@ MODELS: Mapping[type, ModelUnits] = {
     models.ReluNetwork: ModelUnits("relu"),
 }
 INTEGRANDS: Mapping[type, IntegrandUnit] = {
-    integrands.Loss: IntegrandUnit("loss", lambda integrand, problem: integrand.problem is problem),
+    integrands.Loss: IntegrandUnit("loss", _is_about),
+    integrands.LogLoss: IntegrandUnit("log_loss", _is_about),
 }

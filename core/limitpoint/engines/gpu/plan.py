@@ -12,6 +12,7 @@ from limitpoint.engines import cpu
 from limitpoint.engines.cpu import NotCovered
 from limitpoint.engines.gpu.source import KernelSource, kernel_source
 from limitpoint.engines.gpu.source.kernel import NotForTriton
+from limitpoint.engines.integrands import Loss
 from limitpoint.engines.trace import CLASSES, needed
 from limitpoint.problems import models
 
@@ -103,6 +104,8 @@ def plan(run: cpu.Plan) -> Plan:
         raise NotCovered(f"the model {type(run.problem.model).__name__} on CUDA")
     if len(run.integrals) > 1:
         raise NotCovered("more than one integrand on CUDA")
+    if any(type(f) is not Loss for f in run.integrals.values()):
+        raise NotCovered("another integrand than the loss on CUDA")
     if max(run.rows, run.d) > WIDEST:
         raise NotCovered(f"more than {WIDEST} inputs on CUDA")
     try:
