@@ -1,9 +1,12 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
-from limitpoint import optimizers, problems, run, stack
+from limitpoint import losses, optimizers, problems, run, stack
+from limitpoint.engines import directions
 from limitpoint.optimizers import OneExample, Stochastic
+from limitpoint.subjects import Subject, _torch
 
 
 def problem():
@@ -69,3 +72,24 @@ def test_value_is_that_of_all_examples():
     whole = problem()
     seen = OneExample(whole, example(whole, 0))
     assert torch.equal(seen.value(whole.start), whole.value(whole.start))
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        stack([problems.sparse_regression(seed, n=4, d=6) for seed in range(3)]),
+        replace(stack(problems.far_apart()), loss=losses.CrossEntropy(mean=True)),
+    ],
+    ids=["regressions", "classes"],
+)
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_an_optimizer_of_torch_is_handed_the_gradient_of_the_same_example(
+    problem, is_compiled, monkeypatch
+):
+    if is_compiled:
+        assert directions.compiled(problem, problem.start.shape, drawn=True) is not None
+    else:
+        monkeypatch.setattr(_torch, "compiled", lambda *args, **options: None)
+    subject = Subject.from_object("gd", torch.optim.SGD).rule(0.02)
+    runs = [run(problem, Stochastic(rule, 5), 60) for rule in (optimizers.GD(0.02), subject)]
+    torch.testing.assert_close(runs[1].w, runs[0].w, rtol=1e-12, atol=1e-13)

@@ -16,7 +16,7 @@ from limitpoint.engines.choice import compiled_or_why, something_else
 from limitpoint.engines.integrands import LogLoss
 from limitpoint.engines.trajectory import Integrand
 from limitpoint.numerics import Scaled, Value, largest, ratio, scaled
-from limitpoint.optimizers import GD, Memoryless, Rule
+from limitpoint.optimizers import GD, Memoryless, OneExample, Rule, Stochastic
 from limitpoint.problems.problem import Oracle, Problem
 
 Floats = NDArray[np.float64]
@@ -55,6 +55,7 @@ class Directions:
         start: such a point, (*batch, *parameter), float64.
         rule: a memoryless rule.
         integrands: of the oracle, for `integrals`.
+        drawn: of one example of the problem's, that which `draw` says.
 
     Raises:
         limitpoint.engines.cpu.NotCovered: there is no compiled form, or it says something else.
@@ -66,15 +67,27 @@ class Directions:
         start: Tensor,
         rule: Memoryless,
         integrands: Mapping[str, Integrand] = {},
+        *,
+        drawn: bool = False,
     ) -> None:
         from limitpoint.engines import cpu
 
         with torch.no_grad():
+            if drawn:
+                assert isinstance(oracle, Problem)
+                oracle = OneExample.of(oracle, torch.zeros(oracle.y.shape[:-1], dtype=torch.int64))
             defined = rule.direction(oracle, start)
             is_scaled = isinstance(defined, Scaled)
-            plan = cpu.plan(oracle, _Answer(rule=rule, is_scaled=is_scaled), start, integrands)
+            answer: Rule = _Answer(rule=rule, is_scaled=is_scaled)
+            if isinstance(oracle, OneExample):
+                plan = cpu.plan(oracle.whole, Stochastic(answer, 0), start, integrands)
+            else:
+                plan = cpu.plan(oracle, answer, start, integrands)
         run = cpu.Run(plan, np.array([1]))
-        self._step = run.part(run.given(0, 1), 0, 1, 0, plan.count)
+        given = run.given(0, 1)
+        self._step = run.part(given, 0, 1, 0, plan.count)
+        self._draws, self._sets = given[0], run.y.of
+        self._draws[...] = 0
         self._take, self._hand = cpu.handing()
         self._w, self._sums = run.w, run.sums
         self._found = [m[:, 0] for m in (run.memory, run.memory_exponent)]
@@ -118,6 +131,11 @@ class Directions:
         """See `hand`."""
         least, most = self._hand(*self._found, log_factors, out.reshape(self._flat))
         return least, most
+
+    def draw(self, index: Tensor) -> Directions:
+        """Itself, of the examples with an index, shape (*batch of the data)."""
+        self._draws[0] = index.reshape(-1).numpy()[self._sets]
+        return self
 
     @property
     def integrals(self) -> Floats:
@@ -164,7 +182,7 @@ def _apart(x: Value, y: Value) -> float:
 
 @lru_cache(maxsize=32)
 def compiled(
-    oracle: Oracle, shape: torch.Size, *, with_log_loss: bool = False
+    oracle: Oracle, shape: torch.Size, *, with_log_loss: bool = False, drawn: bool = False
 ) -> Directions | None:
     """The compiled gradients of an oracle, or None where there are none.
 
@@ -172,6 +190,7 @@ def compiled(
         oracle: the problem.
         shape: of w.
         with_log_loss: log L is in `integrals`.
+        drawn: of one example at a time.
     """
     if type(oracle) is not Problem:
         return None
@@ -179,7 +198,7 @@ def compiled(
 
     try:
         sums = {"log_loss": LogLoss(oracle)} if with_log_loss else {}
-        found = Directions(oracle, oracle.start.new_zeros(shape), GD(), sums)
+        found = Directions(oracle, oracle.start.new_zeros(shape), GD(), sums, drawn=drawn)
         w = oracle.start.new_zeros(shape)
         found.hand(w, np.zeros(1), np.empty(shape))  # loaded by its first call
         return found

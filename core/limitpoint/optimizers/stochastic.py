@@ -23,11 +23,21 @@ class OneExample(Oracle):
         whole: the problem; its loss is a mean.
         example: the problem of the step's example alone.
         ascent_on_all: the first gradient asked for is that of the whole problem.
+        index: which example it is, of each data set of the batch, if that is known.
     """
 
     whole: Problem
     example: Problem
     ascent_on_all: bool = False
+    index: Tensor | None = None
+
+    @classmethod
+    def of(cls, whole: Problem, index: Tensor, *, ascent_on_all: bool = False) -> OneExample:
+        """The one with an index, shape (*batch of the data)."""
+        at = index.unsqueeze(-1)
+        X = torch.take_along_dim(whole.X, at.unsqueeze(-1), -2)
+        example = replace(whole, X=X, y=torch.take_along_dim(whole.y, at, -1))
+        return cls(whole, example, ascent_on_all, index)
 
     @property
     def ndim(self) -> int:
@@ -96,15 +106,6 @@ class Stochastic(Rule):
         stream, inner = state
         drawn = torch.as_tensor(stream.integers(oracle.n, size=oracle.y.shape[:-1]))
         index = drawn.to(oracle.y.device)
-        seen = OneExample(oracle, _example(oracle, index), self.ascent_on_all)
+        seen = OneExample.of(oracle, index, ascent_on_all=self.ascent_on_all)
         w, inner = self.rule.step(seen, w, inner, t)
         return w, (stream, inner)
-
-
-def _example(problem: Problem, index: Tensor) -> Problem:
-    at = index.unsqueeze(-1)
-    return replace(
-        problem,
-        X=torch.take_along_dim(problem.X, at.unsqueeze(-1), -2),
-        y=torch.take_along_dim(problem.y, at, -1),
-    )

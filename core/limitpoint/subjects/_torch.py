@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limitpoint.engines.directions import Directions, compiled
+from limitpoint.engines.directions import Directions, Kernels, compiled
 from limitpoint.errors import NotApplicable, SubjectFailed
-from limitpoint.optimizers import Rule
+from limitpoint.optimizers import OneExample, Rule
 from limitpoint.optimizers.rule import Arrays
 from limitpoint.problems.problem import Oracle
 from limitpoint.subjects._batch import ALIKE, Batch, Places, Together, alike
@@ -151,11 +151,9 @@ class TorchOptimizer(Rule):
                 the iterate left the numbers.
         """
         PULSE.tell(t)
-        known, kernels = self._kernels
         seen, etas = oracle.batch(t), entries(self.step_size.at(t), w, oracle.ndim)
         around = partial(
-            PlainOracle, seen, w, self.log_loss_scale, t,
-            kernels if seen is known else getattr(seen, "kernels", None),
+            PlainOracle, seen, w, self.log_loss_scale, t, self._kernels_of(seen, w),
             stayed=w is state.after,
         )  # fmt: skip
         joint = state.advance(around, etas)
@@ -171,6 +169,19 @@ class TorchOptimizer(Rule):
             state.compare(joint, after, t)
         state.after = None if joint else after  # the joint ones are there to rounding alone
         return after, state
+
+    def _kernels_of(self, seen: Oracle, w: Tensor) -> Kernels | None:
+        """The compiled gradients of what a step sees: the run's problem, or an example of it."""
+        known, kernels = self._kernels
+        if seen is known:
+            return kernels
+        if not isinstance(seen, OneExample):
+            found: Kernels | None = getattr(seen, "kernels", None)
+            return found
+        if kernels is None or seen.whole is not known or seen.index is None or seen.ascent_on_all:
+            return None
+        drawn = compiled(known, w.shape, drawn=True)
+        return None if drawn is None else drawn.draw(seen.index)
 
     def _advance(self, state: Batch, k: int, around: PlainOracle, eta: float) -> Tensor:
         """Step one instance; a first step that fails is tried in other ways."""
