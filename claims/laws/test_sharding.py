@@ -31,6 +31,7 @@ BFLOAT16 = 5 * 3.4 * 2**-8
         "class-factor-of-shard",
         "class-climb-of-shard",
         "class-state-of-shard",
+        "class-estimate-of-shard",
     ),
 )
 def test_sharded(trial: Trial) -> None:
@@ -41,16 +42,20 @@ def test_sharded(trial: Trial) -> None:
     """
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
     net = trained_on(trial, optimizer)
-    alone, (one, other) = laws.trained(optimizer, net), laws.shards(optimizer, net)
-    if Structure(optimizer, trial.seed).orthogonalises:
-        first = (path.diff(dim=0)[:1] for path in (one.path, alone.path))
-        trial.identity("sharded = whole: first step", *first, BFLOAT16,
-                       "five iterations of 2^-8 (bfloat16), grown by 3.4", along=STEP)  # fmt: skip
-    else:
-        trial.same("sharded = whole", one.path, alone.path)
-    for rank, found in enumerate((one, other)):
-        title = f"tensors of its state that are sharded as parameters are, process {rank}"
-        trial.at_least(title, found.kept, alone.kept, 0, "a count")
+    for pace, own in optimizer.paces().items():
+        if pace and not laws.steady(own, net):
+            continue
+        alone, each = laws.trained(own, net), laws.shards(own, net)
+        if Structure(own, trial.seed).orthogonalises:
+            first = (path.diff(dim=0)[:1] for path in (each[0].path, alone.path))
+            trial.identity(f"sharded = whole: first step{pace}", *first, BFLOAT16,
+                           "five iterations of 2^-8 (bfloat16), grown by 3.4",
+                           along=STEP)  # fmt: skip
+        else:
+            trial.same(f"sharded = whole{pace}", each[0].path, alone.path)
+        for rank, found in enumerate(each):
+            title = f"tensors of its state that are sharded as parameters are, process {rank}{pace}"
+            trial.at_least(title, found.kept, alone.kept, 0, "a count")
 
 
 @claim(

@@ -94,7 +94,12 @@ def test_cut(trial: Trial) -> None:
     hypotheses=("it takes parameter groups", "gradients do not depend on w"),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-first-group", "class-rate-of-first", "class-norm-by-group"),
+    rivals=(
+        "class-first-group",
+        "class-rate-of-first",
+        "class-norm-by-group",
+        "class-estimate-by-group",
+    ),
 )
 def test_groups(trial: Trial) -> None:
     """Each option that a group has, in the second group at another value; then two equal groups.
@@ -107,7 +112,10 @@ def test_groups(trial: Trial) -> None:
     halves = [([0], {}), ([1], {})]
     trial.require("it takes parameter groups", optimizer.accepts(pair, halves))
     whole = optimizer.follow(pair)
-    trial.same("two equal groups = one", optimizer.follow(pair, halves), whole)
+    for pace, own in optimizer.paces().items():
+        one = own.tried(pair)
+        if one is not None:
+            trial.same(f"two equal groups = one{pace}", own.follow(pair, halves), one)
     iterator = optimizer.tried(pair, iterator=True)
     if iterator is not None:
         trial.same("an iterator of tensors = a list", iterator, whole)

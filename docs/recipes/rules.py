@@ -112,27 +112,29 @@ class Prodigy(Optimizer):
     @torch.no_grad()
     def step(self, closure=None):
         loss = None if closure is None else torch.enable_grad()(closure)()
+        found = [self.move(group) for group in self.param_groups]
+        way, size = map(sum, zip(*found, strict=True))  # of all groups: the distance is one
         for group in self.param_groups:
-            self.move(group, [p for p in group["params"] if p.grad is not None])
+            group["r"] = group["betas"][1] ** 0.5 * group["r"] + way
+            group["d"] = max(group["d"], group["r"] / size) if size else group["d"]
         return loss
 
-    def move(self, group, params):
+    def move(self, group):
         (beta1, beta2), d, lr = group["betas"], group["d"], group["lr"]
-        root, size = beta2**0.5, 0.0
-        group["r"] *= root
-        for p in params:
+        root, way, size = beta2**0.5, 0.0, 0.0
+        for p in group["params"]:
+            if p.grad is None:
+                continue
             s = self.state[p]
             if not s:
                 s |= {"start": p.clone(), **{n: torch.zeros_like(p) for n in "mvs"}}
-            group["r"] += (1 - root) * lr * d**2 * number((p.grad * (s["start"] - p)).sum())
+            way += (1 - root) * lr * d**2 * number((p.grad * (s["start"] - p)).sum())
             s["m"].lerp_(d * p.grad, 1 - beta1)
             s["v"].lerp_(d**2 * p.grad**2, 1 - beta2)
             s["s"].mul_(root).add_(p.grad, alpha=(1 - root) * lr * d**2)
             size += number(s["s"].abs().sum())
-        for p in params:
-            s = self.state[p]
             p.sub_(lr * d * s["m"] / (s["v"].sqrt() + d * group["eps"]))
-        group["d"] = max(d, group["r"] / size) if size else d
+        return way, size
 
 
 def number(x):

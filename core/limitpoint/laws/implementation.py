@@ -28,6 +28,8 @@ COMMON = (
     "beta", "beta1", "beta2",
 )  # fmt: skip
 STEP_SIZE = 0.01
+#: From here on a default is no step size but a factor on one.
+LONG = 0.5
 #: Gradients a step.
 MOST = 2
 
@@ -117,6 +119,17 @@ class Implementation:
     def step_size(self) -> float:
         """Its lr."""
         return float(self.defaults.get("lr", STEP_SIZE))
+
+    def paces(self) -> dict[str, Implementation]:
+        """Itself, and with the step size that is its default, if that is far longer, by name.
+
+        A default of 1 multiplies what the class estimates of the distance to go, as Prodigy does,
+        which at a hundredth may never move. Whoever chose a step size is asked at that alone.
+        """
+        own = self._accepted.defaults.get("lr")
+        if self.options.get("lr") != STEP_SIZE or not isinstance(own, float) or own < LONG:
+            return {"": self}
+        return {"": self, f", lr = {own:g}": self.having(lr=own)}
 
     @property
     def plain(self) -> dict[str, Any]:
