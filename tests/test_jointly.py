@@ -130,3 +130,24 @@ def test_one_whose_parameters_know_of_one_another_is_not_joined(constructor):
     _, state = stepped(PROBLEM, constructor, numbers(0.1, 0.2, 0.3), {})
     assert parameters(state) == [1, 1, 1]
     assert len(state.instances) == 3
+
+
+class Slotted:
+    """No class of torch's: it has no attributes but its own, and imaginary numbers."""
+
+    __slots__ = ("angle", "param_groups")
+
+    def __init__(self, params, lr=0.1):
+        groups = [p if isinstance(p, dict) else {"params": [p]} for p in params]
+        self.param_groups = [{"lr": lr, "turn": torch.tensor(1j), **group} for group in groups]
+        self.angle = torch.tensor(1j)
+
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.sub_(group["lr"] * p.grad)
+
+
+def test_one_of_any_class_is_joined():
+    _, state = stepped(PROBLEM, Slotted, numbers(0.1, 0.2, 0.3), {})
+    assert parameters(state) == [3]

@@ -73,7 +73,7 @@ class Together:
         owners = [
             owner
             for one, _ in self.parts
-            for owner in (vars(one.optimizer), *one.groups())
+            for owner in (getattr(one.optimizer, "__dict__", {}), *one.groups())
         ]  # fmt: skip
         return [float(v) for owner in owners for name, v in owner.items() if _is_kept(name, v)]
 
@@ -151,6 +151,7 @@ def _first(places: Places) -> int:
 
 
 def _is_kept(name: str, value: object) -> bool:
+    """Whether it is a real number, and no count or step size."""
     if isinstance(value, Tensor):
-        return value.numel() == 1
+        return value.numel() == 1 and not value.is_complex()
     return isinstance(value, float) and name != "lr"
