@@ -160,7 +160,7 @@ def test_squares(trial: Trial) -> None:
     elif usual.takes("eps", "initial_accumulator_value"):
         decay = decay if usual.takes("lr_decay") else 0.0
         options = {"initial_accumulator_value": start, "lr_decay": decay}
-        runs = [(options, {"right": laws.adagrad(g.c, eps, start, decay)})]
+        runs = [(options, laws.adagrad(g.c, eps, start, decay))]
     elif usual.takes("eps", "rho") and not Structure(usual, trial.seed).ascends:
         kinds = laws.rmsprops(g.c, 0.7, eps)
         adadelta = {"right, Adadelta": laws.adadelta(g.c, 0.7, eps)}

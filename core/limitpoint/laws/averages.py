@@ -58,10 +58,15 @@ def adams(
     })  # fmt: skip
 
 
-def adagrad(gradients: Tensor, eps: float, start: float, decay: float) -> Tensor:
-    """Steps over -lr of Adagrad, from an accumulator's start, under its own decay of lr."""
-    ages = torch.arange(len(gradients), dtype=gradients.dtype).unsqueeze(1)
-    return gradients / ((start + (gradients**2).cumsum(0)).sqrt() + eps) / (1 + decay * ages)
+def adagrad(gradients: Tensor, eps: float, start: float, decay: float) -> dict[str, Tensor]:
+    """Steps over -lr of Adagrad, from an accumulator's start, under its own decay of lr.
+
+    And what is mistaken for it; "right" comes first.
+    """
+    squares = start + (gradients**2).cumsum(0)
+    slower = 1 + decay * torch.arange(len(gradients), dtype=gradients.dtype).unsqueeze(1)
+    roots = {"right": squares.sqrt() + eps, "eps in the root": (squares + eps).sqrt()}
+    return {name: gradients / root / slower for name, root in roots.items()}
 
 
 def adadelta(gradients: Tensor, rho: float, eps: float) -> Tensor:

@@ -16,7 +16,7 @@ from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
 from limitpoint.laws.field import Field, field
 from limitpoint.laws.training import FORMS, Groups, Objective, Training
 from limitpoint.optimizers import Rule
-from limitpoint.subjects import Accepted, form_a_group_of_one
+from limitpoint.subjects import Accepted, Transformation, form_a_group_of_one
 
 #: Names of paths, and of options that the laws read: whoever has no others says that it is one of
 #: the rules that everybody knows.
@@ -114,6 +114,11 @@ class Implementation:
     def draws(self) -> bool:
         """Whether it says that it draws at random."""
         return self.takes("seed") or self.takes("generator")
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it makes a gradient transformation of optax's: its state has no options."""
+        return isinstance(self.constructor, Transformation)
 
     @property
     def step_size(self) -> float:

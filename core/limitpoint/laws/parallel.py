@@ -20,7 +20,7 @@ from limitpoint.laws.network import Network
 from limitpoint.laws.structure import near
 from limitpoint.laws.training import Objective, flat
 from limitpoint.optimizers.rule import Arrays
-from limitpoint.subjects import Transformation, together
+from limitpoint.subjects import together
 
 PROCESSES = 2
 
@@ -96,8 +96,7 @@ class Share:
 
 def can_join(optimizer: Implementation) -> bool:
     """Whether forks of this process can be a group with it: optax would wait for jax's threads."""
-    is_pure = isinstance(optimizer.constructor, Transformation)
-    return hasattr(os, "fork") and distributed.is_available() and not is_pure
+    return hasattr(os, "fork") and distributed.is_available() and not optimizer.is_pure
 
 
 def steady(optimizer: Implementation, net: Network) -> bool:
