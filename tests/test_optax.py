@@ -31,7 +31,6 @@ def verdicts(one, laws=QUICK):
         (optax.adam, {}, ("adam", "adamw")),
         (optax.adamw, {}, ("adam", "adamw")),
         (optax.lion, {}, ("lion",)),
-        (optax.adagrad, {"initial_accumulator_value": 0.0}, ("adagrad",)),
     ],
 )
 def test_a_transformation_is_recognised_and_lawful(make, options, roles):
@@ -42,12 +41,17 @@ def test_a_transformation_is_recognised_and_lawful(make, options, roles):
     assert found["resume"] == "supported"
 
 
-def test_rmsprop_has_its_epsilon_inside_the_root_unless_told_otherwise():
-    """As its documentation says."""
-    law = LAWS["first-step"]
-    assert "eps inside the root" in evaluate(law, [subject("optimizer", optax.rmsprop)]).reason
-    other = subject("optimizer", optax.rmsprop, eps_in_sqrt=False)
-    assert evaluate(law, [other]).verdict == "supported"
+def test_adagrad_has_its_epsilon_inside_the_root():
+    one = subject("optimizer", optax.adagrad, initial_accumulator_value=0.0)
+    assert recognise_apart(one).roles == ("adagrad",)
+    assert "eps inside the root" in evaluate(LAWS["first-step"], [one]).reason
+    assert "eps in the root" in evaluate(LAWS["squares"], [one]).reason
+
+
+def test_a_rule_with_options_of_its_own_is_not_taken_for_another():
+    """Such as RMSprop with its epsilon inside the root, as its documentation says."""
+    one = subject("optimizer", optax.rmsprop)
+    assert set(verdicts(one, ["first-step", "squares"]).values()) == {"not-applicable"}
 
 
 def swapped(learning_rate, b1=0.9, b2=0.999, eps=1e-8):
@@ -100,7 +104,8 @@ def test_a_schedule_is_handed_over_as_a_callable():
 
 def test_a_loss_is_handed_to_what_asks_for_one():
     one = subject("optimizer", optax.polyak_sgd, max_learning_rate=0.1)
-    assert verdicts(one, ["closure"])["closure"] == "supported"
+    assert verdicts(one, ["determinism"])["determinism"] == "supported"
+    assert "on the loss" in evaluate(LAWS["closure"], [one]).reason
 
 
 def test_options_have_their_own_names_or_torchs():
