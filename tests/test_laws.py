@@ -109,3 +109,22 @@ def test_what_raises_on_shards_is_told_with_its_line(name):
     record = evaluate(law, [Subject.from_object("optimizer", getattr(torch.optim, name))])
     assert record.verdict == "not-applicable"
     assert "sharded tensors (it raised RuntimeError at step 0: aten." in record.reason
+
+
+class OfTwoDtypes(torch.optim.SGD):
+    """Mixes a tensor of the default dtype with one of float32: no step in another default dtype."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, lr)
+        self.kept = None
+
+    def step(self, closure=None):
+        self.kept = torch.tensor(1.0) if self.kept is None else self.kept
+        self.kept.lerp_(torch.tensor(0.5).float(), 0.1)
+        return super().step(closure)
+
+
+def test_a_class_need_not_take_another_default_dtype():
+    (law,) = [law for law in LAWS if law.id == "laws/determinism"]
+    record = evaluate(law, [Subject.from_object("optimizer", OfTwoDtypes)])
+    assert record.verdict == "supported", record.reason
