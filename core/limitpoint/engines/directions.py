@@ -92,7 +92,8 @@ class Directions:
         self._w, self._sums = run.w, run.sums
         self._found = [m[:, 0] for m in (run.memory, run.memory_exponent)]
         self._shape, self._flat = start.shape, (plan.count, plan.rows, plan.d)
-        self._is_scaled, self._defined = is_scaled, partial(rule.direction, oracle)
+        self._is_scaled, self._rule = is_scaled, rule
+        self._defined = partial(rule.direction, oracle)
         if _apart(self.value(start), defined) > 1e-9:
             raise cpu.NotCovered(something_else(rule))
 
@@ -123,8 +124,7 @@ class Directions:
 
     def go(self, w: Tensor) -> None:
         """Find the direction at w, contiguous, and the integrands' values there."""
-        self._sums[...] = 0.0
-        self._take(w.detach().numpy().reshape(self._flat), self._w)
+        self._take(w.detach().numpy().reshape(self._flat), self._w, self._sums)
         self._step()
 
     def out(self, log_factors: Floats, out: Floats) -> tuple[float, float]:
@@ -132,9 +132,11 @@ class Directions:
         least, most = self._hand(*self._found, log_factors, out.reshape(self._flat))
         return least, most
 
-    def draw(self, index: Tensor) -> Directions:
-        """Itself, of the examples with an index, shape (*batch of the data)."""
-        self._draws[0] = index.reshape(-1).numpy()[self._sets]
+    def draw(self, seen: OneExample) -> Directions:
+        """Itself, of the example that a step sees, whose index is known."""
+        assert seen.index is not None
+        self._draws[0] = seen.index.reshape(-1).numpy()[self._sets]
+        self._defined = partial(self._rule.direction, seen)
         return self
 
     @property

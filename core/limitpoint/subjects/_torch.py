@@ -181,7 +181,7 @@ class TorchOptimizer(Rule):
         if kernels is None or seen.whole is not known or seen.index is None or seen.ascent_on_all:
             return None
         drawn = compiled(known, w.shape, drawn=True)
-        return None if drawn is None else drawn.draw(seen.index)
+        return None if drawn is None else drawn.draw(seen)
 
     def _advance(self, state: Batch, k: int, around: PlainOracle, eta: float) -> Tensor:
         """Step one instance; a first step that fails is tried in other ways."""

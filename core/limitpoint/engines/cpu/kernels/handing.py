@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 
 from limitpoint.engines.cpu.kernels._link import kernel
+from limitpoint.engines.cpu.kernels._scaled import scaled_exp
 
-LN2 = math.log(2)
 #: Beyond every exponent of float64, subnormal numbers included.
 FAR = 3000.0
 
 
 @kernel
-def taken(plain, w):
-    """Put iterates (count, rows, d) into those of a run, whose rows are padded."""
+def taken(plain, w, sums):
+    """Put iterates (count, rows, d) into those of a run, whose rows are padded; its sums are 0."""
     for b in range(plain.shape[0]):
+        for i in range(sums.shape[1]):
+            sums[b, i] = 0.0
         for r in range(plain.shape[1]):
             for j in range(plain.shape[2]):
                 w[b, r, j] = plain[b, r, j]
@@ -35,9 +37,8 @@ def handed(mantissa, exponent, log_factors, plain):
     """
     least, most = math.inf, 0.0
     for b in range(plain.shape[0]):
-        log_factor, largest = log_factors[min(b, log_factors.shape[0] - 1)], 0.0
-        k = round(log_factor / LN2)
-        factor = math.exp(log_factor - k * LN2)
+        factor, k = scaled_exp(log_factors[min(b, log_factors.shape[0] - 1)])
+        largest = 0.0
         for r in range(plain.shape[1]):
             for j in range(plain.shape[2]):
                 power = min(max(exponent[b, r, j] + k, -FAR), FAR)
