@@ -42,9 +42,7 @@ def test_sharded(trial: Trial) -> None:
     """
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
     net = trained_on(trial, optimizer)
-    for pace, own in optimizer.paces().items():
-        if pace and not laws.steady(own, net):
-            continue
+    for pace, own in laws.paces(optimizer, net).items():
         alone, each = laws.trained(own, net), laws.shards(own, net)
         if Structure(own, trial.seed).orthogonalises:
             first = (path.diff(dim=0)[:1] for path in (each[0].path, alone.path))

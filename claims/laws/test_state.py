@@ -43,7 +43,7 @@ def test_resume(trial: Trial) -> None:
     """
     usual = trial.implementation("optimizer", torch.optim.AdamW)
     trial.require(DRAWS, not Structure(usual, trial.seed).draws)
-    for title, optimizer, pair in laws.situations(usual, trial.seed):
+    for title, optimizer, pair in laws.situations(usual, trial.seed, awake=True):
         resumes(trial, optimizer, pair, title)
 
 
@@ -115,7 +115,7 @@ def test_copies(trial: Trial) -> None:
     """Parameters and optimizer are copied together, as people do who keep the best so far."""
     usual = trial.implementation("optimizer", torch.optim.AdamW)
     trial.require(DRAWS, not Structure(usual, trial.seed).draws)
-    for title, optimizer, pair in laws.situations(usual, trial.seed):
+    for title, optimizer, pair in laws.situations(usual, trial.seed, awake=True):
         copied(trial, optimizer.train(pair).go(HALF), pair.steps - HALF, title)
 
 
@@ -199,7 +199,7 @@ def join(training: Training) -> None:
 def test_ownership(trial: Trial) -> None:
     """With every switch on, and with each in turn: another may copy the gradient before it."""
     usual = trial.implementation("optimizer", torch.optim.SGD, momentum=0.9)
-    cases = [*laws.situations(usual, trial.seed), *laws.one_by_one(usual, trial.seed)]
+    cases = [*laws.situations(usual, trial.seed, awake=True), *laws.one_by_one(usual, trial.seed)]
     for title, optimizer, pair in cases:
         steps = FEW if title else pair.steps
         plain = optimizer.train(pair).go(steps)

@@ -112,10 +112,9 @@ def test_groups(trial: Trial) -> None:
     halves = [([0], {}), ([1], {})]
     trial.require("it takes parameter groups", optimizer.accepts(pair, halves))
     whole = optimizer.follow(pair)
-    for pace, own in optimizer.paces().items():
-        one = own.tried(pair)
-        if one is not None:
-            trial.same(f"two equal groups = one{pace}", own.follow(pair, halves), one)
+    for pace, own in laws.paces(optimizer, pair).items():
+        equal = own.follow(pair, halves)
+        trial.same(f"two equal groups = one{pace}", equal, own.follow(pair))
     iterator = optimizer.tried(pair, iterator=True)
     if iterator is not None:
         trial.same("an iterator of tensors = a list", iterator, whole)

@@ -34,6 +34,7 @@ from .parallel import trained as trained
 from .situations import Situation as Situation
 from .situations import configurations as configurations
 from .situations import one_by_one as one_by_one
+from .situations import paces as paces
 from .situations import situations as situations
 from .situations import switched_on as switched_on
 from .structure import DEGREE as DEGREE

@@ -125,16 +125,17 @@ class Implementation:
         """Its lr."""
         return float(self.defaults.get("lr", STEP_SIZE))
 
-    def paces(self) -> dict[str, Implementation]:
-        """Itself, and with the step size that is its default, if that is far longer, by name.
+    @property
+    def awake(self) -> Implementation | None:
+        """With the step size that is its default, if that is far longer.
 
         A default of 1 multiplies what the class estimates of the distance to go, as Prodigy does,
         which at a hundredth may never move. Whoever chose a step size is asked at that alone.
         """
         own = self._accepted.defaults.get("lr")
         if self.options.get("lr") != STEP_SIZE or not isinstance(own, float) or own < LONG:
-            return {"": self}
-        return {"": self, f", lr = {own:g}": self.having(lr=own)}
+            return None
+        return self.having(lr=own)
 
     @property
     def plain(self) -> dict[str, Any]:

@@ -6,8 +6,12 @@ from typing import NamedTuple
 
 from limitpoint.laws.field import Field, field
 from limitpoint.laws.implementation import Implementation
+from limitpoint.laws.network import Network
 from limitpoint.laws.options import variants
-from limitpoint.laws.structure import Structure
+from limitpoint.laws.structure import Structure, near
+
+#: A start that is another one by rounding.
+ULPS = 2.0**-50
 
 #: What is switched on, in this order, as far as it goes together.
 SWITCHES = (
@@ -42,9 +46,30 @@ def configurations(usual: Implementation, seed: int) -> list[Situation]:
     return found
 
 
-def situations(usual: Implementation, seed: int) -> list[Situation]:
-    """Where a fault may hide: the configurations, and two vectors for what sees matrices."""
+def paces(usual: Implementation, problem: Field | Network) -> dict[str, Implementation]:
+    """As it is, and awake, by name; that only where rounding of the start stays rounding."""
+    awake = usual.awake
+    if awake is None:
+        return {"": usual}
+    moved = problem.moved(problem.start * (1 + ULPS))
+    one, other = (awake.tried(each) for each in (problem, moved))
+    if one is None or other is None or not near(other, one):
+        return {"": usual}
+    return {"": usual, f", lr = {awake.step_size:g}": awake}
+
+
+def situations(usual: Implementation, seed: int, *, awake: bool = False) -> list[Situation]:
+    """Where a fault may hide: the configurations, and two vectors for what sees matrices.
+
+    Args:
+        usual: as it is.
+        seed: of the field.
+        awake: with its paces, where the law does not ask how its parameters depend on one another:
+            once it is awake they all may, by what it estimates.
+    """
     found, pair = configurations(usual, seed), field(seed)
+    if awake:
+        found += [Situation(title, own, pair) for title, own in paces(usual, pair).items() if title]
     vectors = pair.shaped(*((one.ndim,) for one in (pair.alone(0), pair.alone(1))))
     if not Structure(usual, seed).entrywise and usual.accepts(vectors):
         found.append(Situation(", vectors", usual, vectors))
