@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from limitpoint.errors import SubjectFailed
-from limitpoint.subjects._instance import Instance, Manner
+from limitpoint.subjects._instance import Instance
+from limitpoint.subjects._manner import Manner
 from limitpoint.subjects._plain import PlainOracle
 
 #: Steps in which one optimizer for all elements has to move them as their own do.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from inspect import Parameter
-from itertools import product
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -15,59 +13,13 @@ from torch import Tensor
 
 from limitpoint.errors import Inconclusive, SubjectFailed
 from limitpoint.subjects._guards import NotRun, OutOfMemory, SubjectRaised, blamed
+from limitpoint.subjects._manner import FORMS, MANNERS, PLAIN, Manner
 from limitpoint.subjects._plain import PlainOracle, shaped
 
 T = TypeVar("T")
 PATIENCE = 10
 COARSE = "what it keeps between steps is less precise than float64"
 SMALLEST_ROOT = torch.finfo(torch.float64).tiny ** 0.5
-
-
-def _module(parameter: torch.nn.Parameter) -> torch.nn.Module:
-    holder = torch.nn.Module()
-    holder.register_parameter("weight", parameter)
-    return holder
-
-
-#: How a constructor is given the one parameter, in the order in which it is tried.
-FORMS: Mapping[str, Callable[[torch.nn.Parameter], Any]] = {
-    "": lambda p: [p],
-    "a named parameter": lambda p: [("weight", p)],
-    "a module": _module,
-    "a group for Muon": lambda p: [{"params": [p], "use_muon": True}],
-}
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How an optimizer is called.
-
-    Args:
-        form: a key of `FORMS`.
-        as_matrix: the parameter is (1, d) or (first, rest).
-        closure: `step` is given one, even where it may be left out.
-    """
-
-    form: str = ""
-    as_matrix: bool = False
-    closure: bool = False
-
-    def shown(self, w: Tensor) -> Tensor:
-        """A parameter as the optimizer has it."""
-        if not self.as_matrix:
-            return w
-        return w.reshape(1, -1) if w.ndim < 2 else w.flatten(1)
-
-    def __str__(self) -> str:
-        said = [self.form, "a matrix" * self.as_matrix, "a closure" * self.closure]
-        return ", ".join(filter(None, said))
-
-
-#: The plainest first.
-MANNERS = [
-    Manner(form, as_matrix, closure)
-    for form, closure, as_matrix in product(FORMS, (False, True), (False, True))
-]
 
 
 class Instance:
@@ -85,7 +37,7 @@ class Instance:
         constructor: Callable[..., Any],
         kwargs: Mapping[str, Any],
         *starts: Tensor,
-        manner: Manner = Manner(),
+        manner: Manner = PLAIN,
     ) -> None:
         self.manner, self.shapes = manner, [w.shape for w in starts]
         self.parameters = [torch.nn.Parameter(manner.shown(w).clone()) for w in starts]
@@ -117,9 +69,7 @@ class Instance:
     @property
     def is_plain(self) -> bool:
         """Whether it is handed one gradient, its parameter as it is, and nothing else."""
-        return self.manner == Manner() and not (
-            self.two_phase or self.needs_closure or self.has_modes
-        )
+        return self.manner == PLAIN and not (self.two_phase or self.needs_closure or self.has_modes)
 
     @property
     def is_coarse(self) -> bool:

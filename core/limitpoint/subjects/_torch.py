@@ -19,8 +19,9 @@ from limitpoint.optimizers.rule import Arrays
 from limitpoint.problems.problem import Oracle
 from limitpoint.subjects._batch import ALIKE, Batch, Places, Together, alike
 from limitpoint.subjects._guards import NotRun, OutOfMemory, SubjectRaised
-from limitpoint.subjects._instance import COARSE, Manner, begun, made
+from limitpoint.subjects._instance import COARSE, begun, made
 from limitpoint.subjects._limits import UNLIMITED, Limits
+from limitpoint.subjects._manner import PLAIN
 from limitpoint.subjects._plain import PlainOracle, entries, rows, shaped
 from limitpoint.subjects._pulse import CONSTRUCTOR, PULSE
 from limitpoint.subjects._signature import Accepted, own_names
@@ -110,7 +111,7 @@ class TorchOptimizer(Rule):
         """
         PULSE.tell(CONSTRUCTOR)
         self._check_required()
-        state = Batch([], Manner())
+        state = Batch([], PLAIN)
         for k, row in enumerate(rows(w, oracle.ndim)):
             arguments = self._arguments(k, oracle, w)
             state.instances.append(made(self.constructor, arguments, row, state.manner))
