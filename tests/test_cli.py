@@ -128,6 +128,17 @@ def test_what_needs_no_torch_loads_none(tmp_path, words):
     assert (done.returncode, len(done.stderr.splitlines())) == ((0, 0) if fine else (2, 1)), done
 
 
+def test_claims_are_collected_without_solvers_or_tables():
+    unused = ("cvxpy", "scipy.optimize", "scipy.stats", "scipy.integrate", "pandas", "numba")
+    code = (
+        "import sys, limitpoint\n"
+        "assert limitpoint.all_claims()\n"
+        f"assert not (loaded := {set(unused)} & sys.modules.keys()), loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_commands_that_are_described_are_there():
     for command in COMMANDS:
         assert callable(import_module(f"limitpoint.commands.{command}_").run)

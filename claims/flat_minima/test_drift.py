@@ -6,8 +6,8 @@ L = (uv - 1)^2 / 2 has the minima uv = 1, of sharpness lambda = u^2 + v^2, the l
 import math
 
 import numpy as np
+import scipy
 import torch
-from scipy.integrate import solve_ivp
 
 from limitpoint import Problem, Trial, claim, losses, models
 
@@ -20,7 +20,7 @@ def fall(eta: float, rho: float, steps: int, first: float) -> float:
     def drift(_: float, q: np.ndarray) -> np.ndarray:
         return -2 * eta * rho**2 * q / (1 - eta * np.sqrt(4 + q**2) / 2) ** 2
 
-    flow = solve_ivp(drift, (0, steps), [first], rtol=1e-10, atol=1e-12)
+    flow = scipy.integrate.solve_ivp(drift, (0, steps), [first], rtol=1e-10, atol=1e-12)
     return math.log(first / flow.y[0, -1])
 
 

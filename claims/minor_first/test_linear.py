@@ -10,8 +10,8 @@ of the time (of the sum of the step sizes), w(t) - w_hat log t tends to
 
 import math
 
+import scipy
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
 from limitpoint import Problem, Scaled, Trial, claim, numerics, problems, stack
@@ -82,7 +82,7 @@ def sliding_log_slopes(svm: HardMargin, rho: float) -> Tensor:
     def pull(share: float) -> float:
         return float((svm.alpha / m(share)) @ svm.support[:, -1])
 
-    return m(brentq(pull, 0.0, 1.0, xtol=1e-14)).log()
+    return m(scipy.optimize.brentq(pull, 0.0, 1.0, xtol=1e-14)).log()
 
 
 @claim(

@@ -5,8 +5,8 @@ Settings were chosen on the seeds 1000 to 1003, which no claim is judged on.
 
 from itertools import pairwise
 
+import scipy
 import torch
-from scipy import stats
 
 from limitpoint import Trial, claim, confidence, deep, optimizers
 
@@ -137,6 +137,6 @@ def test_deep_sam_sharpness_ranks(trial: Trial) -> None:
     sharp = torch.stack([deep.m_sharpness(task.train, w, 0.3, 60, steps=10) for w in ends])
     error = torch.stack([task.test_error(w) for w in ends])
     pairs = zip(sharp.T.numpy(), error.T.numpy(), strict=True)
-    found = torch.tensor([float(stats.spearmanr(*pair).statistic) for pair in pairs])
+    found = torch.tensor([float(scipy.stats.spearmanr(*pair).statistic) for pair in pairs])
     what = f"{task.train.name}: rank correlation above zero"
     trial.at_most(*confidence.by_chance(what, 0 * found, found))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from limitpoint import Erratum, Objective, Trial, claim, problems
@@ -46,7 +46,8 @@ def least_aligned(objective: Objective, starts: Tensor, rho: float) -> Tensor:
         g = objective.grad(w)
         return float((objective.grad(w + rho * g) * g).sum() / (1e-12 + (g**2).sum()))
 
-    return torch.stack([torch.from_numpy(minimize(ratio, x.numpy()).x) for x in starts])
+    found = [scipy.optimize.minimize(ratio, x.numpy()).x for x in starts]
+    return torch.from_numpy(np.stack(found))
 
 
 def families(seed: int, count: int = 10) -> Iterator[tuple[str, Objective, float]]:

@@ -1,7 +1,7 @@
 """How fast SAM's radius has to shrink (understanding_sam, remarks after Theorem 2)."""
 
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from limitpoint import PolyakLojasiewiczStep, StepSize, Trial, claim, confidence, finite_sum
@@ -92,7 +92,7 @@ def test_m_sam_radius_schedule(trial: Trial) -> None:
     trial.close("mean iterate", run.w.mean(2)[1:], means[then], half[1:], sure, along=axes)
     late = run.times >= total // 8
     expected = squares.diagonal(dim1=-2, dim2=-1)[run.times[late]]
-    allowed = 1.05 * (float(stats.chi2.isf(5e-9, RUNS)) / RUNS - 1) * expected
+    allowed = 1.05 * (float(scipy.stats.chi2.isf(5e-9, RUNS)) / RUNS - 1) * expected
     measured, axes["step"] = (run.w[late] ** 2).mean(2), run.times[late]
     trial.close("mean square", measured, expected, allowed, sure, along=axes)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from limitpoint import (
@@ -144,7 +144,7 @@ def squares_follow(trial: Trial, role: str, moves: Callable[[Tensor], Tensor]) -
         g, reach = gamma.at(t), radii.at(t) * EIGENVALUES
         factor = 1 - g * EIGENVALUES * (1 + reach)
         expected.append(factor**2 * expected[-1] + g**2 * moves(reach) * noise)
-    square, spread = torch.stack(expected)[T], float(stats.chi2.isf(5e-9, MANY)) / MANY - 1
+    square, spread = torch.stack(expected)[T], float(scipy.stats.chi2.isf(5e-9, MANY)) / MANY - 1
     because = f"chi-squared of {MANY} runs, error 1e-8"
     axes = {"step": T, "coordinate": None}
     trial.close("E w_T^2", (w**2).mean(1), square, spread * square, because, along=axes)

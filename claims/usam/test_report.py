@@ -2,8 +2,8 @@
 
 import math
 
+import scipy
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
 from limitpoint import Erratum, Objective, Trial, claim, measures, problems
@@ -33,7 +33,7 @@ def least_sum_of_inverses(X: Tensor) -> float:
         across = X @ torch.tensor([-math.sin(angle), math.cos(angle)], dtype=torch.float64)
         return float((across / margins**2).sum())
 
-    return brentq(turning, -0.5, 0.5)
+    return scipy.optimize.brentq(turning, -0.5, 0.5)
 
 
 @claim(

@@ -1,14 +1,19 @@
 """A linear model on images: Table 1 of usam_report, and what it contradicts."""
 
-from collections.abc import Iterator
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import torch
 
 from limitpoint import Erratum, Trial, claim, problems
 from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import ImageSet, spectral_images, upscaled_digits
 from limitpoint.views.tables.table1 import RADII, STEP_SIZE, TRIALS, printed, table_1
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BOTH = ("0", "random")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 import numpy as np
+import scipy
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from limitpoint.engines.choice import Report, check_engine
@@ -113,7 +113,7 @@ def _integrated(
 
     times = np.asarray(times, dtype=float)
     initial = np.concatenate([start.numpy().ravel(), np.zeros(cuts[-1] - cuts[0])])
-    solution = solve_ivp(
+    solution = scipy.integrate.solve_ivp(
         field, (times[0], times[-1]), initial, "DOP853", times, rtol=rtol, atol=atol
     )
     if not solution.success or not np.isfinite(solution.y).all():

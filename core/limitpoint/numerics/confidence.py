@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 #: Up to so many draws every flip of signs is looked at.
@@ -28,7 +28,7 @@ def upper_mean(samples: Tensor, *, error: float = 1e-6, dim: int = -1) -> Tensor
         The bound, without that dimension.
     """
     count = samples.shape[dim]
-    quantile = float(stats.t.isf(error, count - 1))
+    quantile = float(scipy.stats.t.isf(error, count - 1))
     spread = samples.std(dim) / math.sqrt(count)
     return torch.as_tensor(samples.mean(dim) + quantile * spread)
 

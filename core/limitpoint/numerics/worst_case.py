@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import Bounds, differential_evolution
 from torch import Tensor
 
 
@@ -48,8 +48,9 @@ def worst_case(
 
     low, high = np.array(bounds).T
     first = np.random.Generator(np.random.PCG64(seed)).uniform(low, high, (candidates, len(low)))
-    found = differential_evolution(
-        loss, Bounds(low, high), init=first, maxiter=rounds, vectorized=True, updating="deferred",
+    within = scipy.optimize.Bounds(low, high)
+    found = scipy.optimize.differential_evolution(
+        loss, within, init=first, maxiter=rounds, vectorized=True, updating="deferred",
         polish=False, tol=0, seed=seed,
     )  # fmt: skip
     return Worst(-float(found.fun), torch.as_tensor(found.x))

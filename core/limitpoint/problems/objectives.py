@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from limitpoint.problems.finite_sum import FiniteSum
@@ -49,7 +49,7 @@ def sine_valley(amplitude: float = 3.0) -> Objective:
         return slope**2 / (2 * (w**2 + amplitude * math.sin(w) ** 2))
 
     best = min(np.linspace(0.05, 4 * np.pi, 200).tolist(), key=ratio)
-    found = minimize_scalar(ratio, bounds=(best - 0.1, best + 0.1), method="bounded")
+    found = scipy.optimize.minimize_scalar(ratio, bounds=(best - 0.1, best + 0.1), method="bounded")
     pl = float(found.fun) * (1 - 1e-6)
     if not _is_pl(pl, amplitude):
         raise ValueError(f"amplitude {amplitude}: no PL constant could be certified")

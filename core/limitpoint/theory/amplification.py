@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from limitpoint.engines.directions import direction
@@ -291,6 +291,8 @@ def _survives(mu: np.ndarray, alpha: float) -> bool:
     collapsing.terminal = surviving.terminal = True  # type: ignore[attr-defined]
     start = np.full(len(mu), 2 * math.log(alpha))
     events = (collapsing, surviving)
-    found = solve_ivp(field, (0, 1e3), start, "DOP853", events=events, rtol=1e-10, atol=1e-12)
+    found = scipy.integrate.solve_ivp(
+        field, (0, 1e3), start, "DOP853", events=events, rtol=1e-10, atol=1e-12
+    )
     assert found.t_events is not None
     return len(found.t_events[1]) > 0

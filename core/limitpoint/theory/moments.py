@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
+import scipy
 import torch
-from scipy.signal import lfilter
 from torch import Tensor
 
 from limitpoint.engines.trajectory import Trajectory
@@ -24,7 +24,7 @@ STRETCH, STEEP = 250, 400.0
 
 def moving_average(x: Tensor, beta: float) -> Tensor:
     """(1 - beta) sum_s beta^s x_{t-s} for every t, along the first dimension; float64."""
-    return torch.from_numpy(lfilter([1 - beta], [1, -beta], x.numpy(), axis=0))
+    return torch.from_numpy(scipy.signal.lfilter([1 - beta], [1, -beta], x.numpy(), axis=0))
 
 
 def ratios(
@@ -135,7 +135,9 @@ STEP_BECAUSE = "rounding of the gradients, where examples cancel, and of W_t / e
 
 def _filtered(x: Tensor, beta: float, last: Tensor) -> Tensor:
     """y_t = beta y_{t-1} + (1 - beta) x_t, along the first dimension, from the last one on."""
-    found, _ = lfilter([1 - beta], [1, -beta], x.numpy(), axis=0, zi=beta * last.numpy())
+    found, _ = scipy.signal.lfilter(
+        [1 - beta], [1, -beta], x.numpy(), axis=0, zi=beta * last.numpy()
+    )
     return torch.from_numpy(found)
 
 

@@ -10,17 +10,21 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import cvxpy as cp
+import lazy_loader
 import numpy as np
-from scipy.linalg import null_space
-from scipy.optimize import linprog, nnls
+import scipy
 from scipy.sparse import coo_array, csr_array, hstack, vstack
 
 from limitpoint.theory.limits._certificate import Array, Uncertified
 from limitpoint.theory.limits._constraints import Constraints
 from limitpoint.theory.limits.norms import Norm
+
+if TYPE_CHECKING:
+    import cvxpy as cp
+else:  # half a second to load, and most verdicts need no cone program
+    cp = lazy_loader.load("cvxpy")
 
 Candidate = tuple[Array, Array]
 Solver = Callable[[Constraints], Candidate]
@@ -56,7 +60,7 @@ def _linear_program(constraints: Constraints, norm: Norm, method: str) -> Candid
     rows, right, bounds = (_cross_polytope if norm == 1.0 else _cube)(A)
     cost = np.r_[np.zeros(len(bounds) - 1), -1.0]
     # scipy-stubs knows no sparse A_ub.
-    result = linprog(cost, rows, right, bounds=bounds, method=method)  # type: ignore[call-overload]
+    result = scipy.optimize.linprog(cost, rows, right, bounds=bounds, method=method)  # type: ignore[call-overload]
     if result.x is None:
         raise Uncertified(f"max margin (norm {norm}): {method} failed: {result.message}")
     w = result.x[:d] - result.x[d : 2 * d] if norm == 1.0 else result.x[:d]
@@ -143,7 +147,7 @@ def _hull_solve(A: Array) -> Candidate:
     scale = float(np.linalg.norm(A, axis=1).mean()) or 1.0
     A = A / scale
     system = np.vstack([A.T, np.ones(len(A))])
-    u, _ = nnls(system, np.r_[np.zeros(A.shape[1]), 1.0], maxiter=30 * len(A))
+    u, _ = scipy.optimize.nnls(system, np.r_[np.zeros(A.shape[1]), 1.0], maxiter=30 * len(A))
     support = u > 0.0
     w, u[support] = _polish(A[support], u[support])
     return w, u
@@ -189,6 +193,6 @@ def _parameter(shape: tuple[int, ...], norm: Norm) -> tuple[cp.Expression, cp.Ex
         W = cp.Variable(shape)
         return W, cp.pnorm(cp.vec(W, order="C"), norm, approx=False)
     V = cp.Variable((shape[0] - 1, shape[1]))
-    return null_space(np.ones((1, shape[0]))) @ V, (
+    return scipy.linalg.null_space(np.ones((1, shape[0]))) @ V, (
         cp.sigma_max(V) if norm == "spectral" else cp.normNuc(V)
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog
 
 from limitpoint.theory.limits._certificate import (
     Array,
@@ -121,7 +121,9 @@ def min_l1_interpolator(X: ArrayLike, y: ArrayLike, *, tol: float = 1e-9) -> Spa
     """
     X, y = as_system(X, y)
     d = X.shape[1]
-    found = linprog(np.ones(2 * d), A_eq=np.hstack([X, -X]), b_eq=y, method="highs-ds")
+    found = scipy.optimize.linprog(
+        np.ones(2 * d), A_eq=np.hstack([X, -X]), b_eq=y, method="highs-ds"
+    )
     if found.x is None:
         raise Uncertified(f"min-l1 interpolator: {found.message}")
     solution = found.x[:d] - found.x[d:]

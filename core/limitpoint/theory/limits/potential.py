@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.linalg import qr, solve_triangular
 
 from limitpoint.theory.limits._certificate import (
     Array,
@@ -198,11 +198,11 @@ def _solve(B: Array, alpha: Array, nu: Array, rhs: Array) -> Array:
     above 1e16 where the solution is sparser than n.
     """
     root = np.sqrt(2.0) * alpha * np.sqrt(np.cosh(B.T @ nu))
-    R, order = qr(root[:, None] * B.T, mode="r", pivoting=True)[:2]
+    R, order = scipy.linalg.qr(root[:, None] * B.T, mode="r", pivoting=True)[:2]
     R = R[: len(rhs)]
-    half = solve_triangular(R, rhs[order], trans="T")
+    half = scipy.linalg.solve_triangular(R, rhs[order], trans="T")
     out = np.empty_like(rhs)
-    out[order] = solve_triangular(R, half)
+    out[order] = scipy.linalg.solve_triangular(R, half)
     return out
 
 

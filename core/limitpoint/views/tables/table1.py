@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import lazy_loader
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -19,6 +19,11 @@ from limitpoint.problems.images import ImageSet
 from limitpoint.problems.problem import Problem
 from limitpoint.problems.randomness import generator, tensor
 from limitpoint.theory.measures import hessian_trace, matrix_norm
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:  # claims are collected without it
+    pd = lazy_loader.load("pandas")
 
 INDEX = ("task", "optimizer", "start")
 COLUMNS = ("gap", "trace", "sensitivity", "sensitivity_std", "norm", "distance")
