@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class Claim:
         """The part of the id before the slash."""
         return self.id.partition("/")[0]
 
-    @property
+    @cached_property
     def named(self) -> tuple[tuple[str, str], ...]:
         """Role and name of each rival."""
         parts = (rival.rpartition(":") for rival in self.rivals)
