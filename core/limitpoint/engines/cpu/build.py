@@ -73,6 +73,12 @@ def written(kind: str, text: str, function: str) -> int:
     return _unit(kind, kind, text, function)
 
 
+@cache
+def whole(kind: str, text: str) -> int:
+    """Address of the compiled unit that the text of a module ends with."""
+    return int(module(kind, text).unit.address)
+
+
 def _unit(name: str, kind: str, text: str, function: str, *sources: Path) -> int:
     unit = UNIT.replace("{kind}", kind).replace("{function}", function)
     return int(module(name, text + "\n" + unit, *sources).unit.address)

@@ -122,7 +122,7 @@ class Run:
         def of_loss(kind: str, *, there: bool = True) -> int:
             return build.written(kind, loss.text, kind) if there else 0
 
-        ascend = "ascend(" in self.source.text.partition("def body")[2]
+        ascend = "ascend(" in self.source.text.partition("def unit")[2]
         found = [
             of_model("predict", "predict"),
             of_model("pullback", "pullback"),
@@ -135,7 +135,7 @@ class Run:
             build.address("gradient", gradients, "gradient"),
             build.address("gradients", gradients, "gradients"),
             build.address("ascend", gradients, "ascend") if ascend else 0,
-            build.written("rule", self.source.text, "body"),
+            build.whole("rule", self.source.text),
         ]
         return np.array(found, dtype=np.int64)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from limitpoint.engines.cpu.kernels._gradients import CACHED, FAINT, SMALL
-from limitpoint.engines.cpu.kernels._link import invoke, kernel, task_at
+from limitpoint.engines.cpu.kernels._link import inner, invoke, kernel, task_at
 from limitpoint.engines.cpu.kernels._scaled import normal, plus, power
 from limitpoint.numerics import LEAST
 
@@ -22,7 +22,7 @@ def again_of(jacobian):
             number `at` of the points w; of the prediction of class r, if there are classes.
     """
 
-    @kernel
+    @inner
     def sum_apart(task, w, r, j, lo, hi):
         """sum_i slope_i * jacobian_i, each slope with its exponent, in normal form."""
         k = task.top.shape[1]
@@ -52,7 +52,7 @@ def again_of(jacobian):
             total, exponent = normal(total, exponent)
             bound = top - BAND
 
-    @kernel
+    @inner
     def doubtful(task, w, r, j, lo, hi):
         """Whether a slope that says something about the entry has lost digits."""
         k = task.top.shape[1]

@@ -7,7 +7,7 @@ are done again, term by term.
 
 from __future__ import annotations
 
-from limitpoint.engines.cpu.kernels._link import invoke, kernel, task_at
+from limitpoint.engines.cpu.kernels._link import inner, invoke, kernel, task_at
 from limitpoint.engines.cpu.kernels._scaled import plain, power
 from limitpoint.numerics import LEAST
 
@@ -26,13 +26,13 @@ def clear(x):
                 x[g, r, j] = 0.0
 
 
-@kernel
+@inner
 def _slopes(task, w, lo, hi, size):
     invoke(task.predict, (task.X, w, lo, hi, task.n, task.z, task.scratch))
     invoke(task.slopes, (task.z, task.y, lo, hi, size, task.loss, task.top))
 
 
-@kernel
+@inner
 def _pullback(task, w, lo, hi, out):
     k = task.top.shape[1]
     invoke(task.pullback, (task.X, w, lo, hi, task.n, task.z[k:], out, task.scratch))
@@ -83,7 +83,7 @@ def gradient(here, w, weight, mantissa, exponent):
     _finish(here, w, weight, mantissa, exponent)
 
 
-@kernel
+@inner
 def _in_pieces(task, w, lo, hi, size, out):
     """Sum of the pieces' gradients, at the largest exponent so far; leaves that in `top`."""
     scale = LEAST

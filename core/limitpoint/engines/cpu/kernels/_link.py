@@ -22,10 +22,13 @@ LANES = {"reassoc", "contract", "nsz"}
 #: one.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": LANES, "_nrt": False}
 
-kernel = njit(**OPTIONS)
+kernel = njit(no_cfunc_wrapper=True, **OPTIONS)
 #: For arithmetic whose order is the point: compensated sums, range reductions.
-exact = njit(**{**OPTIONS, "fastmath": {"contract"}}, forceinline=True)
-inline = njit(forceinline=True, **OPTIONS)
+exact = njit(**{**OPTIONS, "fastmath": {"contract"}}, no_cfunc_wrapper=True, forceinline=True)
+#: What Python would call by would cost more to compile than what is called: it must not call these.
+INNER: dict[str, Any] = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner = njit(**INNER)
+inline = njit(forceinline=True, **INNER)
 
 
 class Task(NamedTuple):

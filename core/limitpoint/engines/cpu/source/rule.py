@@ -17,20 +17,26 @@ HEAD = '''"""Written by limitpoint.engines.cpu from a traced rule; safe to delet
 
 import math
 
+from numba import cfunc
+
+from limitpoint.engines.cpu.kernels import _link
 from limitpoint.engines.cpu.kernels._calls import (
     ascend, copied, first_largest, gradient, gradients, newton_schulz, polar_of, shrink,
     spread, weight_of,
 )
-from limitpoint.engines.cpu.kernels._link import kernel, task_at
+from limitpoint.engines.cpu.kernels._link import task_at
 from limitpoint.engines.cpu.kernels._maths import exp, larger, log_ndtr, sign, smaller
 from limitpoint.engines.cpu.kernels._scaled import (
     log_abs, normal, over, plain, plus, power, root, scaled_exp,
 )
 from limitpoint.engines.cpu.kernels._tiles import largest
 
+unpack = _link.unpack("rule")
 
-@kernel
-def body(here, t):
+
+@cfunc(_link.UNIT, cache={cache}, **_link.OPTIONS)
+def unit(pointer):
+    here, t = unpack(pointer)
     task = task_at(here)
     first = task.first if task.first != 0 else here
     w, settings, now = task.w, task.settings, task.now
