@@ -5,6 +5,7 @@ from torch import Tensor
 
 from limitpoint import (
     Erratum,
+    StepSize,
     Trial,
     claim,
     optimizers,
@@ -40,7 +41,8 @@ def test_sam_l2_regimes_flow(trial: Trial) -> None:
     optimizer. Either side is certain once c <= mu_1 (all coordinates shrink) or c >= m_2/m_1 (c
     rises forever); the clock ds = (1 + c) dtau / c reaches both. Local errors of 1e-9 grow less
     than the distance of 1e-3 from the threshold does. Scale: all factors are powers of two, so that
-    the two runs differ by their rounding, 1e-16 a step.
+    the two runs differ by their rounding, 1e-16 a step, and by what a radius moves that is as far
+    off as packages may have it (`amplification.radius_error`; both runs, so twice).
     """
     judge_scale(trial)
     for mu in (FIGURE_4, problems.drawn_mu(trial.seed)):
@@ -66,13 +68,16 @@ def judge_scale(trial: Trial) -> None:
     if torch.as_tensor(rule.step_size.at(0)).numel() == 1:
         return  # a user's own step size is the same at both scales
     run = trial.run(stack(pair), rule, steps, record=range(steps + 1))
-    because = "rounding of 300 steps"
-    trial.identity(
+    radii = RHO * torch.tensor([1.0, 1 + 1e-6], dtype=torch.float64).reshape(2, 1, 1)
+    bent = optimizers.L2SAM(StepSize(5e-3), radii)
+    near, far = trial.run(stack(pair[:1] * 2), bent, steps, record=run.times).w.unbind(1)
+    moved = (far - near).abs() / 1e-6 * amplification.radius_error(stack(pair), run.w).amax()
+    trial.close(
         "iterates at twice the scale",
         run.w[:, 1] / 2,
         run.w[:, 0],
-        1e-12,
-        because,
+        1e-12 * run.w[:, 0].abs().amax() + 2 * moved,
+        "rounding of 300 steps, and of the radius",
         along=("step", "layer", "coordinate"),
     )
 

@@ -204,6 +204,15 @@ def l2_growth(problem: Problem, w: Tensor, rho: float | Tensor) -> Tensor:
     return mu * (1 - mu / drive(problem, w, rho))
 
 
+def radius_error(problem: Problem, w: Tensor) -> Tensor:
+    """How far off the radius of l2-SAM may be, relative to it, shape (*batch, 1).
+
+    Packages keep the norm of the gradient in float32, which is 2^-24 of it, or add 1e-12 to it.
+    """
+    length = tensor(problem.grad(w)).flatten(-2).norm(dim=-1, keepdim=True)
+    return 2.0**-24 + 1e-12 / length
+
+
 def l2_log_predictor(
     tau: Tensor, slowness: Tensor, alpha: float | Tensor, mu: Tensor, rho: float | Tensor
 ) -> Tensor:
