@@ -39,7 +39,7 @@ def test_list_selects(capsys):
         (["check", "adm=torch.optim:Adam"], "unknown role 'adm'; did you mean adam?"),
         (["check", "adam=torch.optim:Adamm"], "torch.optim has no 'Adamm'; did you mean Adam?"),
         (["check", "adam=torch.optim:Adam", "-k", "usam"], "selects no claim about the role"),
-        (["check", "gd=./no-such-file.py:f"], "cannot import the module './no-such-file.py'"),
+        (["check", "gd=./no-such-file.py:f"], "there is no file './no-such-file.py'"),
         (["list", "--paper", "nobody"], "unknown paper 'nobody'"),
         (["list", "-k", "no-such-claim"], "no claim is selected"),
         (["mutants", "--seed", "x"], "invalid int value"),

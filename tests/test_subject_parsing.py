@@ -17,8 +17,9 @@ MALFORMED = {
     "adam=torch.optim:adam_": "torch.optim has no 'adam_'; did you mean Adam?",
     "adam=torch.optim:ADAM": "torch.optim has no 'ADAM'; did you mean Adam?",
     "adam=torch.optim:Adamm": "torch.optim has no 'Adamm'; did you mean Adam?",
-    "gd=torch.optim:Xyz": "torch.optim has no 'Xyz'; there is ASGD, Adadelta",
-    "gd=./nowhere.py:f": "cannot import the module './nowhere.py' (FileNotFoundError",
+    "gd=torch.optim:Xyz": "torch.optim has no 'Xyz'; there is ASGD, Adadelta, Adafactor, Adagrad, "
+    "Adam, AdamW, Adamax, LBFGS and 8 more",
+    "gd=./nowhere.py:f": "there is no file './nowhere.py': give a path as ./mine.py",
     "adam=torch.optim:Adam.Inner": "torch.optim has no 'Adam.Inner'",
     "adam=torch:__version__": "is of type TorchVersion: name a class or a function",
     "adam=torch.optim:Adam,lr": "'lr' is no option of a subject: write key=value",
@@ -44,6 +45,12 @@ class TestParsing:
         message = str(error.value)
         assert MALFORMED[spec] in message
         assert "\n" not in message
+
+    def test_a_file_that_raises_is_named_with_its_line(self, tmp_path):
+        file = tmp_path / "mine.py"
+        file.write_text("import torch\n\ntorch.optim.Adamm\n")
+        with pytest.raises(UsageError, match=r"Adamm'\) at mine\.py:3$"):
+            parse_subject(f"adam={file}:f")
 
     def test_values(self):
         spec = (

@@ -240,6 +240,11 @@ class TestSettings:
         assert self.kwargs("spectral=torch.optim:Muon", weight_decay=0.25)["weight_decay"] == 0.25
         assert self.kwargs("spectral=torch.optim:Muon,weight_decay=0.1")["weight_decay"] == 0.1
 
+    def test_normalised_descent_divides_by_the_norm_alone_unless_somebody_says(self):
+        assert self.kwargs("ngd=torch.optim:Adam")["eps"] == 0.0
+        assert self.kwargs("ngd=torch.optim:Adam,eps=1e-4")["eps"] == 1e-4
+        assert "eps" not in self.kwargs("signgd=torch.optim:Adam")
+
     def test_a_partial_is_the_users_word(self):
         subject = Subject.from_object("gd", partial(torch.optim.SGD, momentum=0.5, lr=0.25))
         assert subject.rule(1.0, momentum=0.0).kwargs["momentum"] == 0.5

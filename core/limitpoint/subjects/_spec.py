@@ -10,6 +10,7 @@ import math
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ from limitpoint.errors import UsageError, meant
 FORM = "ROLE=MODULE:ATTR[,key=value...]"
 WORDS = {"inf": math.inf, "true": True, "false": False, "none": None}
 OPENING, CLOSING = "([{", ")]}"
+#: Names that are offered in place of one that is not there.
+SHOWN = 8
 
 
 def split(text: str) -> list[str]:
@@ -79,9 +82,7 @@ def load(target: str) -> Callable[..., Any]:
     try:
         found: Any = _module(module)
     except (Exception, SystemExit) as exc:
-        reason = " ".join(f"{type(exc).__name__}: {exc}".split())
-        hint = "is it installed, or its folder on PYTHONPATH?"
-        raise UsageError(f"cannot import the module {module!r} ({reason}); {hint}") from exc
+        raise UsageError(_why_not(module, exc)) from exc
     for name in path.split("."):
         if not hasattr(found, name):
             raise UsageError(f"{module} has no {path!r}{_near(found, name)}")
@@ -89,6 +90,20 @@ def load(target: str) -> Callable[..., Any]:
     if not callable(found):
         raise UsageError(f"{target} is of type {type(found).__name__}: name a class or a function")
     return found
+
+
+def _why_not(module: str, exc: BaseException) -> str:
+    """What became of an import: no file, no such module, or a line of somebody's that raised."""
+    if isinstance(exc, FileNotFoundError) and not Path(module).exists():
+        return f"there is no file {module!r}: give a path as ./mine.py, or a module that imports"
+    reason = " ".join(f"{type(exc).__name__}: {exc}".split())
+    if isinstance(exc, ModuleNotFoundError):
+        hint = "; is it installed, or its folder on PYTHONPATH?"
+    else:
+        frames = traceback.extract_tb(exc.__traceback__)
+        theirs = [f for f in frames if f.filename != __file__ and "importlib" not in f.filename]
+        hint = f" at {Path(theirs[-1].filename).name}:{theirs[-1].lineno}" if theirs else ""
+    return f"cannot import the module {module!r} ({reason}){hint}"
 
 
 def _module(name: str) -> ModuleType:
@@ -117,4 +132,7 @@ def _near(owner: Any, name: str) -> str:
     near = meant(name, classes) or meant(name, public)
     if near:
         return near
-    return f"; there is {', '.join(classes[:8])}" if classes else ": name a class or a function"
+    if not classes:
+        return ": name a class or a function"
+    shown, more = ", ".join(classes[:SHOWN]), len(classes) - SHOWN
+    return f"; there is {shown}" + (f" and {more} more" if more > 0 else "")

@@ -36,6 +36,9 @@ from limitpoint.subjects._worker import apart
 #: What is tried of a class that refuses the theorem's epsilon = 0.
 EPSILONS = (0.0, 1e-300, 1e-150, 1e-30, 1e-16, 1e-12, 1e-8)
 
+#: What a class has by default and a theorem has not; and what a role's rule has not either.
+OFF: Mapping[str, float] = {"weight_decay": 0.0}
+OFF_IN: Mapping[str, Mapping[str, float]] = {"ngd": {"epsilon": 0.0}}
 #: Roles whose rule asks for the gradients of parts of the data.
 PER_EXAMPLE = ("m-sam", "1-sam")
 
@@ -119,7 +122,8 @@ class Subject:
             log_loss_scale: the gradients handed to a torch optimizer are exp(log_loss_scale) times
                 the true ones; for optimizers whose theorem does not feel it.
             settings: by limitpoint's names: beta1, epsilon, rho, momentum, weight_decay, ... A
-                torch class's weight decay is off unless the claim or the user sets it.
+                torch class's weight decay is off unless the claim or the user sets it, and so is an
+                eps in the role ngd.
 
         Raises:
             SubjectFailed: a rule's constructor raised (a torch optimizer is built in the run).
@@ -133,7 +137,8 @@ class Subject:
                 "hypothesis not met: gradients of groups of m examples (a torch optimizer sees "
                 "that of its minibatch)"
             )
-        names = {"lr": schedule.at(0), **field_names({"weight_decay": 0.0, **settings})}
+        given = {**OFF, **OFF_IN.get(self.role, {}), **settings}
+        names = {"lr": schedule.at(0), **field_names(given)}
         arguments = {**self._base, **self._accepted.filtered(names), **self.kwargs}
         said = []
         if "eps" not in self.kwargs and _has_zero(arguments.get("eps")):
