@@ -171,6 +171,8 @@ def test_where_it_raised(capsys, monkeypatch):
     assert "could not be run: it raised ValueError at step 0: [/red]" in printed.out
     assert "test_checking.py:" in printed.out
     assert 'raise ValueError("[/red] and [bold]")' in printed.err
+    assert main(["check", "torch.optim:Marked", "-k", "laws/weights", "--traceback"]) == 1
+    assert 'raise ValueError("[/red] and [bold]")' in capsys.readouterr().err
 
 
 def test_a_file_is_a_module(tmp_path, capsys, monkeypatch):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shlex
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ from limitpoint.laws import warm_up
 from limitpoint.subjects import COARSE, UNLIMITED, Limits, Subject, apart, parse_subject
 from limitpoint.theory.limits import Uncertified
 
+#: Where a subject's tracebacks go.
+LOG = logging.getLogger("limitpoint.subjects")
 #: 2^-24 a step over some thousand steps: calibrated, and it never makes a claim supported.
 NEARLY = 2.0**-12
 
@@ -139,9 +143,11 @@ def _body(claim: Claim, trial: Trial) -> None:
         return
     warm_up()
     said = apart(lambda: {"said": np.frombuffer(_said(claim, trial), np.uint8)}, subjects[0].limits)
-    ended, text, evidence, seeds = msgspec.msgpack.decode(
-        said["said"].tobytes(), type=tuple[int, str, list[Evidence], set[int]]
+    ended, text, trace, evidence, seeds = msgspec.msgpack.decode(
+        said["said"].tobytes(), type=tuple[int, str, str, list[Evidence], set[int]]
     )
+    if trace:
+        LOG.info("%s", trace)
     trial.evidence += evidence
     trial.seeds_read |= seeds
     if ended < len(_ENDS):
@@ -153,12 +159,17 @@ _ENDS = (NotApplicable, Inconclusive, SubjectFailed)
 
 def _said(claim: Claim, trial: Trial) -> bytes:
     """How the body ended, and what it has gathered until then."""
-    ended, text = len(_ENDS), ""
+    ended, text, trace = len(_ENDS), "", ""
     try:
         claim.body(trial)
     except _ENDS as exc:
         ended, text = next(k for k, end in enumerate(_ENDS) if isinstance(exc, end)), str(exc)
-    return msgspec.msgpack.encode((ended, text, trial.evidence, trial.seeds_read))
+        root: BaseException = exc
+        while root.__cause__ is not None:
+            root = root.__cause__
+        if root is not exc:
+            trace = "".join(traceback.format_exception(root)).rstrip()
+    return msgspec.msgpack.encode((ended, text, trace, trial.evidence, trial.seeds_read))
 
 
 def _check_complete(claim: Claim, trial: Trial) -> None:
