@@ -30,6 +30,7 @@ def quick(trial):
 
 
 FIRST = replace(all_claims()["usam/gd-min-distance"], body=quick)
+LAW = all_claims()["laws/weights"]
 
 
 @pytest.fixture(autouse=True)
@@ -171,8 +172,19 @@ def test_where_it_raised(capsys, monkeypatch):
     assert "could not be run: it raised ValueError at step 0: [/red]" in printed.out
     assert "test_checking.py:" in printed.out
     assert 'raise ValueError("[/red] and [bold]")' in printed.err
-    assert main(["check", "torch.optim:Marked", "-k", "laws/weights", "--traceback"]) == 1
+
+
+def test_where_it_raised_under_a_law(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "all_claims", lambda: {LAW.id: LAW})
+    monkeypatch.setattr(torch.optim, "Marked", Marked, raising=False)
+    assert main(["check", "optimizer=torch.optim:Marked", "--traceback"]) == 1
     assert 'raise ValueError("[/red] and [bold]")' in capsys.readouterr().err
+
+
+def test_a_class_is_judged_in_its_roles_alone_where_no_law_is_selected(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "all_claims", lambda: {each.id: each for each in (LAW, FIRST)})
+    assert main(["check", "torch.optim:SGD,lr=0.01", "-k", "usam"]) == 0
+    assert "supported       usam/gd-min-distance" in capsys.readouterr().out
 
 
 def test_a_file_is_a_module(tmp_path, capsys, monkeypatch):

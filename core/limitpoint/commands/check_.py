@@ -47,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
     for text, subject in zip(args.subject, list(subjects), strict=True):
         if text.startswith(BARE):
             fitting = _fitting(subject, show=not args.json)
-            subjects += [other for other in fitting if _is_judged(other.role, args)]
+            judged = [other for other in fitting if _is_judged(other.role, args)]
+            if judged and not _is_judged(subject.role, args):
+                subjects.remove(subject)
+            subjects += judged
     runs = _runs(subjects, args)
     if args.traceback:
         _show_tracebacks()
