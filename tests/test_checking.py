@@ -181,12 +181,6 @@ def test_where_it_raised_under_a_law(capsys, monkeypatch):
     assert 'raise ValueError("[/red] and [bold]")' in capsys.readouterr().err
 
 
-def test_a_class_is_judged_in_its_roles_alone_where_no_law_is_selected(capsys, monkeypatch):
-    monkeypatch.setattr(registry, "all_claims", lambda: {each.id: each for each in (LAW, FIRST)})
-    assert main(["check", "torch.optim:SGD,lr=0.01", "-k", "usam"]) == 0
-    assert "supported       usam/gd-min-distance" in capsys.readouterr().out
-
-
 def test_a_file_is_a_module(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.py").write_text("from torch.optim import SGD as Mine\n")
     monkeypatch.chdir(tmp_path)

@@ -146,6 +146,11 @@ def test_claims_are_collected_without_solvers_or_tables():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_class_is_judged_in_its_roles_alone_where_no_law_is_selected(capsys):
+    assert main(["check", "torch.optim:SGD", "-k", "usam/span"]) == 0
+    assert "supported       usam/span" in capsys.readouterr().out
+
+
 def test_the_commands_that_are_described_are_there():
     for command in COMMANDS:
         assert callable(import_module(f"limitpoint.commands.{command}_").run)
