@@ -45,6 +45,31 @@ class _KeepsItsShare(right.Adam):
             super().apply(p, d, group)
 
 
+class Dealing(right.SGD):
+    """Each process steps every so many-th tensor of a group, and sends it to the others."""
+
+    def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
+        """A step if it is this process's turn, and what came of it to all."""
+        rank, processes = place()
+        trained = [id(q) for q in group["params"] if q.grad is not None]
+        index = trained.index(id(p))
+        if index % processes == rank:
+            super().apply(p, d, group)
+        if processes > 1 and self.is_sent(index, len(trained) // processes * processes):
+            distributed.broadcast(p, index % processes)
+
+    def is_sent(self, index: int, rest: int) -> bool:
+        """Whether a tensor is; those from `rest` on make no whole round."""
+        return True
+
+
+@faulty("class-rest-not-sent", "each process steps every so many-th tensor and sends it to the "
+        "others, but not those that make no whole round", twin=Dealing)  # fmt: skip
+class _RestNotSent(Dealing):
+    def is_sent(self, index: int, rest: int) -> bool:
+        return index < rest
+
+
 @faulty("class-counts-on-rank-0", "the step's number is counted in the first process alone",
         twin=right.Adam)  # fmt: skip
 class _CountsOnRank0(right.Adam):
