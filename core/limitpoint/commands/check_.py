@@ -36,6 +36,9 @@ from limitpoint.ledger.resume import resume
 from limitpoint.recognition import recognise_apart
 from limitpoint.subjects import Limits, Subject, parse_subject
 
+#: For a reason that stands in the line before: a class that cannot be run says so of each law.
+AGAIN = "as above"
+
 
 def run(args: argparse.Namespace) -> int:
     """Print verdict, slack and reason of each claim as it comes; 1 if one is not supported."""
@@ -204,12 +207,18 @@ class _Shown:
         lineups = {tuple(subject.spec for subject in run.subjects) for run in runs}
         names = [" ".join(lineup) for lineup in lineups]
         self.widest = max(map(len, names)) if len(names) > 1 else 0
+        self.reason = ""
 
     def line(self, record: Record) -> Text:
-        """Verdict, id, seed, the least slack of what is about the subject, and why."""
+        """Verdict, id, seed, the least slack of what is about the subject, and why.
+
+        No slack where the verdict does not rest on it, and no reason twice in turn.
+        """
         closest = tightest(record.about(self.roles))
-        slack = "" if closest is None else f"{closest.room:.3g}"
-        why = record.reason or (closest.quantity if closest else "")
+        rests = closest is not None and not (record.reason and closest.holds)
+        slack = f"{closest.room:.3g}" if closest and rests else ""
+        is_known, self.reason = record.reason == self.reason != "", record.reason
+        why = AGAIN if is_known else record.reason or (closest.quantity if closest else "")
         name = f"{record.subject:{self.widest}}  " if self.widest else ""
         return Text.assemble(
             (f"{record.verdict:14}", record.verdict.colour),
