@@ -1,6 +1,7 @@
 """No rival survives a claim that names it; every duel is fought in ci/nightly (`mutants`)."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import chain
 from zlib import crc32
 
 import pytest
@@ -21,13 +22,18 @@ def name_of(match):
 
 
 def cover(matches):
-    """Each rival at least once, and each role of each claim at least once."""
-    chosen, met = [], set()
+    """Each role of each claim meets a rival, if it can one that none has met; then those left."""
+    places, chosen, met = defaultdict(list), [], set()
     for match in sorted(matches, key=lambda match: crc32(name_of(match).encode())):
-        claim, role, rival = match
-        if not {rival, (claim.id, role)} <= met:
-            met |= {rival, (claim.id, role)}
+        claim, role, _ = match
+        places[claim.id, role].append(match)
+    for at in sorted(places.values(), key=len):  # first those with the least choice
+        chosen.append(next((match for match in at if match[2] not in met), at[0]))
+        met.add(chosen[-1][2])
+    for match in chain(*places.values()):
+        if match[2] not in met:
             chosen.append(match)
+            met.add(match[2])
     return chosen
 
 
