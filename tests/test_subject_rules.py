@@ -1,5 +1,6 @@
 """Whatever a foreign rule does is a verdict."""
 
+import math
 import time
 
 import pytest
@@ -8,6 +9,7 @@ from subject_zoo import gap, logistic_problem
 
 from limitpoint import flow, optimizers, problems, run
 from limitpoint.errors import Inconclusive, NotApplicable, SubjectFailed
+from limitpoint.numerics import tensor
 from limitpoint.problems.finite_sum import random_batches
 from limitpoint.subjects import Limits, Subject
 from limitpoint.theory import amplification
@@ -163,3 +165,27 @@ def test_a_flow_without_end_is_inconclusive():
     rule = Subject.from_object("gd", Chattering).rule(1.0)
     with pytest.raises(Inconclusive, match=r"came to time 0\.\d+ with 5000 evaluations"):
         flow(logistic_problem(), rule, [0.0, 10.0], evaluations=5000)
+
+
+class TimesLoss(torch.optim.SGD):
+    """w - eta L(w) grad L(w), by a closure that it has to be given."""
+
+    @torch.no_grad()
+    def step(self, closure):
+        with torch.enable_grad():
+            loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                p -= group["lr"] * loss * p.grad
+
+
+@pytest.mark.parametrize("scale", [0.0, 2.0])
+def test_a_closure_returns_the_loss_of_what_is_handed_over(scale):
+    problem = logistic_problem()
+    rule = Subject.from_object("gd", TimesLoss).rule(0.1, log_loss_scale=scale)
+    found = run(problem, rule, 20, record=range(21)).w
+    factor = math.exp(2 * scale)
+    expected = found[:-1] - 0.1 * factor * problem.value(found[:-1]).unsqueeze(-1) * torch.stack(
+        [tensor(problem.grad(w)) for w in found[:-1]]
+    )
+    assert (found[1:] - expected).abs().max() < 1e-14 * found.abs().max()
