@@ -8,6 +8,8 @@ import torch
 
 from limitpoint import Trial, claim, laws
 from limitpoint.laws import COMMON, STEPS, Implementation, Structure, field, near
+from limitpoint.laws.averages import arcs, cautious
+from limitpoint.laws.options import fed_by_hand
 from limitpoint.rivals.classes.sam import SAM
 
 LONG = 200
@@ -78,7 +80,10 @@ def averages(optimizer: Implementation) -> bool:
     source="Kingma and Ba 2015, Alg. 1; Chen et al. 2023, Alg. 2",
     statement="With two betas, the run is that of Adam, of its kin, or of Lion: none of those that "
     "are mistaken for them.",
-    hypotheses=("it has two betas", "it is a run of Adam's kin or Lion, right or wrong"),
+    hypotheses=(
+        "it has two betas", "it is a run of Adam's kin or Lion, right or wrong",
+        "steps alone feed its state",
+    ),
     kind="law",
     roles=("optimizer",),
     rivals=(
@@ -86,19 +91,21 @@ def averages(optimizer: Implementation) -> bool:
     ),
 )  # fmt: skip
 def test_averages(trial: Trial) -> None:
-    """So many steps on given gradients that what begins late has begun, without decay.
+    """So many steps of one tensor, on given gradients, that what begins late has begun; no decay.
 
     Another rule with two betas is none of these runs, and is not judged here.
     """
     usual = trial.implementation("optimizer", torch.optim.AdamW)
     betas = usual.defaults.get("betas")
     trial.require("it has two betas", isinstance(betas, tuple | list) and len(betas) == 2)
+    fed = fed_by_hand(usual)
+    trial.require(f"steps alone feed its state ({fed} does)", not fed)
     straight, chosen = field(trial.seed, (2, 3), steps=LONG).straight(), (0.9, 0.99)
     corrects = {name: True for name in ("bias_correction", "correct_bias") if usual.takes(name)}
     plain = usual.having(**usual.plain, **corrects, betas=chosen)
     eps = plain.defaults.get("eps")
     for largest in (False, True) if usual.takes("amsgrad") else (None,):
-        problem = field(trial.seed).fading() if largest else straight
+        problem = field(trial.seed, (2, 3)).fading() if largest else straight
         optimizer = plain if largest is None else plain.having(amsgrad=largest)
         trial.require(f"it takes betas={chosen}", optimizer.accepts(problem))
         steps = -optimizer.follow(problem).diff(dim=0) / optimizer.step_size
@@ -107,7 +114,7 @@ def test_averages(trial: Trial) -> None:
         if run is None:
             # Another rule can begin otherwise; one that begins as these do, and is none, is wrong.
             first = kin(problem.c[:1], chosen, eps, largest=bool(largest))
-            begins = any(near(steps[:1], r, FLOAT32) for _, r in first)
+            begins = any(near(steps[:1], r, FLOAT32) for _, r in first) and bool(steps[0].any())
             alike = begins and usual.is_common and Structure(optimizer, trial.seed).entrywise
             trial.require("a run of Adam's kin or Lion", alike)
         unasked = largest is None and name.endswith("(AMSGrad)")
@@ -123,10 +130,11 @@ def kin(
     gradients: torch.Tensor, betas: tuple[float, float], eps: object, *, largest: bool
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Runs of Adam's kin; of Lion's first, where there is no eps."""
+    number = eps if isinstance(eps, float) else 1e-8
+    runs = [f(gradients, betas, number, largest=largest) for f in (laws.adams, cautious)]
     if isinstance(eps, float):
-        return laws.adams(gradients, betas, eps, largest=largest)
-    lions, adams = laws.lions(gradients, betas), laws.adams(gradients, betas, 1e-8, largest=largest)
-    return chain(lions, adams)
+        return chain(*runs)
+    return chain(laws.lions(gradients, betas), *runs, arcs(gradients, betas))
 
 
 @claim(
@@ -182,9 +190,10 @@ def test_squares(trial: Trial) -> None:
 
 @claim(
     "laws/heavy-ball",
-    source="Polyak 1964; Sutskever et al. 2013; torch.optim.SGD",
+    source="Polyak 1964; Sutskever et al. 2013; torch.optim.SGD; Defazio et al. 2024",
     statement=r"With momentum it steps along $b_t = \mu b_{t-1} + (1-d) g_t$ as without momentum "
-    r"along $g_t$, $b_1 = g_1$ (or along an average); Nesterov's along $g_t + \mu b_t$.",
+    r"along $g_t$, $b_1 = g_1$ (or along an average, corrected for its start or not, or as "
+    r"schedule-free SGD does); Nesterov's along $g_t + \mu b_t$.",
     hypotheses=("it has the option momentum", "without momentum it keeps nothing"),
     kind="law",
     roles=("optimizer",),
@@ -271,6 +280,7 @@ def test_ascent_of_sam(trial: Trial) -> None:
     inside = usual.train(pair).groups
     if inside and "rho" in inside[0]:
         cases.append(("each group's own rho", radii, own))
+    known = usual.is_common
     for adaptive in (False, True) if usual.takes("adaptive") else (None,):
         for title, rho, groups in cases:
             switch = {} if adaptive is None else {"adaptive": adaptive}
@@ -282,7 +292,9 @@ def test_ascent_of_sam(trial: Trial) -> None:
             training = optimizer.train(pair, groups).go(1)
             found = torch.cat([x.reshape(-1) for x in training.points[-1]]) - w
             name = next((n for n, e in kinds.items() if near(found, e, BESIDE)), "")
-            which = f"{', adaptive' if adaptive else ''} [{name}]"
+            known = known or bool(name)
+            trial.require("an ascent of a known kind (it is another rule's)", known)
+            which = f"{', adaptive' if adaptive else ''} [{name or 'of no known kind'}]"
             trial.identity(f"ascent, {title}{which}", found, kinds[name or next(iter(kinds))],
                            BESIDE, "an epsilon beside the norm", along=("entry",))  # fmt: skip
     plain = usual.having(rho=1e-3)

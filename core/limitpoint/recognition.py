@@ -35,6 +35,7 @@ LEFT_OUT = ("optimizer", "n-sam", "m-sam", "1-sam", "deep-sam", "nsd")
 TELLING = {
     "adam": {"epsilon": 0.1},
     "adamw": {"epsilon": 0.1, "weight_decay": 0.1},
+    "gd-decay": {"weight_decay": 0.1},
     "rmsprop": {"epsilon": 0.1, "alpha": 0.9},
     "momentum": {"momentum": 0.9},
     "nesterov": {"momentum": 0.9},
@@ -53,21 +54,23 @@ class Fit:
         role: whose place it takes.
         distance: of the first steps from the role's own rule's, over the largest of these.
         how: with which of the role's settings, or as what else it steps exactly; "" for neither.
+        against: what was measured that the role's rule is not, whatever these steps are; or "".
     """
 
     role: str
     distance: float
     how: str = ""
+    against: str = ""
 
     @property
     def fits(self) -> bool:
         """Whether it takes the steps of the role's own rule."""
-        return self.distance <= EXACT
+        return self.distance <= EXACT and not self.against
 
     def __str__(self) -> str:
         if self.fits:
             return f"{self.role}: yes{f', {self.how}' if self.how else ''} ({ROLES[self.role]})"
-        why = self.how or f"its steps differ by {self.distance:.2g} of the largest"
+        why = self.against or self.how or f"its steps differ by {self.distance:.2g} of the largest"
         return f"{self.role}: no: {why}"
 
 
@@ -95,7 +98,7 @@ class Recognition:
         fitting = [fit for fit in self.fits if fit.fits]
         others = [fit for fit in self.fits if not fit.fits]
         yield from (f"role {fit}" for fit in fitting)
-        told = sorted(others, key=lambda fit: (not fit.how, fit.distance))
+        told = sorted(others, key=lambda fit: (not (fit.against or fit.how), fit.distance))
         yield from (f"role {fit}" for fit in told[:misses])
 
 
@@ -110,7 +113,8 @@ def recognise(subject: Subject) -> Recognition:
         NotApplicable: it is a rule, or searches along a line.
     """
     implementation = Implementation.of(subject.constructor, subject.kwargs).check(field(0))
-    return Recognition(_facts(implementation), tuple(_fits(subject)))
+    structure = Structure(implementation.having(**implementation.plain))
+    return Recognition(_facts(structure), tuple(_fits(subject, remembers=structure.remembers)))
 
 
 def recognise_apart(subject: Subject) -> Recognition:
@@ -124,8 +128,8 @@ def recognise_apart(subject: Subject) -> Recognition:
     return msgspec.msgpack.decode(found["found"].tobytes(), type=Recognition)
 
 
-def _facts(implementation: Implementation) -> dict[str, str]:
-    structure = Structure(implementation.having(**implementation.plain))
+def _facts(structure: Structure) -> dict[str, str]:
+    implementation = structure.implementation
     spread = {
         "entrywise": "entrywise: each entry moves by its own gradients",
         "blockwise": "blockwise: a tensor moves by its own gradients",
@@ -135,7 +139,7 @@ def _facts(implementation: Implementation) -> dict[str, str]:
     degree = structure.degree
     known = degree is not None and min(abs(degree), abs(degree - 1)) < EXACT
     scale = {0: "not felt", 1: "proportional"}[round(degree or 0)] if known else "of its own"
-    form = _first_step(structure.implementation)
+    form = _first_step(implementation)
     return {
         "structure": spread[structure.kind],
         "memory": "keeps gradients of steps before" if structure.remembers else "none",
@@ -152,7 +156,8 @@ def _first_step(implementation: Implementation) -> str:
     """The form of the first step where epsilon is as large as the gradient; "" for none known."""
     one, eps = implementation.having(eps=1.0), implementation.defaults.get("eps")
     betas = implementation.defaults.get("betas", (0.0, 0.0))
-    if not isinstance(eps, float) or len(betas) != 2 or not one.accepts(field(0)):
+    sized = implementation.defaults.get("lr", STEP) is not None
+    if not (isinstance(eps, float) and len(betas) == 2 and sized and one.accepts(field(0))):
         return ""
     g, step = Structure(one).first_step()
     forms = first_steps(one.defaults).items()
@@ -164,17 +169,27 @@ def _geometry(structure: Structure) -> str:
         return "spectral norm: steps have equal singular values"
     if structure.signs:
         return "max-norm: every entry moves as far"
-    _, step = structure.first_step()
-    size = step.abs()
+    size = structure.implementation.follow(field(0).straight(), steps=1).diff(dim=0).abs()
     if bool(size.max() - size.min() <= EXACT * size.max()):
         return "max-norm at first: the first step's entries are of one length"
     return "2-norm" if structure.turns else "of no single norm that is looked for"
 
 
-def _fits(subject: Subject) -> list[Fit]:
+def _fits(subject: Subject, *, remembers: bool) -> list[Fit]:
     problem = _problem()
+    # The step size says nothing of the rule, and of two paths both have to have the same.
+    subject = replace(subject, kwargs={k: v for k, v in subject.kwargs.items() if k != "lr"})
     found = [fit for role in ROLES if role not in LEFT_OUT for fit in _fit(subject, role, problem)]
+    if remembers:
+        found = [_contradicted(fit, problem) for fit in found]
     return sorted(found, key=lambda fit: fit.distance)
+
+
+def _contradicted(fit: Fit, problem: tuple[Objective, Tensor]) -> Fit:
+    """By a memory that these few steps did not feel, in the role of a rule that has none."""
+    if not fit.fits or house(fit.role).rule(StepSize(STEP)).init(*problem) is not None:
+        return fit
+    return replace(fit, against="it keeps gradients of steps before")
 
 
 class _Quadratic(Objective):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,6 +29,15 @@ def adams(
         yield from _stacked({
             "right": _adam(gradients, beta1, beta2, eps, largest=True),
             "right, of the corrected moment": _amsgrad(gradients, beta1, beta2, eps),
+            "right, with Nesterov's look-ahead (NAdam)": _nadam(
+                gradients, beta1, beta2, eps, largest=True
+            ),
+            "right, with Nesterov's look-ahead (NAdam, constant)": _nadam(
+                gradients, beta1, beta2, eps, warms=False, largest=True
+            ),
+            "right, with Nesterov's look-ahead (NAdamW)": _nadamw(
+                gradients, beta1, beta2, eps, largest=True
+            ),
             "without the maximum": _adam(gradients, beta1, beta2, eps),
         })  # fmt: skip
         return
@@ -34,6 +45,10 @@ def adams(
         "right": _adam(gradients, beta1, beta2, eps),
         "right, of the infinity norm (Adamax)": _adamax(gradients, beta1, beta2, eps),
         "right, with Nesterov's look-ahead (NAdam)": _nadam(gradients, beta1, beta2, eps),
+        "right, with Nesterov's look-ahead (NAdam, constant)": _nadam(
+            gradients, beta1, beta2, eps, warms=False
+        ),
+        "right, with Nesterov's look-ahead (NAdamW)": _nadamw(gradients, beta1, beta2, eps),
         "right, of deviations (AdaBelief)": _belief(gradients, beta1, beta2, eps, 0.0),
         "right, of deviations, eps in the memory (AdaBelief)": _belief(
             gradients, beta1, beta2, eps, eps
@@ -123,10 +138,62 @@ def lions(gradients: Tensor, betas: tuple[float, float]) -> Iterator[tuple[str, 
     beta1, beta2 = betas
     return _stacked({
         "right": _lion(gradients, beta1, beta2),
+        **_cautious(gradients, partial(_lion, gradients, beta1, beta2)),
         "with the betas swapped": _lion(gradients, beta2, beta1),
         "with one beta for both": _lion(gradients, beta1, beta1),
         "with the memory taken before the sign": _lion(gradients, beta1, beta2, early=True),
     })  # fmt: skip
+
+
+def cautious(
+    gradients: Tensor, betas: tuple[float, float], eps: float, *, largest: bool = False
+) -> Iterator[tuple[str, Tensor]]:
+    """Names and steps over -lr of Adam, or AMSGrad, that does not move against its gradient."""
+    run = partial(_adam, gradients, *betas, eps, largest=largest)
+    return _stacked(_cautious(gradients, run))
+
+
+def arcs(gradients: Tensor, betas: tuple[float, float]) -> Iterator[tuple[str, Tensor]]:
+    """Names and steps over -lr of Adam-atan2 and what is mistaken for it.
+
+    Everett et al. 2024 have a atan2(m, b sqrt(v)) in place of a quotient and its epsilon; here
+    b = 1, and a is one of those in use: 1, and two that make the first step one, or nearly.
+    """
+    runs = {}
+    for name, scale in (("", 1.0), (", times 4 / pi", 4 / math.pi), (", times 1.27", 1.27)):
+        runs[f"right, an arc (Adam-atan2){name}"] = _arc(gradients, *betas, scale)
+        runs[f"an arc, doubled{name}"] = _arc(gradients, *betas, 2 * scale)
+        runs[f"an arc, without the root{name}"] = _arc(gradients, *betas, scale, power=1.0)
+    return _stacked(runs)
+
+
+def _arc(
+    gradients: Tensor, beta1: float, beta2: float, scale: float, *, power: float = 0.5
+) -> Steps:
+    m = v = torch.zeros_like(gradients[0])
+    for t, g in enumerate(gradients, 1):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        yield scale * torch.atan2(m / (1 - beta1**t), (v / (1 - beta2**t)) ** power)
+
+
+def _cautious(gradients: Tensor, run: Callable[[], Steps]) -> dict[str, Steps]:
+    """Entries that disagree with their gradient do not move (Liang et al. 2024).
+
+    The others may do so the more: by the mean of the mask, or by all entries over one more than
+    agree, as in the paper.
+    """
+    alone, meaned, counted, turned = (zip(gradients, run(), strict=True) for _ in range(4))
+    masks = {
+        "right, cautious": (u * (u * g > 0) for g, u in alone),
+        "right, cautious, over the mask's mean": (
+            u * (u * g > 0) / (u * g > 0).to(g.dtype).mean().clamp_min(1e-3) for g, u in meaned
+        ),
+        "right, cautious, over the mask's count": (
+            u * (u * g > 0) * g.numel() / ((u * g > 0).sum() + 1) for g, u in counted
+        ),
+        "moved where the gradient disagrees alone": (u * (u * g < 0) for g, u in turned),
+    }
+    return dict(masks)
 
 
 def _adam(
@@ -200,15 +267,32 @@ def _adamax(gradients: Tensor, beta1: float, beta2: float, eps: float) -> Steps:
         yield m / (1 - beta1**t) / u
 
 
-def _nadam(gradients: Tensor, beta1: float, beta2: float, eps: float) -> Steps:
-    m = v = torch.zeros_like(gradients[0])
+def _nadam(
+    gradients: Tensor, beta1: float, beta2: float, eps: float, *, warms: bool = True,
+    largest: bool = False,
+) -> Steps:  # fmt: skip
+    m = v = top = torch.zeros_like(gradients[0])
     product = 1.0
     for t, g in enumerate(gradients, 1):
-        now, following = (beta1 * (1 - 0.5 * 0.96 ** (0.004 * k)) for k in (t, t + 1))
+        warm = [1 - warms * 0.5 * 0.96 ** (0.004 * k) for k in (t, t + 1)]
+        now, following = (beta1 * part for part in warm)
         product *= now
         m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        top = torch.maximum(top, v)
         ahead = (1 - now) / (1 - product) * g + following / (1 - product * following) * m
-        yield ahead / ((v / (1 - beta2**t)).sqrt() + eps)
+        yield ahead / (((top if largest else v) / (1 - beta2**t)).sqrt() + eps)
+
+
+def _nadamw(
+    gradients: Tensor, beta1: float, beta2: float, eps: float, *, largest: bool = False
+) -> Steps:
+    """Corrected for what the average alone lacks, as AlgoPerf's baseline is."""
+    m = v = top = torch.zeros_like(gradients[0])
+    for t, g in enumerate(gradients, 1):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+        top = torch.maximum(top, v)
+        ahead = beta1 * m + (1 - beta1) * g
+        yield ahead / (1 - beta1**t) / (((top if largest else v) / (1 - beta2**t)).sqrt() + eps)
 
 
 def _lion(gradients: Tensor, beta1: float, beta2: float, *, early: bool = False) -> Steps:

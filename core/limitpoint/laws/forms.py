@@ -11,10 +11,17 @@ from torch import Tensor
 #: For a beta of 1.
 TINY = 1e-300
 Form = Callable[[Tensor, float], Tensor]
+RIGHT_DECAYS = (
+    "decoupled", "decoupled, by lr over the first lr", "decoupled, cautious",
+    "proximal, after the step",
+)  # fmt: skip
 
 
 def decays(steps: Tensor, start: Tensor, eta: Tensor, decay: float) -> dict[str, Tensor]:
-    """The iterates under decoupled decay and what is mistaken for it; the first is the right one.
+    """The iterates under decoupled decay, right and wrong; those in `RIGHT_DECAYS` are right.
+
+    By lr over the first lr: Loshchilov and Hutter 2019, Alg. 2, whose eta is a schedule's
+    multiplier. Cautious: where step and decay go the same way (Chen et al. 2025).
 
     Args:
         steps: what is added at each step without decay, (steps, n).
@@ -27,13 +34,19 @@ def decays(steps: Tensor, start: Tensor, eta: Tensor, decay: float) -> dict[str,
         "proximal, after the step": (1 / (1 + eta * decay), True),
         "after the step": (1 - eta * decay, True),
         "uphill": (1 + eta * decay, False),
+        "decoupled, by lr over the first lr": (1 - eta / eta[0] * decay, False),
         "not multiplied by lr": (torch.full_like(eta, 1 - decay), False),
         "multiplied by the first lr": (1 - eta[:1].expand_as(eta) * decay, False),
         "multiplied by lr twice": (1 - eta**2 * decay, False),
         "doubled": (1 - 2 * eta * decay, False),
         "not applied": (torch.ones_like(eta), False),
     }
-    return {name: _decayed(steps, start, *how) for name, how in factors.items()}
+    found = {name: _decayed(steps, start, *how) for name, how in factors.items()}
+    return {
+        **found,
+        "decoupled, cautious": _cautious(steps, start, eta * decay, 1.0),
+        "cautious, where the step goes the other way": _cautious(steps, start, eta * decay, -1.0),
+    }
 
 
 def _decayed(steps: Tensor, start: Tensor, factors: Tensor, after: bool) -> Tensor:
@@ -41,6 +54,15 @@ def _decayed(steps: Tensor, start: Tensor, factors: Tensor, after: bool) -> Tens
     for step, factor in zip(steps, factors, strict=True):
         w = path[-1]
         path.append(factor * (w + step) if after else factor * w + step)
+    return torch.stack(path)
+
+
+def _cautious(steps: Tensor, start: Tensor, lost: Tensor, sign: float) -> Tensor:
+    """Entries decay where a step, times the sign, takes them towards zero."""
+    path = [start]
+    for step, loss in zip(steps, lost, strict=True):
+        w = path[-1]
+        path.append(w + step - loss * w * (sign * step * w <= 0))
     return torch.stack(path)
 
 
@@ -92,6 +114,7 @@ def _adam(beta1: float, beta2: float) -> dict[str, Form]:
         "right, with Nesterov's look-ahead (NAdam, constant)": (
             lambda g, e: (1 + beta1 / (1 + beta1)) * g / (g.abs() + e)
         ),
+        "right, with Nesterov's look-ahead (NAdamW)": lambda g, e: (1 + beta1) * g / (g.abs() + e),
         "right, of deviations (AdaBelief)": lambda g, e: g / (beta1 * g.abs() + e),
         "right, of deviations, eps in the memory (AdaBelief)": (
             lambda g, e: g / ((beta1**2 * g**2 + e / two**2).sqrt() + e)
@@ -115,7 +138,8 @@ def buffers(
 ) -> dict[str, Tensor]:
     """What is stepped along, of a heavy ball and of what is mistaken for it.
 
-    The first two are right: the buffer starts at the first gradient, or is an average from zero.
+    Those named "right" are: the buffer starts at the first gradient, or is an average from zero,
+    corrected for that or not, or of iterates: schedule-free at a constant lr (Defazio et al. 2024).
 
     Args:
         gradients: (steps, n).
@@ -127,11 +151,14 @@ def buffers(
     found: dict[str, list[Tensor]] = {}
     zero = torch.zeros_like(gradients[0])
     ball, average, damped, kept = zero, zero, zero, zero
+    total, mean = zero, zero  # of gradients; and an average of such totals
     for t, g in enumerate(gradients):
         ball = mu * ball + (keep * g if t else g)
         average = torch.lerp(average, g, 1 - mu)
         damped = mu * damped + keep * g
         kept = mu * (mu * kept + (keep * g if t else g)) + g
+        point, total = torch.lerp(total, mean, mu), total + g
+        mean = torch.lerp(mean, total, 1 / (t + 1))
         ahead = {
             "right": g + mu * ball,
             "right, an average": torch.lerp(g, average, mu),
@@ -142,6 +169,8 @@ def buffers(
         plain = {
             "right": ball,
             "right, an average": average,
+            "right, an average, corrected": average / (1 - mu ** (t + 1)),
+            "right, of an average of iterates": torch.lerp(total, mean, mu) - point,
             "with the first buffer dampened": damped,
             "forgotten at each step": g,
         }
