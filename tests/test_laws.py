@@ -1,5 +1,7 @@
 """The laws on torch's own classes, and what an optimizer is recognised as."""
 
+import math
+
 import pytest
 import torch
 
@@ -33,7 +35,7 @@ def test_torchs_own_classes_keep_the_laws(name):
     ("made", "options", "roles"),
     [
         (torch.optim.SGD, {}, {"gd", "gd-decay", "momentum", "momentum-ema"}),
-        (torch.optim.SGD, {"momentum": 0.9}, {"momentum"}),
+        (torch.optim.SGD, {"momentum": 0.9, "lr": 0.01}, {"momentum"}),
         (torch.optim.AdamW, {}, {"adam", "adamw"}),
         (sam.SAM, {}, {"sam-l2", "dnsam"}),
         (torch.optim.RMSprop, {}, {"rmsprop"}),
@@ -128,3 +130,168 @@ def test_a_class_need_not_take_another_default_dtype():
     (law,) = [law for law in LAWS if law.id == "laws/determinism"]
     record = evaluate(law, [Subject.from_object("optimizer", OfTwoDtypes)])
     assert record.verdict == "supported", record.reason
+
+
+class PhasesAlone(sam.SAM):
+    """The SAM of docs/judge.md: its phases are called, and its step says so."""
+
+    def step(self, closure=None):
+        raise NotImplementedError("call first_step and second_step")
+
+
+class WantsClosure(right.SGD):
+    """SAM's usual `step(closure=None)`, which does not go without one."""
+
+    def step(self, closure=None):
+        assert closure is not None, "a closure, please"
+        return super().step(closure)
+
+
+class Counted(right.SGD):
+    """Some schedule of its own count of steps."""
+
+    pace = staticmethod(lambda t: min(1.0, t / 4))
+
+    def __init__(self, params, lr=0.01, momentum=0.9):
+        super().__init__(params, lr, momentum)
+
+    def add_param_group(self, group):
+        t = self.param_groups[0]["t"] if self.param_groups else 0
+        super().add_param_group({"t": t, **group})
+
+    def begin(self, group):
+        group["t"] += 1
+
+    def apply(self, p, d, group):
+        super().apply(p, d, {**group, "lr": group["lr"] * self.pace(group["t"])})
+
+
+class Slow(Counted):
+    """A schedule of hundreds of steps."""
+
+    pace = staticmethod(lambda t: (1 + math.cos(t / 100)) / 2)
+
+
+class Multiplies(right.Hooked):
+    """A share of each entry (Madam): what is 0 stays so by definition."""
+
+    def __init__(self, params, lr=0.01, p_scale=3.0):
+        super().__init__(params, {"lr": lr, "p_scale": p_scale, "weight_decay": 0.0})
+
+    def apply(self, p, d, group):
+        p.mul_(torch.exp(-group["lr"] * d.sign() * p.sign()))
+
+
+class FromStart(right.SGD):
+    """A radius of 1 + |w_0| (DoG), which for no two factors of the weights has one power."""
+
+    def begin(self, group):
+        start = torch.cat([p.reshape(-1) for p in group["params"]]).norm()
+        group.setdefault("radius", 1 + float(start))
+
+    def apply(self, p, d, group):
+        p.sub_(group["lr"] * group["radius"] * d)
+
+
+class InFloat32(right.Muon):
+    """Newton and Schulz in float32, as packages have it: another order in memory, other sums."""
+
+    def __init__(self, params, lr=0.01, scale=1.0):
+        super().__init__(params, lr)
+
+    def direction(self, p, b):
+        x = self.matrix(b).float()
+        x = x / (x.norm() + 1e-7)
+        for _ in range(5):
+            a = x @ x.mT
+            x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+        return x.reshape(p.shape).to(p.dtype)
+
+
+class VectorsAside(sam.SAM):
+    """Only vectors climb where there are some (SAM-ON), matrices where there are none."""
+
+    def __init__(self, params, rho=0.5, only_norm=True, lr=0.01):
+        self.only_norm = only_norm
+        super().__init__(params, rho=rho, lr=lr)
+
+    def weighted(self, p, group):
+        return super().weighted(p, group) * (p.ndim < 2)
+
+    def climb(self, p, group, factor):
+        return super().climb(p, group, factor) * (p.ndim < 2)
+
+
+class NoDecayOfVectors(right.AdamW):
+    """Biases do not decay: as people have it in groups."""
+
+    def __init__(self, params, lr=0.01, weight_decay=0.1):
+        super().__init__(params, lr, weight_decay=weight_decay)
+
+    def decayed(self, p, d, group):
+        return super().decayed(p, d, group) if p.ndim > 1 else d
+
+
+class Eigenbasis(right.Adam):
+    """Squares in the first gradient's eigenbasis (SOAP), of which rounding decides a part."""
+
+    def averages(self, s, d, group):
+        if "q" not in s:
+            s["q"] = torch.linalg.eigh((d @ d.mT).double())[1].to(d.dtype)
+        s["m"].lerp_(d, 0.1)
+        s["v"].mul_(0.9).addcmul_(s["q"].mT @ d, s["q"].mT @ d, value=0.1)
+
+    def update(self, s, t, d, group):
+        return s["q"] @ ((s["q"].mT @ s["m"]) / (s["v"].sqrt() + group["eps"]))
+
+
+@pytest.mark.parametrize(
+    ("made", "law", "verdict"),
+    [
+        (PhasesAlone, "closure", "not-applicable"),
+        (WantsClosure, "closure", "supported"),
+        (WantsClosure, "resume", "supported"),
+        (Counted, "late-gradient", "supported"),
+        (Counted, "instances", "supported"),
+        (Slow, "late-gradient", "supported"),
+        (Slow, "instances", "supported"),
+        (Multiplies, "zero-gradient", "supported"),
+        (FromStart, "weights", "not-applicable"),
+        (InFloat32, "shapes", "supported"),
+        (VectorsAside, "shapes", "supported"),
+        (NoDecayOfVectors, "shapes", "supported"),
+        (Eigenbasis, "precision", "supported"),
+    ],
+)
+def test_what_is_right_by_its_own_definition_is_not_refuted(made, law, verdict):
+    (law,) = (one for one in LAWS if one.id == f"laws/{law}")
+    record = evaluate(law, [Subject.from_object("optimizer", made)])
+    assert record.verdict == verdict, record.reason
+
+
+class CountsTheGroup(right.Adam):
+    """The bias corrected by the group's count: no pace, for nobody feels it but who comes late."""
+
+    def begin(self, group):
+        group["t"] = self.now = group.get("t", 0) + 1
+
+    def tick(self, s):
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("made", "options", "paced"),
+    [
+        (Counted, {}, True),
+        (Slow, {}, True),
+        (CountsTheGroup, {}, False),
+        (CountsTheGroup, {"amsgrad": True}, False),
+        (Multiplies, {}, False),
+        (torch.optim.SGD, {"momentum": 0.9}, False),
+        (torch.optim.RAdam, {}, False),
+        (torch.optim.Adagrad, {}, False),
+        (torch.optim.Rprop, {}, False),
+    ],
+)
+def test_a_pace_is_told_from_a_memory(made, options, paced):
+    assert laws.Structure(Implementation.of(made, options)).paced == paced

@@ -6,11 +6,14 @@ import torch
 
 from limitpoint import Trial, claim, laws
 from limitpoint.laws import PAIR, Field, Implementation, Structure, field
+from limitpoint.laws.structure import beside_another
 
 STEP = ("step", "entry")
 #: The degree of steps whose epsilon is beside gradients of 1 is nearer to a number.
 FAR = 1e-4
 BFLOAT16 = 5 * 3.4 * 2**-8
+WITHIN = "five iterations of 2^-8 (bfloat16), grown by 3.4"
+LOST = 1e-12
 
 
 @claim(
@@ -147,19 +150,25 @@ def test_groups(trial: Trial) -> None:
     source="contract of torch.optim: parameters without a gradient are skipped",
     statement="A parameter whose gradient is None stays where it is, and starts afresh when it has "
     "one; SAM takes its perturbation back even without a second gradient.",
-    hypotheses=("its start: entrywise and blockwise rules, that are no average from the run's",),
+    hypotheses=(
+        "its start: entrywise and blockwise rules, that are no average from the run's",
+        "or, with a pace of the optimizer's own count of steps, as beside any other tensor",
+    ),
     kind="law",
     roles=("optimizer",),
     rivals=("class-group-count", "class-decays-frozen", "class-perturbation-left"),
 )
 def test_late_gradient(trial: Trial) -> None:
-    """One of two tensors has no gradient for four steps; then none in SAM's second phase."""
+    """One of two tensors has no gradient for four steps; then none in SAM's second phase.
+
+    torch promises no more than that it is skipped: a warm-up goes on meanwhile. A correction of
+    the bias must not, which is no pace: with one gradient all its steps are of one length.
+    """
     usual = trial.implementation("optimizer", torch.optim.AdamW)
     structure = Structure(usual, trial.seed)
-    apart = structure.entrywise or structure.apart
     for title, optimizer, pair in laws.situations(usual, trial.seed):
         for k in (1, 0):
-            comes_late(trial, optimizer, pair, k, f"{title}, tensor {k}", apart=apart)
+            comes_late(trial, structure, optimizer, pair, k, f"{title}, tensor {k}")
     pair = field(trial.seed)
     if usual.train(pair).two_phase:
         lost = usual.train(pair, again=lambda t: (1,)).go(1).path
@@ -167,11 +176,12 @@ def test_late_gradient(trial: Trial) -> None:
 
 
 def comes_late(
-    trial: Trial, optimizer: Implementation, pair: Field, k: int, title: str, *, apart: bool
+    trial: Trial, structure: Structure, optimizer: Implementation, pair: Field, k: int, title: str
 ) -> None:
     """Tensor k has no gradient for four steps, nor at step 8, where it stays too."""
     late, gap = 4, 8
-    training = optimizer.train(pair, absent=lambda t: (k,) if t < late or t == gap else ())
+    absent = {"absent": lambda t: (k,) if t < late or t == gap else ()}
+    training = optimizer.train(pair, **absent)
     path = training.go(pair.steps).path
     own, other = (slice(0, 6), slice(6, None)) if k == 0 else (slice(6, None), slice(0, 6))
     still = path[: late + 1, own]
@@ -179,13 +189,18 @@ def comes_late(
                 along=STEP)  # fmt: skip
     trial.close(f"nor later{title}", path[gap + 1, own], path[gap, own], 0.0, "exact",
                 along=STEP[1:])  # fmt: skip
-    if not apart:
+    if not (structure.entrywise or structure.apart):
         return
     if not training.has_modes:
         taken, alone = [t for t in range(late, pair.steps) if t != gap], pair.alone(k)
         fresh = optimizer.follow(replace(alone, c=alone.c[taken]))
-        found = path[[late, *(t + 1 for t in taken)], own]
-        trial.same(f"from its first gradient on = afresh{title}", found, fresh)
+        seen = [late, *(t + 1 for t in taken)]
+        found, how = path[seen, own], "afresh"
+        if not laws.near(found, fresh) and structure.paced:
+            fresh = optimizer.follow(beside_another(pair, k), **absent)[seen, own]
+            how = "beside another"
+            trial.at_least(f"a step{title}", found.diff(dim=0).abs().max(), LOST, 0, "it moves")
+        trial.same(f"from its first gradient on = {how}{title}", found, fresh)
     alone = optimizer.follow(pair.alone(1 - k))
     trial.same(f"beside it = without it{title}", path[:, other], alone)
 
@@ -201,7 +216,10 @@ def comes_late(
     rivals=("class-kernel-scale", "class-kernel-slices", "class-reshapes"),
 )
 def test_shapes(trial: Trial) -> None:
-    """(8, 2) as (16,), (8, 2, 1, 1), sixteen scalars; transposed in memory; a gradient expanded."""
+    """(8, 2) as (16,), (8, 2, 1, 1), sixteen scalars; transposed in memory; a gradient expanded.
+
+    What orthogonalises in less than float64 is asked for the first step within that rounding.
+    """
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
     structure = Structure(optimizer, trial.seed)
     trial.require("it draws nothing", not structure.draws)
@@ -221,7 +239,11 @@ def test_shapes(trial: Trial) -> None:
         tall, wide = map(optimizer.follow, kernels)
         trial.same("the sides of a kernel exchanged", tall, wide)
     turned = optimizer.follow(matrix, layout=lambda x: x.t().contiguous().t())
-    trial.same("transposed in memory", turned, expected)
+    if structure.coarsens:  # sums in another order are rounded otherwise
+        trial.identity("transposed in memory: first step", turned.diff(dim=0)[:1],
+                       expected.diff(dim=0)[:1], BFLOAT16, WITHIN, along=STEP)  # fmt: skip
+    else:
+        trial.same("transposed in memory", turned, expected)
     even = matrix.even()
     found = optimizer.follow(even, expanded=True)
     trial.same("with an expanded gradient", found, optimizer.follow(even))
@@ -252,7 +274,7 @@ def test_symmetry(trial: Trial) -> None:
     rows = torch.tensor([6, 7, 2, 3, 0, 1, 4, 5])
     moved = optimizer.follow(whole.part(rows, (4, 2)), steps=1).diff(dim=0)
     trial.identity("rows permuted: first step", moved, path.diff(dim=0)[:1, rows], BFLOAT16,
-                   "five iterations of 2^-8 (bfloat16), grown by 3.4", along=STEP)  # fmt: skip
+                   WITHIN, along=STEP)  # fmt: skip
     if structure.uncut:
         order = torch.tensor([3, 0, 7, 1, 2, 6, 5, 4])
         moved = optimizer.follow(whole.part(order, (4, 2)))

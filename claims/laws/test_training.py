@@ -1,10 +1,12 @@
 """Training as people do it: closures, checkpoints, a network with a frozen part."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from limitpoint import Trial, claim, laws
-from limitpoint.laws import Implementation, Network, Structure, field, network
+from limitpoint import NotApplicable, SubjectFailed, Trial, claim, laws
+from limitpoint.laws import Implementation, Network, Structure, Training, field, network
 
 STEP = ("step", "entry")
 HALF = 5
@@ -15,7 +17,10 @@ HALF = 5
     source="contract of torch.optim: step(closure)",
     statement="step(closure) is backward and step(); it returns the closure's loss and calls it as "
     "often as the rule takes gradients, with gradients enabled.",
-    hypotheses=("its step takes a closure", "a step depends on gradients, not on the loss"),
+    hypotheses=(
+        "its step takes a closure, and is implemented beside its two phases",
+        "a step depends on gradients, not on the loss",
+    ),
     kind="law",
     roles=("optimizer",),
     rivals=(
@@ -39,7 +44,7 @@ def test_closure(trial: Trial) -> None:
     )
     trial.require("its step takes a closure", closed.takes_closure)
     for training in (plain, closed, above):
-        training.go(pair.steps)
+        go_if_implemented(training, pair.steps)
     trial.require("a step depends on gradients, not on the loss",
                   laws.near(above.path, closed.path))  # fmt: skip
     trial.same("step(closure) = backward, step()", closed.path, plain.path)
@@ -55,6 +60,16 @@ def test_closure(trial: Trial) -> None:
         most = 2 if closed.two_phase else 1
         trial.at_least("calls of the closure a step", closed.calls, 1, 0, "a count")
         trial.at_most("calls of the closure a step", closed.calls, most, 0, "a count")
+
+
+def go_if_implemented(training: Training, steps: int) -> None:
+    """SAM's step may say that its two phases are called in its stead: then no closure goes in."""
+    try:
+        training.go(steps)
+    except SubjectFailed as exc:
+        if training.two_phase and isinstance(exc.__cause__, NotImplementedError):
+            raise NotApplicable(f"hypothesis not met: a step beside its phases (it {exc})") from exc
+        raise
 
 
 @claim(
@@ -119,6 +134,7 @@ def trained_twice(trial: Trial, optimizer: Implementation, net: Network, pace: s
     rivals=(
         "class-sums-again",
         "class-keeps-its-share",
+        "class-rest-not-sent",
         "class-counts-on-rank-0",
         "class-lamb-of-all-ranks",
         "class-sam-climb-subtracted",
@@ -129,10 +145,11 @@ def test_data_parallel(trial: Trial) -> None:
     """DistributedDataParallel on gloo around the network of laws/network, full batch.
 
     The sum of two halves' gradients is the whole batch's to rounding, and what comes of it to both
-    is the same tensor: there is no tolerance between them.
+    is the same tensor: there is no tolerance between them. With a bias frozen the tensors are an
+    odd number, so that dealing them out to two processes leaves a rest.
     """
     optimizer = trial.implementation("optimizer", torch.optim.AdamW)
-    nets = [network(trial.seed), network(trial.seed, laws.Matrices)]
+    nets = [replace(network(trial.seed), frozen=(1, 2)), network(trial.seed, laws.Matrices)]
     taken = list(filter(optimizer.accepts, nets))
     trial.require("it takes tensors of every shape, or matrices", bool(taken))
     trial.require("it draws nothing at random", not Structure(optimizer, trial.seed).draws)

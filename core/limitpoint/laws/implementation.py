@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from dataclasses import field as default
 from functools import cache
 from inspect import Parameter
+from itertools import product
 from typing import Any
 
 import torch
@@ -42,11 +43,13 @@ class Implementation:
         constructor: such as a `torch.optim.Optimizer` class.
         options: its arguments.
         form: how it is handed its parameters, a key of `FORMS`.
+        insists: its step wants a closure, though its signature lets one leave it out.
     """
 
     constructor: Callable[..., Any]
     options: Mapping[str, Any] = default(default_factory=dict)
     form: str = ""
+    insists: bool = False
 
     @classmethod
     def of(
@@ -122,8 +125,15 @@ class Implementation:
 
     @property
     def step_size(self) -> float:
-        """Its lr."""
-        return float(self.defaults.get("lr", STEP_SIZE))
+        """Its lr.
+
+        Raises:
+            NotApplicable: it is None, as where a class has step sizes of its own.
+        """
+        lr = self.defaults.get("lr", STEP_SIZE)
+        if lr is None:
+            raise NotApplicable("hypothesis not met: an lr that is a number (it is None)")
+        return float(lr)
 
     @property
     def awake(self) -> Implementation | None:
@@ -154,7 +164,10 @@ class Implementation:
         """
         # Options such as a list of betas are the user's own, and stay as they are.
         options = copy.copy(dict(self.options))
-        return Training(self.constructor, options, problem, groups, form=FORMS[self.form], **how)
+        form, insists = FORMS[self.form], self.insists
+        return Training(
+            self.constructor, options, problem, groups, form=form, insists=insists, **how
+        )
 
     def follow(
         self, problem: Objective, groups: Groups = None, steps: int | None = None, **how: Any
@@ -185,15 +198,17 @@ class Implementation:
         """See whether laws are about it: it takes a step, from one gradient or two.
 
         Returns:
-            Itself, handed its parameters in the first form in which it does.
+            Itself, handed its parameters in the first form in which it does; a closure too, where
+            one may be given and nothing else goes.
 
         Raises:
             Inconclusive: it could not take a step on this problem; with what it raised.
             NotApplicable: it searches, and wants the same loss each time.
         """
         failure = None
-        for form in ("", *FORMS):  # the plain one again, should it have missed a process group
-            found = replace(self, form=form)
+        # The plain one again, should it have missed a process group.
+        for insists, form in product((False, True), ("", *FORMS)):
+            found = replace(self, form=form, insists=insists)
             try:
                 training = found.train(problem).go(1)
             except SubjectFailed as exc:

@@ -21,10 +21,17 @@ ROUNDING = 1e-10
 ULPS = 12 * 2.0**-51
 #: Other iterates, and so another rounding of the step.
 FRESH = 1e-9
-#: A power of 2, exact; no norm of weights reaches 10 by it, where LAMB's authors stop.
-GROWS = 4.0
+#: Powers of 2, exact; no norm of weights reaches 10 by them, where LAMB's authors stop.
+GROWS, LESS = 4.0, 2.0
 #: An epsilon of 1e-8 beside gradients of 1 to 2 is felt by as much.
 DEGREE = 1e-7
+#: A schedule of ten thousand steps is felt in a dozen; an epsilon of 1e-8 beside the root of a
+#: square's first average, .03, is not.
+PACE = 1e-6
+#: What remembers gradients, by the names that it has.
+MEMORIES = ("betas", "beta", "beta1", "beta2", "momentum")
+#: Far above the roundings of a float64, far below those of a float32.
+BETWEEN = 2.0**-40
 ROUNDING_BECAUSE = "12 steps of at most 30 roundings, amplified at most a thousandfold"
 
 
@@ -70,9 +77,21 @@ class Structure:
     @cached_property
     def uncut(self) -> bool:
         """How its entries are cut into tensors should not matter: it is entrywise, or takes a norm
-        of all. Whoever depends on both has options of its own that say so."""
+        of all. Whoever depends on both has options of its own that say so.
+
+        Not where vectors are another kind to it: without a decay, or alone to be perturbed.
+        """
         norm_of_all = not self.apart and (self.cuttable or self.implementation.is_common)
-        return self.entrywise or norm_of_all
+        return (self.entrywise or norm_of_all) and not self.tells_vectors
+
+    @cached_property
+    def tells_vectors(self) -> bool:
+        """Two matrices move otherwise than two vectors of their entries."""
+        whole = self.problem.alone(1)
+        matrices, vectors = whole.shaped((2, 2), (2, 2)), whole.shaped((4,), (4,))
+        if not self.implementation.accepts(vectors):  # it takes matrices alone
+            return False
+        return not self._same([self._path(vectors)], [self._path(matrices)])
 
     @property
     def kind(self) -> str:
@@ -135,6 +154,36 @@ class Structure:
         return bool(size[0] < 2 * size[1])
 
     @cached_property
+    def coarsens(self) -> bool:
+        """It orthogonalises in less than float64: a change of 2^-40 is lost."""
+        if not self.orthogonalises:
+            return False
+        whole = field(self.seed, (3, 2)).straight()
+        nudged = whole.descending(whole.c * (1 + BETWEEN * whole.c.roll(1, 0)))
+        follow = self.implementation.follow
+        return torch.equal(follow(nudged, steps=1), follow(whole, steps=1))
+
+    @cached_property
+    def paced(self) -> bool:
+        """Its own count of steps sets their length, as a warm-up's, a schedule's or Lookahead's.
+
+        Of one gradient again and again the steps differ, and so does the first step after some of
+        zeros. A memory alone is felt by the former, for it fills; the correction of its bias by the
+        latter, for it counts zeros. Those that have options are switched off.
+        """
+        own = self.implementation.having(**self.implementation.plain)
+        now = {name: own.defaults[name] for name in MEMORIES if name in own.defaults}
+        forgetful = own.having(**{name: _zeros(value) for name, value in now.items()})
+        same = self.problem.descending(self.problem.c[:1].expand_as(self.problem.c))
+        own = forgetful if forgetful.tried(same) is not None else own
+        again = own.tried(same)
+        if again is None or near(steps := again.diff(dim=0), steps[:1].expand_as(steps), PACE):
+            return False
+        paths = [own.tried(_after_zeros(same, t)) for t in range(same.steps)]
+        after = [path.diff(dim=0)[-1] for path in paths if path is not None]
+        return len(after) == same.steps and any(not near(x, after[0], PACE) for x in after)
+
+    @cached_property
     def turns(self) -> bool:
         """Rotated entries make rotated steps."""
         whole = field(self.seed, (4, 2)).straight()
@@ -156,12 +205,17 @@ class Structure:
 
     @cached_property
     def growth(self) -> float | None:
-        """The one d with which weights of c times the size step c^d as far, or None.
+        """The one d with which weights of c times the size step c^d as far, for two c, or None.
 
         Where d is neither 0 nor 1, weights and steps part, and the first step alone says it.
         """
+        found = [self._growth(size) for size in (GROWS, LESS)]  # 1 + |w| is no power of |w|
+        known = [power for power in found if power is not None]
+        return known[0] if len(known) == 2 and abs(known[0] - known[1]) <= DEGREE else None
+
+    def _growth(self, size: float) -> float | None:
         straight = self.problem.straight()
-        powers = self._powers(GROWS, straight.moved(GROWS * straight.start), straight)
+        powers = self._powers(size, straight.moved(size * straight.start), straight)
         first = _one(powers[0])
         return _one(powers) if first is None or _is_zero_or_one(first) else first
 
@@ -185,6 +239,25 @@ class Structure:
             return all(near(a, b, floor=ULPS) for a, b in zip(one, other, strict=True))
         except SubjectFailed:
             return False
+
+
+def beside_another(pair: Field, k: int) -> Field:
+    """The same problem of tensor k beside another one's, with gradients in another order."""
+    first, size = pair.alone(0).ndim, pair.ndim
+    other = slice(first, size) if k == 0 else slice(0, first)
+    c = pair.c.clone()
+    c[:, other] = pair.c.flip(0)[:, other]
+    return replace(pair, c=c)
+
+
+def _after_zeros(problem: Field, t: int) -> Field:
+    """Gradients of zeros before step t, which is the last."""
+    here = (torch.arange(t + 1) == t).to(problem.c.dtype)
+    return problem.descending(here.unsqueeze(-1) * problem.c[: t + 1])
+
+
+def _zeros(value: object) -> object:
+    return (0.0,) * len(value) if isinstance(value, tuple | list) else 0.0
 
 
 def _one(powers: Tensor) -> float | None:

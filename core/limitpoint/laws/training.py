@@ -88,6 +88,7 @@ class Training:
         form: how they are handed over.
         dtype: of the parameters, or of each in turn.
         closure: hand `step` a closure, even where it may be left out.
+        insists: it cannot be left out, whatever its signature says.
         reuse: keep one buffer for each gradient and write it over.
         accumulate: add gradients to `.grad` as backward does; else each is set.
         absent: numbers of tensors without a gradient at step t, by a function of t.
@@ -111,6 +112,7 @@ class Training:
         form: Form = FORMS[""],
         dtype: torch.dtype | Sequence[torch.dtype] = torch.float64,
         closure: bool = False,
+        insists: bool = False,
         reuse: bool = False,
         accumulate: bool = True,
         absent: Callable[[int], Sequence[int]] = lambda t: (),
@@ -143,7 +145,7 @@ class Training:
         with blamed("in its constructor"), _quiet():
             handed = self._handed(groups)
             self.optimizer = constructor(iter(handed) if iterator else handed, **options)
-            self._prepare()
+            self._prepare(insists=insists)
         self.iterates = [self.entries()]
 
     def _handed(self, groups: Groups) -> Any:
@@ -156,7 +158,7 @@ class Training:
             for chosen, own in groups or everything or ()
         ]
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, insists: bool) -> None:
         modes = [getattr(self.optimizer, name, None) for name in ("train", "eval")]
         self.has_modes = all(map(callable, modes))
         if callable(modes[0]):
@@ -165,7 +167,7 @@ class Training:
         self.two_phase = all(map(callable, phases))
         closure = _parameters(getattr(self.optimizer, "step", None)).get("closure")
         self.takes_closure = closure is not None
-        required = closure is not None and closure.default is Parameter.empty
+        required = closure is not None and (insists or closure.default is Parameter.empty)
         self.needs_closure = required and not self.two_phase
 
     # ------------------------------------------------------------------------------- what is read
