@@ -279,4 +279,4 @@ def kind_of(
 def near(a: Tensor, b: Tensor, tolerance: float = ROUNDING, floor: float = 0.0) -> bool:
     """Whether two of a kind agree to rounding, relative to the largest entry, or to the floor."""
     scale = float(b.abs().max()) or 1.0
-    return bool(((a - b).abs() <= tolerance * scale + floor).all())
+    return math.isfinite(scale) and bool(((a - b).abs() <= tolerance * scale + floor).all())
