@@ -1,0 +1,235 @@
+"""Between two steps: checkpoints at any place, schedules, edits, two iterates."""
+
+import copy
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from limitpoint import SubjectFailed, Trial, claim, laws
+from limitpoint.laws import Field, Implementation, Structure, Training, field
+from limitpoint.laws.contract import does, states
+from limitpoint.rivals.classes.midway import ScheduleFree
+
+DRAWS = "it draws nothing from torch's generator, which goes on"
+STEP = ("step", "entry")
+HALF = 5
+FLOAT32 = 12 * torch.finfo(torch.float32).eps
+#: What an option is multiplied by in the middle, and what a schedule does to the step size.
+LESS, SLOWS = 0.6, 0.8
+#: What OneCycleLR and CyclicLR write beside the step size.
+CYCLED = ("betas", "momentum")
+
+
+@claim(
+    "laws/checkpoints",
+    source="contract of torch.optim: state_dict, load_state_dict and their hooks",
+    statement="T steps are s steps, a checkpoint, and T - s steps for every s; to the bit in "
+    "bfloat16 where states are wider; what others write into a group comes back, and hooks are "
+    "called.",
+    hypotheses=(
+        "hooks: it holds no other optimizer, which has its own",
+        "bits: it keeps states of a parameter's shape that are wider",
+    ),
+    kind="law",
+    roles=("optimizer",),
+    rivals=(
+        "class-cache-not-saved", "class-master-rounded", "class-known-keys", "class-hooks-unheard",
+    ),
+)  # fmt: skip
+def test_checkpoints(trial: Trial) -> None:
+    """A dozen steps with a checkpoint after each: what is renewed now and then ends nowhere at all.
+
+    In bfloat16 equal states make equal bits, and torch's load_state_dict rounds wider ones.
+    """
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    trial.require(DRAWS, not Structure(usual, trial.seed).draws)
+    pair = field(trial.seed)
+    whole, saved = usual.train(pair), {}
+    for s in range(1, pair.steps):
+        saved[s] = whole.go(1).saved()
+    path = whole.go(1).path
+    for s, state in saved.items():
+        found = resumed(usual, pair, path, s, state)
+        trial.identity(f"resumed after step {s}", found.path, path[s:], FLOAT32,
+                       "a float32 state goes on in the parameter's dtype", along=STEP)  # fmt: skip
+    wide_states(trial, usual, pair)
+    if isinstance(whole.optimizer, Optimizer) and whole.groups:
+        guests(trial, usual, pair)
+
+
+def resumed(
+    usual: Implementation, pair: Field, path: Tensor, s: int, state: dict[str, Any], **how: Any
+) -> Training:
+    """A fresh optimizer that loads a state after s steps and takes the rest."""
+    return loaded(usual, pair, path, s, state, **how).go(pair.steps - s)
+
+
+def loaded(
+    usual: Implementation, pair: Field, path: Tensor, s: int, state: dict[str, Any], **how: Any
+) -> Training:
+    """A fresh optimizer that has loaded a state after s steps."""
+    fresh = usual.train(pair.from_step(s).moved(path[s]), **how)
+    fresh.call(lambda: fresh.optimizer.load_state_dict(copy.deepcopy(state)))
+    return fresh
+
+
+def wide_states(trial: Trial, usual: Implementation, pair: Field) -> None:
+    """Nothing, unless it takes bfloat16 and keeps states of a parameter's shape in more."""
+    half = {"dtype": torch.bfloat16}
+    if not usual.accepts(pair, steps=pair.steps, **half):
+        return
+    whole = usual.train(pair, **half).go(HALF)
+    wide = (torch.float32, torch.float64)
+    if any(x.dtype in wide and x.shape == p.shape for p, _, x in states(whole)):
+        state = whole.saved()
+        path = whole.go(pair.steps - HALF).path
+        found = does("bfloat16, resumed",
+                     lambda: resumed(usual, pair, path, HALF, state, **half).path)  # fmt: skip
+        trial.close("bfloat16, states in more: resumed", found, path[HALF:], 0.0,
+                    "bitwise: the state is the same", along=STEP)  # fmt: skip
+
+
+def guests(trial: Trial, usual: Implementation, pair: Field) -> None:
+    """A key of somebody else's, as a scheduler's initial_lr; and all hooks of checkpoints."""
+    training, fresh, heard = usual.train(pair).go(1), usual.train(pair), []
+    for group in training.groups:
+        group["a key of others"] = 1
+    inner = any(isinstance(x, Optimizer) for x in vars(training.optimizer).values())
+    if not inner:
+        for one, name in ((training, "state_dict"), (fresh, "load_state_dict")):
+            for when in ("pre", "post"):
+                hook = f"register_{name}_{when}_hook"
+                register = getattr(one.optimizer, hook)
+                one.call(lambda r=register, h=hook: r(lambda *_: heard.append(h)))
+    state = training.call(training.optimizer.state_dict)
+    fresh.call(lambda: fresh.optimizer.load_state_dict(state))
+    lost = sum("a key of others" not in group for group in fresh.groups)
+    trial.close("keys of others in a group that were lost", lost, 0, 0, "a count")
+    if not inner:
+        trial.close("hooks of checkpoints that are called, of four", len(set(heard)), 4, 0,
+                    "a count")  # fmt: skip
+
+
+@claim(
+    "laws/mid-training",
+    source="contract of torch.optim: param_groups are read at each step (OneCycleLR, CyclicLR)",
+    statement="What is changed between two steps is heeded: betas or momentum written into the "
+    "groups act as in an instance made with them that goes on from the same state, a Tensor lr "
+    "that is filled acts as a float that is written.",
+    hypotheses=(
+        "betas or momentum in its groups, or an lr that it says may be a Tensor",
+        "a checkpoint resumes",
+    ),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-options-in-private", "class-tensor-read-once"),
+)
+def test_mid_training(trial: Trial) -> None:
+    """After five of twelve steps, as OneCycleLR does; the Tensor before each, as schedulers do.
+
+    A class that is made for floats may take a Tensor and keep it as a number of its own besides.
+    """
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    trial.require(DRAWS, not Structure(usual, trial.seed).draws)
+    pair = field(trial.seed)
+    for name in CYCLED:
+        cycled(trial, usual, pair, name)
+    says = signature(usual.constructor).parameters.get("lr")
+    if says and "Tensor" in str(says.annotation) and not usual.takes("step_sizes"):
+        filled(trial, usual, pair)
+    trial.require("betas or momentum in its groups, or an lr that it says may be a Tensor",
+                  bool(trial.evidence))  # fmt: skip
+
+
+def cycled(trial: Trial, usual: Implementation, pair: Field, name: str) -> None:
+    """Options that are made from it come with it, and what the groups count goes on."""
+    now = usual.defaults.get(name)
+    if name == "betas" and isinstance(now, tuple | list):
+        new: Any = (LESS * now[0], *now[1:])
+    elif name == "momentum" and isinstance(now, float | int):
+        usual, new = usual.having(momentum=now or 0.9), LESS * (now or 0.9)
+    else:
+        return
+    other = usual.having(**{name: new})
+    if not (usual.accepts(pair) and other.accepts(pair)):
+        return
+    training = usual.train(pair)
+    before, after = training.saved(), other.train(pair).saved()
+    groups = training.go(HALF).groups
+    state = training.saved()
+    if not all(name in group for group in groups) or not resumes(usual, pair, state):
+        return
+    for own, was, made in zip(*(s["param_groups"] for s in (state, before, after)), strict=True):
+        own |= {key: made[key] for key in made if repr(made[key]) != repr(was.get(key))}
+    for group in groups:
+        group[name] = new
+    path = training.go(pair.steps - HALF).path
+    fresh = loaded(other, pair, path, HALF, state)
+    for group in fresh.groups:  # a wrapper may have loaded its base's own
+        group[name] = new
+    found = fresh.go(pair.steps - HALF).path
+    trial.same(f"{name} = {new} written after step {HALF}", path[HALF:], found)
+
+
+def resumes(usual: Implementation, pair: Field, state: dict[str, Any]) -> bool:
+    """Whether a state after five steps has all that the rest of them needs."""
+    path = usual.follow(pair)
+    try:
+        found = resumed(usual, pair, path, HALF, state).path
+    except SubjectFailed:
+        return False
+    return "param_groups" in state and laws.near(found, path[HALF:])
+
+
+def filled(trial: Trial, usual: Implementation, pair: Field) -> None:
+    """As schedulers do to a Tensor that they find; by the same numbers as floats."""
+    lr = usual.step_size
+
+    def fill(on: Training) -> None:
+        for group in on.groups:
+            group["lr"].fill_(lr * SLOWS**on.t)
+
+    given = usual.having(lr=torch.tensor(lr, dtype=torch.float64))
+    if not given.accepts(pair):
+        return
+    training = given.train(pair)
+    if all(isinstance(group.get("lr"), Tensor) for group in training.groups):
+        by_hand = usual.train(pair).go(pair.steps, lambda on: on.set_step_size(lr * SLOWS**on.t))
+        trial.same("a Tensor lr that is filled", training.go(pair.steps, fill).path, by_hand.path)
+
+
+@claim(
+    "laws/modes",
+    source="Defazio et al. 2024: optimizer.train(), optimizer.eval()",
+    statement="eval() twice is eval() once, train() after it is back where it was, and a "
+    "checkpoint that was written between the two goes on as if there had been none.",
+    hypotheses=("it has train() and eval()",),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-averages-again", "class-mode-not-saved"),
+)
+def test_modes(trial: Trial) -> None:
+    """After five of twelve steps; the fresh optimizer's parameters are the checkpoint's."""
+    usual = trial.implementation("optimizer", ScheduleFree)
+    pair = field(trial.seed)
+    training = usual.train(pair)
+    trial.require("it has train() and eval()", training.has_modes)
+    trial.require(DRAWS, not Structure(usual, trial.seed).draws)
+    path = usual.follow(pair)
+    at = training.go(HALF).entries()
+    training.call(training.optimizer.eval)
+    judged, saved = training.entries(), training.saved()
+    training.call(training.optimizer.eval)
+    trial.same("eval() twice = once", training.entries(), judged)
+    for times in ("once", "twice"):
+        training.call(training.optimizer.train)
+        trial.same(f"train() {times} after eval() = neither", training.entries(), at)
+    trial.same("goes on", training.go(pair.steps - HALF).path[HALF:], path[HALF:])
+    fresh = usual.train(pair.from_step(HALF).moved(judged))
+    fresh.call(lambda: fresh.optimizer.load_state_dict(saved))
+    fresh.call(fresh.optimizer.train)
+    trial.same("a checkpoint of eval(), train()", fresh.entries(), at)
+    trial.same("goes on from it", fresh.go(pair.steps - HALF).path[1:], path[HALF + 1 :])
