@@ -54,3 +54,12 @@ def test_one_that_fails_keeps_nobody_waiting(work, said):
     with pytest.raises(SubjectFailed, match=said):
         together(work, 2)
     assert time.monotonic() - began < 30  # of the 60 s that one waits for another
+
+
+def test_its_last_words_are_lost(capfd):
+    def work(rank):
+        os.write(2, b"terminate called after throwing")
+        return {"rank": np.array([rank])}
+
+    assert [int(found["rank"][0]) for found in together(work, 2)] == [0, 1]
+    assert capfd.readouterr().err == ""

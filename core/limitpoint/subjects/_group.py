@@ -17,6 +17,7 @@ from torch import distributed
 from limitpoint.errors import Inconclusive
 from limitpoint.optimizers.rule import Arrays
 from limitpoint.subjects._limits import UNLIMITED
+from limitpoint.subjects._system import leave_the_terminal
 from limitpoint.subjects._worker import Reply, done, opened, settle_torch
 
 #: Seconds that one process waits for another.
@@ -80,6 +81,7 @@ def _collected(readers: list[Connection]) -> list[Arrays]:
 def _join(
     work: Callable[[int], Arrays], rank: int, processes: int, meeting: Path, writer: Connection
 ) -> None:
+    leave_the_terminal()  # gloo has last words
     settle_torch()
     try:
         _form(rank, processes, meeting)

@@ -41,9 +41,7 @@ def settle(writer: int, output: io.TextIOBase, memory: float | None) -> None:
     faulthandler.disable()
     for number in (signal.SIGINT, signal.SIGALRM, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in range(3):
-        os.dup2(nowhere, stream)
+    leave_the_terminal()
     os.closerange(3, writer)
     os.closerange(writer + 1, os.sysconf("SC_OPEN_MAX"))
     sys.stdout = sys.stderr = output
@@ -56,6 +54,13 @@ def settle(writer: int, output: io.TextIOBase, memory: float | None) -> None:
         wanted = mapped + int(memory * GIGABYTE)
         least = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_AS, (least, least))
+
+
+def leave_the_terminal() -> None:
+    """Read and print nowhere, whatever language it is done in."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nowhere, stream)
 
 
 def _mapped() -> int:
