@@ -16,15 +16,12 @@ from limitpoint.laws.contract import (
     does,
     of_rank_one,
     singly,
-    states,
     tensors_in,
     tiled,
 )
 
 DRAWS = "it draws nothing from torch's generator, which goes on"
 HALF, FEW = 5, 3
-#: As laws/zero-gradient has it: a step.
-LOST = 1e-12
 GROUPS = (([0], {}), ([1], {}))
 #: A thousand times as many terms in each sum.
 MANY = 1e-7
@@ -85,9 +82,9 @@ def in_groups(trial: Trial, usual: Implementation, pair: Field) -> None:
     training = usual.train(pair, GROUPS[:1], absent=lambda t: (1,) if t < HALF else ())
     joins = hasattr(training.optimizer, "add_param_group") and not training.has_modes
     # A class may want some steps before its first.
-    if joins and second(pair, usual.follow(pair, steps=pair.steps - HALF)) > LOST:
+    if joins and second(pair, usual.follow(pair, steps=pair.steps - HALF)) > laws.LOST:
         found = does("a group that is added", lambda: training.go(pair.steps, join).path)
-        trial.at_least("a group that is added: largest step", second(pair, found), LOST, 0.0,
+        trial.at_least("a group that is added: largest step", second(pair, found), laws.LOST, 0.0,
                        "it moves")  # fmt: skip
 
 
@@ -177,7 +174,7 @@ def test_large(trial: Trial) -> None:
         training = usual.train(large)
         title = " x ".join(map(str, large.shapes[0]))
         found = does(f"a tensor of {title}", lambda on=training: on.go(STEPS).path)
-        if not any(x.dtype in CODES for _, _, x in states(training)):
+        if not any(x.dtype in CODES for x in training.kept().values()):
             trial.identity(f"a tensor of {title} = one of {' x '.join(map(str, shape))}, tiled",
                            found, path[:, index], MANY, "a thousand times as many terms in a sum",
                            along=("step", "entry"))  # fmt: skip
@@ -195,7 +192,7 @@ def counted(trial: Trial, usual: Implementation, dtype: torch.dtype, end: int) -
     for key in kept:
         threes[key].fill_(end)
     training.go(1)
-    after = {(id(p), name): x for p, name, x in states(training) if x.numel() == 1}
+    after = training.kept()
     for key in kept[:1]:
         trial.at_least(f"{str(dtype)[6:]}: a count of {end} steps, after another: change",
                        int(after[key]) - end, 1, 0, "a count")  # fmt: skip

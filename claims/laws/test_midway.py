@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from limitpoint import SubjectFailed, Trial, claim, laws
 from limitpoint.laws import Field, Implementation, Structure, Training, field
-from limitpoint.laws.contract import does, states
+from limitpoint.laws.contract import does
 from limitpoint.rivals.classes.midway import ScheduleFree
 
 DRAWS = "it draws nothing from torch's generator, which goes on"
@@ -83,7 +83,8 @@ def wide_states(trial: Trial, usual: Implementation, pair: Field) -> None:
         return
     whole = usual.train(pair, **half).go(HALF)
     wide = (torch.float32, torch.float64)
-    if any(x.dtype in wide and x.shape == p.shape for p, _, x in states(whole)):
+    own = whole.kept().items()
+    if any(x.dtype in wide and x.shape == whole.parameters[k].shape for (k, _), x in own):
         state = whole.saved()
         path = whole.go(pair.steps - HALF).path
         found = does("bfloat16, resumed",

@@ -8,7 +8,6 @@ import torch
 from limitpoint import NotApplicable, SubjectFailed, Trial, claim, laws
 from limitpoint.laws import Field, Implementation, Structure, Training, field
 
-LOST = 1e-12
 FULL = (torch.float64, torch.float32, torch.bfloat16)
 
 
@@ -39,8 +38,8 @@ def test_zero_gradient(trial: Trial) -> None:
         lost = (~torch.isfinite(path)).sum()
         trial.close(f"from a start of zeros: entries lost{title}", lost, 0, 0, "a count")
         moved = min(float(part.diff(dim=0).abs().max()) for part in (path[:, :6], path[:, 6:]))
-        if moved >= LOST or not multiplies(optimizer, trial.seed):
-            trial.at_least(f"from a start of zeros: a step{title}", moved, LOST, 0, "it moves")
+        if moved >= laws.LOST or not multiplies(optimizer, trial.seed):
+            trial.at_least(f"from a start of zeros: a step{title}", moved, laws.LOST, 0, "it moves")
 
 
 def multiplies(optimizer: Implementation, seed: int) -> bool:
@@ -129,7 +128,7 @@ def test_precision(trial: Trial) -> None:
         turned = optimizer.train(reversed_entries(problem), dtype=torch.float64).go(steps).state()
         tolerance = 2 * steps * torch.finfo(dtype).eps / 2
         for name in sorted(high.keys() & low.keys()):
-            if high[name].abs().max() < LOST:  # a difference of what is equal
+            if high[name].abs().max() < laws.LOST:  # a difference of what is equal
                 continue
             if not laws.near(fed[name], high[name], tolerance):
                 continue

@@ -21,8 +21,6 @@ DRAWS = "it draws nothing from torch's generator, which goes on"
 FEW = 4
 #: torch's load_state_dict may round a state to its parameter's dtype.
 HALF_PRECISION = 2.0**-7
-#: No step is as short.
-LOST = 1e-12
 
 
 @claim(
@@ -183,7 +181,7 @@ def test_instances(trial: Trial) -> None:
                 another = optimizer.train(beside_another(pair, 1), [([0], {})], **absent)
                 fresh = another.go(pair.steps, join).path[HALF:, size:]
                 how = "moves as beside another"
-                trial.at_least(f"a step of it{title}", found.diff(dim=0).abs().max(), LOST, 0,
+                trial.at_least(f"a step of it{title}", found.diff(dim=0).abs().max(), laws.LOST, 0,
                                "it moves")  # fmt: skip
             trial.same(f"a group that is added {how}{title}", found, fresh)
 

@@ -13,7 +13,6 @@ STEP = ("step", "entry")
 FAR = 1e-4
 BFLOAT16 = 5 * 3.4 * 2**-8
 WITHIN = "five iterations of 2^-8 (bfloat16), grown by 3.4"
-LOST = 1e-12
 
 
 @claim(
@@ -199,7 +198,9 @@ def comes_late(
         if not laws.near(found, fresh) and structure.paced:
             fresh = optimizer.follow(beside_another(pair, k), **absent)[seen, own]
             how = "beside another"
-            trial.at_least(f"a step{title}", found.diff(dim=0).abs().max(), LOST, 0, "it moves")
+            trial.at_least(
+                f"a step{title}", found.diff(dim=0).abs().max(), laws.LOST, 0, "it moves"
+            )
         trial.same(f"from its first gradient on = {how}{title}", found, fresh)
     alone = optimizer.follow(pair.alone(1 - k))
     trial.same(f"beside it = without it{title}", path[:, other], alone)

@@ -39,6 +39,7 @@ from .situations import situations as situations
 from .situations import switched_on as switched_on
 from .structure import DEGREE as DEGREE
 from .structure import GROWS as GROWS
+from .structure import LOST as LOST
 from .structure import ROUNDING as ROUNDING
 from .structure import ROUNDING_BECAUSE as ROUNDING_BECAUSE
 from .structure import Structure as Structure

@@ -81,21 +81,7 @@ def tensors_in(kept: object) -> Iterator[Tensor]:
             yield from tensors_in(one)
 
 
-def states(training: Training) -> Iterator[tuple[Tensor, str, Tensor]]:
-    """Each parameter with each tensor that is kept for it, and that one's name."""
-    state = getattr(training.optimizer, "state", {})
-    # By identity, as a key need not be a tensor.
-    kept = {id(key): own for key, own in state.items() if isinstance(own, dict)}
-    for p in training.parameters:
-        for name, x in kept.get(id(p), {}).items():
-            if isinstance(x, Tensor):
-                yield p, str(name), x
-
-
 def counts(training: Training, steps: int) -> dict[tuple[int, str], Tensor]:
-    """Tensors of one number in the state that are the number of steps, by parameter and name."""
-    return {
-        (id(p), name): x
-        for p, name, x in states(training)
-        if x.numel() == 1 and float(x) == steps
-    }  # fmt: skip
+    """Tensors of one number that are kept and are the number of steps; see `Training.kept`."""
+    kept = training.kept()
+    return {key: x for key, x in kept.items() if x.numel() == 1 and float(x) == steps}

@@ -25,6 +25,8 @@ FRESH = 1e-9
 GROWS, LESS = 4.0, 2.0
 #: An epsilon of 1e-8 beside gradients of 1 to 2 is felt by as much.
 DEGREE = 1e-7
+#: No step is as short, and no rounding as long.
+LOST = 1e-12
 #: A schedule of ten thousand steps is felt in a dozen; an epsilon of 1e-8 beside the root of a
 #: square's first average, .03, is not.
 PACE = 1e-6

@@ -188,14 +188,22 @@ class Training:
 
     def state(self) -> dict[str, Tensor]:
         """Copies of the tensors of parameters' shapes that it keeps, float64, by name."""
-        state = getattr(self.optimizer, "state", {})
-        # By identity: a key that is id(p) has a tensor's hash, and is compared entry by entry.
-        kept = {id(key): own for key, own in state.items() if isinstance(key, Tensor)}
         return {
             f"{name} of tensor {k}": flat([x]).clone()
+            for (k, name), x in self.kept().items()
+            if x.shape == self.parameters[k].shape and x.is_floating_point()
+        }
+
+    def kept(self) -> dict[tuple[int, str], Tensor]:
+        """Each tensor that it keeps for a parameter, by that one's number and its own name."""
+        state = getattr(self.optimizer, "state", {})
+        # By identity: a key that is id(p) has a tensor's hash, and is compared entry by entry.
+        own = {id(key): of for key, of in state.items() if isinstance(of, dict)}
+        return {
+            (k, name): x
             for k, p in enumerate(self.parameters)
-            for name, x in kept.get(id(p), {}).items()
-            if isinstance(x, Tensor) and x.shape == p.shape and x.is_floating_point()
+            for name, x in own.get(id(p), {}).items()
+            if isinstance(x, Tensor)
         }
 
     # ------------------------------------------------------------------------------- what is done
