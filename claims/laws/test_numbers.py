@@ -1,14 +1,19 @@
-"""Numbers at their edges: zeros, half precision, infinities."""
+"""Numbers at their edges: zeros, half precision, infinities; complex and sparse ones."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 
 from limitpoint import NotApplicable, SubjectFailed, Trial, claim, laws
 from limitpoint.laws import Field, Implementation, Structure, Training, field
+from limitpoint.laws.contract import IN_COMPLEX, in_rows, seeing
 
 FULL = (torch.float64, torch.float32, torch.bfloat16)
+FLOAT32 = 4 * torch.finfo(torch.float32).eps
+PATHS = ("foreach", "fused", "capturable", "differentiable")
 
 
 @claim(
@@ -181,3 +186,70 @@ def test_not_finite(trial: Trial) -> None:
         lost = int((~torch.isfinite(path[-1, :6])).sum())
         title = f"{value} in the other tensor, which lost {lost} entries"
         trial.same(title, path[:, 6:], optimizer.follow(pair)[:, 6:])
+
+
+@claim(
+    "laws/complex",
+    source="contract of torch.optim: a complex number is two real ones (torch.view_as_real)",
+    statement="Who steps complex tensors as pairs of real numbers does so with each option.",
+    hypotheses=(
+        "as it is, complex = pairs of real ones: it may know none, or turn with a phase",
+        "it draws nothing at random",
+    ),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-complex-squared-in-lists",),
+)
+def test_complex(trial: Trial) -> None:
+    """Vectors of three and of eight complex numbers, beside those of twice as many real ones."""
+    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    pair = field(trial.seed, (3, 2), (8, 2))
+    seen_alike(trial, usual, pair, "complex = pairs of real ones", IN_COMPLEX, IN_COMPLEX)
+
+
+@claim(
+    "laws/sparse",
+    source="contract of torch.sparse: values at one place are added",
+    statement="Who takes sparse gradients takes those with two values at a place, whose sum is "
+    "meant, with each option that it takes with them.",
+    hypotheses=(
+        "as it is, sparse = dense where each row has one value",
+        "it draws nothing at random",
+    ),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-squares-of-parts", "class-last-part-counts"),
+)
+def test_sparse(trial: Trial) -> None:
+    """A quarter and three quarters of each row: what a class makes of rows left out is its own."""
+    usual = trial.implementation("optimizer", torch.optim.Adagrad)
+    once, twice = ({"gradient": partial(in_rows, twice=twice)} for twice in (False, True))
+    seen_alike(trial, usual, field(trial.seed), "sparse = dense", once, twice)
+
+
+def seen_alike(
+    trial: Trial,
+    usual: Implementation,
+    pair: Field,
+    law: str,
+    plain: Mapping[str, Any],
+    way: Mapping[str, Any],
+) -> None:
+    """What is seen in a way is stepped as what is not, if it is so in the plain way."""
+    trial.require("it draws nothing at random", not Structure(usual, trial.seed).draws)
+    trial.require("it is handed a plain list", usual.form == "" and not usual.insists)
+    problem = pair.fading()
+    expected, found = usual.tried(problem), seeing(usual, **plain).tried(problem)
+    alike = expected is not None and found is not None and laws.near(found, expected)
+    trial.require(f"as it is, {law}", alike)
+    options = [
+        (f" with {option.name} = {value}", {**option.context, option.name: value})
+        for option, values in laws.variants(usual).items() for value in values
+    ]  # fmt: skip
+    paths = [(f" with {name}", {name: True}) for name in PATHS if usual.takes(name)]
+    for title, switched in (("", {}), *options, *paths):
+        one = usual.having(**switched)
+        expected, found = one.tried(problem), seeing(one, **way).tried(problem)
+        if expected is not None and found is not None:
+            trial.identity(f"{law}{title}", found, expected, FLOAT32, "a sum may be float32",
+                           along=("step", "entry"))  # fmt: skip

@@ -1,15 +1,19 @@
 """Training as people do it: closures, checkpoints, a network with a frozen part."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
 from limitpoint import NotApplicable, SubjectFailed, Trial, claim, laws
-from limitpoint.laws import Implementation, Network, Structure, Training, field, network
+from limitpoint.laws import Field, Implementation, Network, Structure, Training, field, network
+from limitpoint.rivals.classes.calls import Unscales
 
 STEP = ("step", "entry")
 HALF = 5
+#: A loss is multiplied by it, and overflows at a step.
+SCALE, OVERFLOWS = 2.0**10, 3
 
 
 @claim(
@@ -70,6 +74,54 @@ def go_if_implemented(training: Training, steps: int) -> None:
         if training.two_phase and isinstance(exc.__cause__, NotImplementedError):
             raise NotApplicable(f"hypothesis not met: a step beside its phases (it {exc})") from exc
         raise
+
+
+@claim(
+    "laws/loss-scaling",
+    source="contract of torch.amp.GradScaler; Micikevicius et al. 2018, Section 3.2",
+    statement="Under a scaler of the loss the steps are those without one, and a step whose "
+    "gradient overflows, in whichever tensor, is none: the run is that without it.",
+    hypotheses=(
+        "it has parameter groups, and steps from one gradient without a closure",
+        "it draws nothing at random",
+    ),
+    kind="law",
+    roles=("optimizer",),
+    rivals=("class-counts-skipped", "class-keeps-scale", "class-hides-tensors"),
+)
+def test_loss_scaling(trial: Trial) -> None:
+    """The scale is a power of two, and is halved when the last entry of step 3 is infinite."""
+    usual = trial.implementation("optimizer", Unscales)
+    pair = field(trial.seed)
+    training = usual.train(pair)
+    plain = bool(training.groups) and not (training.needs_closure or training.two_phase)
+    trial.require("it has parameter groups, and steps from one gradient without a closure", plain)
+    trial.require("it draws nothing at random", not Structure(usual, trial.seed).draws)
+    others = [t for t in range(pair.steps) if t != OVERFLOWS]
+    without = replace(pair, c=pair.c[others])
+    fused = usual.having(fused=True)
+    own = {", fused": fused} if usual.takes("fused") and fused.accepts(pair) else {}
+    for title, optimizer in ({"": usual} | own).items():
+        path = scaled(optimizer, pair)
+        before, after = path[OVERFLOWS : OVERFLOWS + 2]
+        trial.close(f"a step that overflows{title}", after, before, 0.0, "none", along=("entry",))
+        found = torch.cat([path[:OVERFLOWS], path[OVERFLOWS + 1 :]])
+        trial.same(f"scaled = as it is, without that step{title}", found, optimizer.follow(without))
+
+
+def scaled(optimizer: Implementation, pair: Field) -> Tensor:
+    """The iterates under a scaler that finds an overflow."""
+    training = optimizer.train(pair)
+    scaler, inner = torch.amp.GradScaler("cpu", init_scale=SCALE), training.optimizer
+    scaler.scale(torch.ones(()))  # it begins with the first loss
+    training.optimizer = SimpleNamespace(step=lambda: scaler.step(inner))
+    c = pair.c.clone()
+    c[OVERFLOWS, -1] = torch.inf
+    for _ in range(pair.steps):
+        training.problem = replace(pair, c=c, scale=scaler.get_scale())
+        training.go(1)
+        scaler.update()
+    return training.path
 
 
 @claim(

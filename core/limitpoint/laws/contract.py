@@ -1,14 +1,16 @@
-"""What the laws about torch's contract look at: gradients with graphs, tiled tensors, states."""
+"""What the laws about torch's contract look at: gradients with graphs, complex and sparse ones,
+tiled tensors, states."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limitpoint.errors import SubjectFailed
 from limitpoint.laws.field import Field
@@ -40,6 +42,55 @@ def singly(usual: Implementation) -> Implementation:
         return make([{**group, "params": group["params"][0]} for group in groups], **options)
 
     return replace(usual, constructor=constructor)
+
+
+def seeing(
+    usual: Implementation,
+    gradient: Callable[[Tensor], Tensor],
+    parameter: Callable[[Tensor], Tensor] = torch.clone,
+    back: Callable[[Tensor], Tensor] = torch.clone,
+) -> Implementation:
+    """Handed parameters and gradients of another kind, such as complex ones; see `IN_COMPLEX`.
+
+    Args:
+        usual: handed a plain list.
+        gradient: of the kind that is seen, by the one that there is.
+        parameter: the same of parameters.
+        back: a parameter as it was, by the one that was seen.
+    """
+    make = usual.constructor
+
+    @wraps(make)
+    def constructor(parameters: list[nn.Parameter], **options: Any) -> Any:
+        seen = [nn.Parameter(parameter(p.detach())) for p in parameters]
+        inner = make(seen, **options)
+        getattr(inner, "train", bool)()  # as a training does, where there are modes
+
+        def step() -> None:
+            for p, own in zip(parameters, seen, strict=True):
+                own.grad = gradient(p.grad) if p.grad is not None else None
+            inner.step()
+            for p, own in zip(parameters, seen, strict=True):
+                p.data.copy_(back(own.detach()))
+
+        return SimpleNamespace(step=step)
+
+    return replace(usual, constructor=constructor)
+
+
+#: Each number is two entries along the last side.
+IN_COMPLEX = {
+    "gradient": torch.view_as_complex, "parameter": torch.view_as_complex,
+    "back": torch.view_as_real,
+}  # fmt: skip
+
+
+def in_rows(g: Tensor, *, twice: bool) -> Tensor:
+    """A sparse gradient with every row; in two parts that are to be added, which is exact."""
+    rows = torch.arange(len(g)).unsqueeze(0)
+    if not twice:
+        return torch.sparse_coo_tensor(rows, g, g.shape, is_coalesced=True)
+    return torch.sparse_coo_tensor(rows.repeat(1, 2), torch.cat([g / 4, g * 3 / 4]), g.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
-"""Faults in how a closure is called, and in what a checkpoint reaches."""
+"""Faults in how closures and scalers of the loss are heard, and in what a checkpoint reaches."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -44,3 +45,51 @@ class _CalledLate(right.Adam):
 class _OptionsOfConstructor(right.Adam):
     def update(self, s: dict[str, Any], t: int, d: Tensor, group: Group) -> Tensor:
         return super().update(s, t, d, {**group, "betas": self.defaults["betas"]})
+
+
+class Unscales(right.Adam):
+    """Adam that heeds `torch.amp.GradScaler` itself, which sets these for a step."""
+
+    _step_supports_amp_scaling = True
+    grad_scale: Tensor | float = 1.0
+    found_inf: Tensor | float = 0.0
+
+    def gradient(self, p: Tensor, group: Group) -> Tensor:
+        """Without the scale of the loss."""
+        return super().gradient(p, group) / self.grad_scale
+
+    def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
+        """None where a gradient has overflowed."""
+        if not self.found_inf:
+            super().apply(p, d, group)
+
+
+@faulty("class-counts-skipped", "a step that is left out for an overflow counts as one",
+        twin=Unscales)  # fmt: skip
+class _CountsSkipped(Unscales):
+    def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
+        super().apply(p, d, group)
+        if self.found_inf:
+            self.tick(self.state[p])
+
+
+@faulty("class-keeps-scale", "gradients are not unscaled, which it says that it does",
+        twin=Unscales, eps=1e-3)  # fmt: skip
+class _KeepsScale(Unscales):
+    def gradient(self, p: Tensor, group: Group) -> Tensor:
+        return right.Adam.gradient(self, p, group)
+
+
+@faulty("class-hides-tensors", "all tensors but the first are given to another optimizer, of which "
+        "its own groups know nothing", twin=right.SGD)  # fmt: skip
+class _HidesTensors(right.SGD):
+    def __init__(self, params: Iterable[Any], lr: float = 1e-2) -> None:
+        first, *others = params
+        super().__init__([first], lr)
+        self.others = right.SGD(others, lr) if others else None
+
+    def call(self, closure: right.Closure | None) -> Tensor | None:
+        loss = super().call(closure)
+        if self.others is not None:
+            self.others.step()
+        return loss
