@@ -1,6 +1,7 @@
 """The laws on torch's own classes, and what an optimizer is recognised as."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -245,6 +246,24 @@ class Eigenbasis(right.Adam):
         return s["q"] @ ((s["q"].mT @ s["m"]) / (s["v"].sqrt() + group["eps"]))
 
 
+class InBackward(right.SGD):
+    """Steps in a hook on each gradient, as torch's tutorial has it, with the groups of today."""
+
+    def add_param_group(self, group):
+        super().add_param_group(group)
+        for p in self.param_groups[-1]["params"]:
+            p.register_post_accumulate_grad_hook(partial(self.now, len(self.param_groups) - 1))
+
+    def now(self, group, p):
+        group = self.param_groups[group]
+        with torch.no_grad():
+            self.apply(p, self.decayed(p, self.gradient(p, group), group), group)
+        p.grad = None
+
+    def step(self, closure=None):
+        return self.call(closure)
+
+
 @pytest.mark.parametrize(
     ("made", "law", "verdict"),
     [
@@ -261,6 +280,11 @@ class Eigenbasis(right.Adam):
         (VectorsAside, "shapes", "supported"),
         (NoDecayOfVectors, "shapes", "supported"),
         (Eigenbasis, "precision", "supported"),
+        (InBackward, "closure", "supported"),
+        (InBackward, "groups", "supported"),
+        (InBackward, "late-gradient", "supported"),
+        (InBackward, "resume", "supported"),
+        (InBackward, "loss-scaling", "not-applicable"),
     ],
 )
 def test_what_is_right_by_its_own_definition_is_not_refuted(made, law, verdict):

@@ -165,6 +165,7 @@ class Training:
             modes[0]()
         phases = (getattr(self.optimizer, name, None) for name in ("first_step", "second_step"))
         self.two_phase = all(map(callable, phases))
+        self.in_backward = any(map(_hooks, self.parameters))
         closure = _parameters(getattr(self.optimizer, "step", None)).get("closure")
         self.takes_closure = closure is not None
         required = closure is not None and (insists or closure.default is Parameter.empty)
@@ -243,7 +244,7 @@ class Training:
         self.points, self.losses, self.calls = [], [], 0
         self.clear()
         closes = self.needs_closure or (self.closure and self.takes_closure)
-        if self.ahead or not closes:
+        if not closes or (self.ahead and not self.in_backward):
             self.backward(self.absent(self.t))
         if closes:
             returned = self.optimizer.step(self.evaluate)
@@ -284,8 +285,15 @@ class Training:
         self.handed = [(p, p.grad.clone()) for p in self.parameters if p.grad is not None]
 
     def backward(self, absent: Sequence[int] = ()) -> None:
-        """The gradients at the parameters, added to what is there, as autograd does."""
+        """The gradients at the parameters, added to what is there, as autograd does.
+
+        By autograd itself for whoever steps there, in a hook on a gradient that is there.
+        """
         self.points.append([p.detach().clone() for p in self.parameters])
+        if self.in_backward:
+            live = [p.detach() if k in absent else p for k, p in enumerate(self.parameters)]
+            self.problem.value(self.t, live).backward()  # type: ignore[no-untyped-call]
+            return self._remember()
         found = self.problem.gradients(self.t, self.parameters)
         for k, (p, g) in enumerate(zip(self.parameters, found, strict=True)):
             if k in absent or not p.requires_grad:
@@ -296,7 +304,7 @@ class Training:
                 p.grad = g
             else:
                 p.grad.add_(g)
-        self._remember()
+        return self._remember()
 
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:
@@ -308,6 +316,10 @@ def flat(tensors: Sequence[Tensor]) -> Tensor:
 def _quiet() -> warnings.catch_warnings[None]:
     """A scope in which warnings are nobody's business: a law is no place for deprecations."""
     return warnings.catch_warnings(action="ignore")
+
+
+def _hooks(p: nn.Parameter) -> Any:
+    return getattr(p, "_post_accumulate_grad_hooks", None)
 
 
 def _phase(method: Callable[..., Any], *, zero_grad: bool) -> None:
