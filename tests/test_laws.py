@@ -319,3 +319,13 @@ class CountsTheGroup(right.Adam):
 )
 def test_a_pace_is_told_from_a_memory(made, options, paced):
     assert laws.Structure(Implementation.of(made, options)).paced == paced
+
+
+@pytest.mark.parametrize("lr", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("name", ["resume", "copies", "product", "zero-gradient", "groups"])
+def test_a_long_step_is_no_fault(name, lr):
+    """Uphill with momentum, or in any direction, nobody's steps of that length stay finite."""
+    (law,) = (one for one in LAWS if one.id == f"laws/{name}")
+    record = evaluate(law, [Subject.from_object("optimizer", torch.optim.SGD, lr=lr)])
+    assert record.verdict == "supported", record.reason
+    assert ("lr = 0.01" in " ".join(record.notes)) == (lr == 1.0)

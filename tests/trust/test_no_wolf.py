@@ -31,7 +31,7 @@ def logarithmic(least, most):
 
 #: What people set, in the ranges in which they set it.
 OPTIONS = {
-    "lr": logarithmic(-4, -1),
+    "lr": logarithmic(-4, 0.5),
     "betas": st.tuples(st.floats(0, 0.99), st.floats(0.5, 0.9999)),
     "eps": logarithmic(-12, -4),
     "weight_decay": st.floats(0, 0.3),

@@ -45,6 +45,7 @@ class Trial:
         self.evidence: list[Evidence] = []
         self.ran: dict[str, str] = {}
         self._rules: list[Rule] = []
+        self._said: list[str] = []
         self.side = ""
         self._runs = itertools.count()
         self.seeds_read: set[int] = set()  # shared by the views of `printed` and `corrected`
@@ -117,7 +118,8 @@ class Trial:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of how the contestants were run."""
-        return tuple(dict.fromkeys(note for rule in self._rules for note in rule.notes))
+        own = (note for rule in self._rules for note in rule.notes)
+        return tuple(dict.fromkeys([*self._said, *own]))
 
     def implementation(
         self, role: str, usual: Callable[..., Any], **options: Any
@@ -138,8 +140,14 @@ class Trial:
             return Implementation.of(usual, options)
         if not isinstance(contestant, Subject):
             raise NotApplicable("hypothesis not met: an optimizer of torch's kind (this is a rule)")
-        found = Implementation.of(contestant.constructor, contestant.kwargs)
-        return found.check(field(self.setting.seed))
+        problem = field(self.setting.seed)
+        found = Implementation.of(contestant.constructor, contestant.kwargs).check(problem)
+        shorter = found.within_numbers(problem)
+        if shorter is not found:
+            self._said.append(
+                f"laws: lr = {shorter.step_size:g}; a dozen steps of {found.step_size:g} overflow"
+            )
+        return shorter
 
     def run(self, oracle: Oracle, rule: Rule, steps: int, **options: Any) -> Trajectory:
         """`limitpoint.run` under the setting's engine and device."""

@@ -82,17 +82,17 @@ def one_by_one(usual: Implementation, seed: int) -> list[Situation]:
     for option, values in variants(usual).items():
         switched = usual.having(**{option.name: values[0]}) if values else usual
         judged = values and option.name in SWITCHES and usual.declares(option.name)
-        if judged and switched.accepts(field(seed)):
+        if judged and switched.tried(field(seed)) is not None:
             found.append(Situation(f", with {option.name}", switched, field(seed)))
     return found
 
 
 def switched_on(usual: Implementation, problem: Field) -> dict[str, object]:
-    """The switches that a class has, and takes together."""
+    """The switches that a class has, and takes together, for a dozen steps: uphill is far."""
     values = {option.name: values for option, values in variants(usual).items()}
     on: dict[str, object] = {}
     for name in SWITCHES:
         for value in values.get(name, ())[:1]:
-            if usual.having(**on, **{name: value}).accepts(problem):
+            if usual.having(**on, **{name: value}).tried(problem) is not None:
                 on[name] = value
     return on
