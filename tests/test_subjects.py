@@ -95,20 +95,14 @@ class TestEquality:
         own = optimizers.L2SAM(StepSize(eta, 0.5), rho=rho)
         assert gap(subject, own, stack(problems), 30) <= 1e-10
 
-    def test_scaled_gradients_keep_adam_going_below_float64(self):
+    def test_adam_cannot_go_where_the_gradients_square_leaves_float64(self):
         problem = logistic_problem()
         problem = Problem(
             "exp", Linear(), Exponential(), problem.X, problem.y, 150 * problem.X[0] * problem.y[0]
         )
         adam = Subject.from_object("adam", torch.optim.Adam)
-        settings = {"beta1": 0.9, "beta2": 0.99, "epsilon": 0.0}
-        shift = -float(problem.log_value(problem.start))
-        assert 400 < shift < 700
-        scaled = adam.rule(0.01, log_loss_scale=shift, **settings)
-        own = optimizers.Adam(0.01, **settings, bias_correction=True)
-        assert gap(scaled, own, problem, 50) <= 1e-9
         with pytest.raises(Inconclusive, match="its iterate became infinite at step 0, with"):
-            final(adam.rule(0.01, **settings), problem)
+            final(adam.rule(0.01, beta1=0.9, beta2=0.99, epsilon=0.0), problem)
 
     def test_a_rule_is_used_as_it_is(self):
         own = Subject.from_object("adam", optimizers.Adam, beta1=0.3)
@@ -131,21 +125,6 @@ class TestKinds:
         problem = logistic_problem()
         rule = parse_subject("gd=torch.optim:LBFGS,line_search_fn=strong_wolfe").rule(0.5)
         assert float(problem.value(final(rule, problem, 3))) < 1e-3
-
-    def test_closure_is_scaled_with_its_gradient(self):
-        seen = []
-
-        class Closing(Quiet):
-            def step(self, closure):
-                seen.append((float(closure()), self.parameter.grad.clone()))
-                self.descend()
-
-        problem = logistic_problem()
-        final_here(Subject.from_object("gd", Closing).rule(0.1, log_loss_scale=2.0), problem, 1)
-        (loss, gradient), factor = seen[0], torch.exp(torch.tensor(2.0).double())
-        assert loss == pytest.approx(float(factor * problem.value(problem.start)), rel=1e-14)
-        expected = factor * problem.grad(problem.start).tensor()
-        torch.testing.assert_close(gradient, expected, rtol=1e-14, atol=0)
 
     @pytest.mark.parametrize(
         "problem", [logistic_problem(), multiclass_problem()], ids=["1d", "2d"]

@@ -20,6 +20,8 @@ from limitpoint.optimizers import GD, Memoryless, OneExample, Rule, Stochastic
 from limitpoint.problems.problem import Oracle, Problem
 
 Floats = NDArray[np.float64]
+#: Of factors: no factor.
+AS_IT_IS = np.zeros(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class Kernels(Protocol):
     def at(self, w: Tensor) -> tuple[Floats, Floats]:
         """The gradient at w as mantissa * 2^exponent, both of the shape of w."""
 
-    def hand(self, w: Tensor, log_factors: Floats, out: Floats) -> tuple[float, float]:
+    def hand(self, w: Tensor, out: Floats) -> tuple[float, float]:
         """The gradient at w in plain numbers; see `Directions.hand`."""
 
 
@@ -103,8 +105,8 @@ class Directions:
         mantissa, exponent = (m[..., : self._flat[-1]].reshape(self._shape) for m in self._found)
         return mantissa, exponent
 
-    def hand(self, w: Tensor, log_factors: Floats, out: Floats) -> tuple[float, float]:
-        """Write the direction at w, times e^log_factor, into plain numbers.
+    def hand(self, w: Tensor, out: Floats) -> tuple[float, float]:
+        """Write the direction at w into plain numbers.
 
         Between an optimizer's own steps each operation of numpy or torch costs ten times what it
         does in a loop of its own, whatever its size (its code is out of the processor's caches): so
@@ -112,7 +114,6 @@ class Directions:
 
         Args:
             w: contiguous.
-            log_factors: one for each problem of the batch, or one for all, shape (count or 1,).
             out: of the shape of w; zero or infinite only where the direction is.
 
         Returns:
@@ -120,7 +121,7 @@ class Directions:
             one is no number.
         """
         self.go(w)
-        return self.out(log_factors, out)
+        return self.out(AS_IT_IS, out)
 
     def go(self, w: Tensor) -> None:
         """Find the direction at w, contiguous, and the integrands' values there."""
@@ -128,7 +129,7 @@ class Directions:
         self._step()
 
     def out(self, log_factors: Floats, out: Floats) -> tuple[float, float]:
-        """See `hand`."""
+        """The direction of the last `go`, times e^log_factor: shape (count,), or (1,) for all."""
         least, most = self._hand(*self._found, log_factors, out.reshape(self._flat))
         return least, most
 
@@ -202,7 +203,7 @@ def compiled(
         sums = {"log_loss": LogLoss(oracle)} if with_log_loss else {}
         found = Directions(oracle, oracle.start.new_zeros(shape), GD(), sums, drawn=drawn)
         w = oracle.start.new_zeros(shape)
-        found.hand(w, np.zeros(1), np.empty(shape))  # loaded by its first call
+        found.hand(w, np.empty(shape))  # loaded by its first call
         return found
     except cpu.NotCovered:
         return None

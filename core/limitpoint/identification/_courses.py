@@ -153,12 +153,12 @@ class Seen(Oracle):
         g = scaled(self.grad(w))
         return g.mantissa.numpy(), g.exponent.numpy()
 
-    def hand(self, w: Tensor, log_factors: Floats, out: Floats) -> tuple[float, float]:
+    def hand(self, w: Tensor, out: Floats) -> tuple[float, float]:
         """See `Kernels`."""
         kernels = self._compiled(w)
         assert kernels is not None
         kernels.go(w)
-        return kernels.out(self._log_factors(kernels.integrals) + log_factors, out)
+        return kernels.out(self._log_factors(kernels.integrals), out)
 
     def _compiled(self, w: Tensor) -> Directions | None:
         return compiled(self.problem, w.shape, with_log_loss=True)

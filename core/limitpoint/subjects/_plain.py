@@ -11,8 +11,8 @@ from torch import Tensor
 
 from limitpoint.engines.directions import Floats, Kernels, compiled
 from limitpoint.errors import Inconclusive
-from limitpoint.numerics import Scaled, exp
-from limitpoint.problems.problem import Oracle, Problem
+from limitpoint.numerics import Scaled
+from limitpoint.problems.problem import Oracle
 
 
 class PlainOracle:
@@ -21,7 +21,6 @@ class PlainOracle:
     Args:
         oracle: the problem.
         w: the iterate.
-        log_loss_scale: what is handed over is exp(log_loss_scale) times the true one.
         t: the step.
         kernels: the problem's compiled gradients, or None.
         places: the rows of the batch that each element has; one each, if not given.
@@ -32,14 +31,12 @@ class PlainOracle:
         self,
         oracle: Oracle,
         w: Tensor,
-        log_loss_scale: float,
         t: int,
         kernels: Kernels | None = None,
         places: Sequence[Any] | None = None,
         stayed: bool = False,
     ) -> None:
         self.oracle, self.w, self.t, self.stayed = oracle, w.detach().contiguous(), t, stayed
-        self.log_loss_scale, self._log_factors = log_loss_scale, np.array([log_loss_scale])
         # A claim that asks for no zero in the first gradient has looked at the defined one.
         self.kernels = kernels if t else None
         self._rows = rows(self.w, oracle.ndim)
@@ -51,7 +48,7 @@ class PlainOracle:
         return self._rows[self._places[k]]
 
     def gradient(self, k: int, point: Tensor | None = None) -> Tensor:
-        """Gradient of element k, times exp(log_loss_scale), the caller's own: at a point, or w."""
+        """Gradient of element k, the caller's own: at a point, or w."""
         if point is not None and not torch.equal(point, self.row(k)):
             return self._handed(self._moved(k, point))[self._places[k]]
         if self._at_w is None:
@@ -62,27 +59,20 @@ class PlainOracle:
         return self._at_w[self._places[k]].clone()
 
     def value(self, k: int, point: Tensor) -> Tensor:
-        """Objective of element k at a point, times exp(log_loss_scale); a scalar."""
+        """Objective of element k at a point; a scalar."""
         w = self._moved(k, point)
         if self.kernels is not None:
             known = compiled(self.oracle, w.shape, with_log_loss=True)
             if known is not None:
                 known.go(w)
-                return torch.from_numpy(np.exp(known.integrals[k] + self.log_loss_scale))[0]
+                return torch.from_numpy(np.exp(known.integrals[k]))[0]
         with torch.no_grad():
-            if self.log_loss_scale and isinstance(self.oracle, Problem):
-                value = torch.exp(self.oracle.log_value(w) + self.log_loss_scale)
-            else:
-                value = self.oracle.value(w) * self._factor(w)
-            return value.reshape(-1)[k]
+            return self.oracle.value(w).reshape(-1)[k]
 
     def _moved(self, k: int, point: Tensor) -> Tensor:
         w = self.w.clone()
         rows(w, self.oracle.ndim)[self._places[k]] = point
         return w
-
-    def _factor(self, w: Tensor) -> Tensor:
-        return torch.exp(w.new_tensor(self.log_loss_scale))
 
     def _handed(self, w: Tensor) -> Tensor:
         """The batch's gradients as plain tensors, shape (elements, *parameter)."""
@@ -91,7 +81,7 @@ class PlainOracle:
             self._check_range(handed, mantissa)
             return rows(torch.from_numpy(handed), self.oracle.ndim)
         handed = np.empty(self._rows.shape)
-        least, most = self.kernels.hand(w, self._log_factors, handed)
+        least, most = self.kernels.hand(w, handed)
         if not (least > 0 and most < np.inf):
             self._check_range(handed, self.kernels.at(w)[0])
         return torch.from_numpy(handed)
@@ -101,9 +91,8 @@ class PlainOracle:
         """Mantissas, and what is handed over, by the problem's own definition."""
         g = self.oracle.grad(w)
         if isinstance(g, Scaled):
-            handed = (g * exp(w.new_tensor(self.log_loss_scale))).tensor()
-            return g.mantissa.numpy(), handed.numpy()
-        return g.numpy(), (g * self._factor(w)).numpy()
+            return g.mantissa.numpy(), g.tensor().numpy()
+        return g.numpy(), g.clone().numpy()  # an optimizer may write into it
 
     def _check_range(self, handed: Floats, mantissa: Floats) -> None:
         """Raise Inconclusive where float64, and nobody else, lost an element's gradient."""

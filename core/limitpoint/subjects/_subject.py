@@ -108,19 +108,11 @@ class Subject:
             kwargs["base_optimizer"] = load(kwargs["base_optimizer"])
         return cls(role, target.strip(), kwargs, f"{role}={text}", constructor, limits)
 
-    def rule(
-        self,
-        step_size: Schedule | Tensor | float = 1.0,
-        *,
-        log_loss_scale: float = 0.0,
-        **settings: Any,
-    ) -> Rule:
+    def rule(self, step_size: Schedule | Tensor | float = 1.0, **settings: Any) -> Rule:
         """The subject as a rule, with a claim's settings where it takes them, within its limits.
 
         Args:
             step_size: the claim's schedule; a step size of the user's own replaces its eta_0.
-            log_loss_scale: the gradients handed to a torch optimizer are exp(log_loss_scale) times
-                the true ones; for optimizers whose theorem does not feel it.
             settings: by limitpoint's names: beta1, epsilon, rho, momentum, weight_decay, ... A
                 torch class's weight decay is off unless the claim or the user sets it, and so is an
                 eps in the role ngd.
@@ -149,7 +141,6 @@ class Subject:
             step_size=schedule,
             constructor=self.constructor,
             kwargs=arguments,
-            log_loss_scale=log_loss_scale,
             limits=self.limits,
             target=self.target,
             said=said,

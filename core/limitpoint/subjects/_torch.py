@@ -44,7 +44,6 @@ class TorchOptimizer(Rule):
         step_size: set as the groups' "lr" before each step.
         constructor: (params, **kwargs) -> optimizer.
         kwargs: its arguments; a tensor that broadcasts over the batch is given entry by entry.
-        log_loss_scale: the gradients handed over are exp(log_loss_scale) times the true ones.
         limits: what it may take in one run.
         target: what the ledger calls it.
         said: what is to be said of how it is run; extended by the run.
@@ -52,7 +51,6 @@ class TorchOptimizer(Rule):
 
     constructor: Callable[..., Any] = torch.optim.SGD
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    log_loss_scale: float = 0.0
     limits: Limits = UNLIMITED
     target: str = ""
     said: list[str] = field(default_factory=list)
@@ -153,10 +151,8 @@ class TorchOptimizer(Rule):
         """
         PULSE.tell(t)
         seen, etas = oracle.batch(t), entries(self.step_size.at(t), w, oracle.ndim)
-        around = partial(
-            PlainOracle, seen, w, self.log_loss_scale, t, self._kernels_of(seen, w),
-            stayed=w is state.after,
-        )  # fmt: skip
+        kernels, stayed = self._kernels_of(seen, w), w is state.after
+        around = partial(PlainOracle, seen, w, t, kernels, stayed=stayed)
         joint = state.advance(around, etas)
         if joint and t >= ALIKE:
             state.after = shaped(joint[0], w.shape)
