@@ -1,6 +1,5 @@
 """Image files are read in their true formats, and a bad one is one clear line."""
 
-import gzip
 import pickle
 import struct
 import tarfile
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from limitpoint.errors import UsageError
-from limitpoint.problems.image_files import read_cifar10, read_mnist
+from limitpoint.problems.image_files import read_cifar10
 from limitpoint.problems.images import spectral_images, upscaled_digits
 
 NAMES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
@@ -200,59 +199,6 @@ def test_a_damaged_archive_is_one_line(tmp_path, batches):
     path.write_bytes(b"no archive")
     with pytest.raises(UsageError, match="not a whole tar archive"):
         read_cifar10(path)
-
-
-def idx(array):
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return header + array.astype(np.uint8).tobytes()
-
-
-@pytest.fixture
-def mnist():
-    rng = np.random.default_rng(2)
-    return {
-        f"{part}-{what}": array
-        for part in ("train", "t10k")
-        for what, array in (
-            ("images-idx3-ubyte", rng.integers(0, 256, (30, 28, 28))),
-            ("labels-idx1-ubyte", np.arange(30) % 10),
-        )
-    }
-
-
-@pytest.mark.parametrize("end", ["", ".gz"])
-@pytest.mark.parametrize("dot", ["-", "."])
-def test_mnist_is_read_in_each_form(tmp_path, mnist, end, dot):
-    for name, array in mnist.items():
-        data = gzip.compress(idx(array)) if end else idx(array)
-        (tmp_path / (name.replace("-idx", f"{dot}idx") + end)).write_bytes(data)
-    images = read_mnist(tmp_path)
-    assert np.array_equal(images.train.pixels, mnist["train-images-idx3-ubyte"].reshape(30, 784))
-    assert np.array_equal(images.test.labels, mnist["t10k-labels-idx1-ubyte"])
-
-
-@pytest.mark.parametrize("how", ["truncated", "empty", "noise", "text"])
-@pytest.mark.parametrize("end", ["", ".gz"])
-def test_a_spoiled_idx_file_is_one_line(tmp_path, mnist, end, how):
-    for name, array in mnist.items():
-        data = gzip.compress(idx(array)) if end else idx(array)
-        (tmp_path / (name + end)).write_bytes(data)
-    target = tmp_path / f"t10k-images-idx3-ubyte{end}"
-    target.write_bytes(spoil(target.read_bytes(), how))
-    with pytest.raises(UsageError, match="t10k-images") as caught:
-        read_mnist(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-def test_mnist_with_swapped_files_is_refused(tmp_path, mnist):
-    for name, array in mnist.items():
-        (tmp_path / name).write_bytes(idx(array))
-    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(mnist["train-images-idx3-ubyte"]))
-    with pytest.raises(UsageError, match="1 dimensions"):
-        read_mnist(tmp_path)
-    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(29) % 10))
-    with pytest.raises(UsageError, match="30 images but 29 labels"):
-        read_mnist(tmp_path)
 
 
 def test_a_task_is_balanced_and_asks_for_enough(tmp_path):

@@ -3,7 +3,6 @@
 Functions are called here, and not the command line, so that there is time for 100,000 inputs each.
 """
 
-import gzip
 import io
 import json
 import pickle
@@ -214,17 +213,9 @@ def test_rows_of_an_atlas(refused, path, data):
 
 # -- images -----------------------------------------------------------------------------------
 
-IDX = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2]) + bytes(8)
 BATCH = bytes(3073) * 2
 PIXELS = np.zeros((2, 3072), np.uint8)
 PICKLES = [pickle.dumps({"data": PIXELS, "labels": [1, 2]}, protocol) for protocol in range(5)]
-
-
-@given(damaged([IDX, gzip.compress(IDX)]), st.sampled_from(["", ".gz"]))
-@example(bytes([0, 0, 8, 3]) + bytes(12), "")
-def test_mnists_files(refused, data, end):
-    files = {f"train-images-idx3-ubyte{end}": lambda: data}
-    refused(image_files._idx, Path("folder"), files, "train-images", 3)
 
 
 @given(damaged([BATCH]))

@@ -1,8 +1,7 @@
-"""CIFAR-10 and MNIST from the user's own copy. Nothing in a file is ever executed."""
+"""CIFAR-10 from the user's own copy. Nothing in a file is ever executed."""
 
 from __future__ import annotations
 
-import gzip
 import io
 import lzma
 import pickle
@@ -23,7 +22,7 @@ _CHANNEL = 32 * 32
 _RECORD = 1 + 3 * _CHANNEL
 _TRAIN = [f"data_batch_{i}" for i in range(1, 6)]
 _TEST = "test_batch"
-_LARGEST = 1 << 26  # MNIST's images have 47 MB, a batch of CIFAR-10 31
+_LARGEST = 1 << 26  # a batch of CIFAR-10 has 31 MB
 _ARCHIVE = 1 << 28  # CIFAR-10 has 186 MB
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, ValueError)
 
@@ -79,62 +78,6 @@ def read_cifar10(path: str | Path, *, colour: bool = False) -> ImageSet:
         ),
         Images("CIFAR-10, test", *batches[_TEST]),
     )
-
-
-def read_mnist(path: str | Path) -> ImageSet:
-    """MNIST from its four idx files, gzipped or not.
-
-    Args:
-        path: the folder with train-images-idx3-ubyte, train-labels-idx1-ubyte,
-            t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each with or without .gz.
-
-    Raises:
-        UsageError: nothing there, a file missing, damaged, truncated or of another kind.
-
-    Source: LeCun, Cortes, Burges, "The MNIST database", file format of the page.
-    """
-    path = Path(path)
-    files = _contents(path)
-    return ImageSet(
-        _mnist_part(path, files, "train", "MNIST, train"),
-        _mnist_part(path, files, "t10k", "MNIST, test"),
-    )
-
-
-def _mnist_part(path: Path, files: Contents, prefix: str, name: str) -> Images:
-    images = _idx(path, files, f"{prefix}-images", 3)
-    labels = _idx(path, files, f"{prefix}-labels", 1)
-    if len(images) != len(labels):
-        raise UsageError(f"{path}: {len(images)} images but {len(labels)} labels in {prefix}")
-    where = f"{path}: {prefix}-labels"
-    return Images(name, *_checked(where, images.reshape(len(images), -1), labels))
-
-
-def _idx(path: Path, files: Contents, stem: str, rank: int) -> NDArray[np.uint8]:
-    """An idx file of unsigned bytes: magic 0, 0, 8, rank; the sizes, big-endian; the data."""
-    names = [f"{stem}{dot}idx{rank}-ubyte{end}" for dot in "-." for end in ("", ".gz")]
-    name = next((name for name in names if name in files), None)
-    if name is None:
-        raise UsageError(f"{path}: no {names[0]} or {names[1]} here: give the folder of MNIST")
-    where = f"{path}: {name}"
-    data = _bytes(where, files[name])
-    if name.endswith(".gz"):
-        data = _bytes(where, lambda: _gunzipped(data))
-    header = 4 + 4 * rank
-    if len(data) < header or data[:4] != bytes([0, 0, 8, rank]):
-        raise UsageError(f"{where}: not an idx file of bytes with {rank} dimensions")
-    shape = [int(size) for size in np.frombuffer(data, ">u4", rank, offset=4)]
-    if 0 in shape:
-        raise UsageError(f"{where}: no images")
-    expected = header + int(np.prod(shape, dtype=object))
-    if len(data) != expected:
-        raise UsageError(f"{where}: {len(data)} bytes where its header says {expected}: truncated?")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-
-
-def _gunzipped(data: bytes) -> bytes:
-    with gzip.open(io.BytesIO(data)) as stream:
-        return stream.read(_LARGEST + 1)
 
 
 def _contents(path: Path) -> Contents:
