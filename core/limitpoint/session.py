@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from limitpoint.errors import UsageError
 from limitpoint.judgement.seeds import parse_seeds
+from limitpoint.judgement.setting import HORIZONS, Setting
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from limitpoint.judgement.claim import Claim
     from limitpoint.judgement.record import Record
-    from limitpoint.judgement.setting import Setting
     from limitpoint.ledger.keeper import Keeper
     from limitpoint.subjects import Subject
 
@@ -39,8 +39,8 @@ class Session:
     def __init__(self, options: Mapping[str, Any], done: Sequence[Any] | None) -> None:
         self.seeds = parse_seeds(options["seeds"])
         self.horizon = options["horizon"]
-        if self.horizon not in ("quick", "full"):
-            raise UsageError(f"unknown horizon {self.horizon!r}: quick or full")
+        if self.horizon not in HORIZONS:
+            raise UsageError(f"unknown horizon {self.horizon!r}: {' or '.join(HORIZONS)}")
         self.engine, self.device = options["engine"], options["device"]
         if (self.engine, self.device) != ("auto", "cpu"):
             from limitpoint.engines.choice import check_engine
@@ -94,17 +94,11 @@ class Session:
             self.judged |= set(about)
             if not about:
                 return False
-        done = bool(self.done) and self._key(claim, seed) in self.done
+        from limitpoint.ledger.keys import key_for
+
+        done = key_for(claim, self.subjects, self.setting(seed)) in self.done
         self.left_out += done
         return not done
-
-    def _key(self, claim: Claim, seed: int) -> tuple[object, ...]:
-        from limitpoint.ledger.keys import Key
-
-        playing = [subject.spec for subject in self.subjects if subject.role in claim.roles]
-        seen = seed if claim.seeded else None
-        subject = "; ".join(playing) or None
-        return Key(claim.id, seen, self.engine, self.device, self.horizon, subject)
 
     def check_judged(self) -> None:
         """Raise UsageError if a subject is judged by none of the selected claims."""
@@ -174,8 +168,6 @@ class Session:
 
     def setting(self, seed: int, watch: Callable[[int, int], None] | None = None) -> Setting:
         """The setting of one claim."""
-        from limitpoint.judgement.setting import Setting
-
         return Setting(
             seed,
             self.horizon,

@@ -29,6 +29,7 @@ from limitpoint.identification import SHORTEST, STEPS, TIMEOUT
 from limitpoint.judgement.keywords import Keywords
 from limitpoint.judgement.roles import ROLES
 from limitpoint.judgement.seeds import parse_seeds
+from limitpoint.judgement.setting import HORIZONS
 from limitpoint.subjects import USUAL
 
 
@@ -104,7 +105,7 @@ def _check(parser: ArgumentParser) -> None:
     _keyword(parser)
     parser.add_argument("--seeds", default=[42], type=typed(parse_seeds), metavar="SPEC",
                         help="42, 0-19 or 1,5,7-9 (default 42)")  # fmt: skip
-    parser.add_argument("--horizon", default="quick", choices=("quick", "full"))
+    parser.add_argument("--horizon", default="quick", choices=HORIZONS)
     _limits(parser, USUAL.timeout, "a run")
     parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N",
                         help="claims at the same time (default 1)")  # fmt: skip
@@ -249,7 +250,7 @@ def _sweep(parser: ArgumentParser) -> None:
                         "(default 1: the end)")  # fmt: skip
     parser.add_argument("--subject", default="", metavar="ROLE=MODULE:ATTR[,key=value...]",
                         help="who plays in a claim; axes are seed and its arguments")  # fmt: skip
-    parser.add_argument("--horizon", default="quick", choices=("quick", "full"),
+    parser.add_argument("--horizon", default="quick", choices=HORIZONS,
                         help="of a claim (default quick)")  # fmt: skip
     parser.add_argument("--out", type=in_folder, default=None, metavar="FILE",
                         help="the CSV file; what it has is not measured again "

@@ -31,7 +31,16 @@ from limitpoint.judgement.evaluate import evaluate
 from limitpoint.judgement.record import Record
 from limitpoint.judgement.registry import claims_about
 from limitpoint.judgement.setting import Setting
-from limitpoint.ledger import Keeper, Key, Ledger, environment, key_of, source_digests, suite
+from limitpoint.ledger import (
+    Keeper,
+    Key,
+    Ledger,
+    environment,
+    key_for,
+    key_of,
+    source_digests,
+    suite,
+)
 from limitpoint.ledger.resume import resume
 from limitpoint.recognition import recognise_apart
 from limitpoint.subjects import Limits, Subject, parse_subject
@@ -112,11 +121,7 @@ class _Run(NamedTuple):
     @property
     def key(self) -> Key:
         """What its record will be known by."""
-        playing = [subject.spec for subject in self.subjects if subject.role in self.claim.roles]
-        setting, claim = self.setting, self.claim
-        seed = setting.seed if claim.seeded else None
-        return Key(claim.id, seed, setting.engine, setting.device, setting.horizon,
-                   "; ".join(playing) or None)  # fmt: skip
+        return key_for(*self)
 
 
 def _runs(subjects: list[Subject], args: argparse.Namespace) -> list[_Run]:

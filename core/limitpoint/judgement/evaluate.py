@@ -214,9 +214,9 @@ def reproduce(claim: Claim, specs: Iterable[str], setting: Setting) -> str:
     installed = (Path(__file__).parents[1] / "claims").exists()
     where = ["--pyargs", "limitpoint.claims"] if installed else ["claims/"]
     words = ["pytest", *where, "-k", claim.id, "--seeds", str(setting.seed)]
-    for name, usual in (("horizon", "quick"), ("engine", "auto"), ("device", "cpu")):
+    for name in ("horizon", "engine", "device"):
         value = getattr(setting, name)
-        words += [f"--{name}", value] if value != usual else []
+        words += [f"--{name}", value] if value != getattr(Setting, name) else []
     words += ["--cifar10", str(setting.cifar10)] if setting.cifar10 else []
     for spec in specs:
         words += ["--subject", spec]

@@ -7,6 +7,7 @@ from .journal import Journal as Journal
 from .journal import since as since
 from .keeper import Keeper as Keeper
 from .keys import Key as Key
+from .keys import key_for as key_for
 from .keys import key_of as key_of
 from .provenance import STAND_INS as STAND_INS
 from .provenance import Environment as Environment

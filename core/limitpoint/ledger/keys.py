@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
-from limitpoint.judgement.record import Record
+if TYPE_CHECKING:
+    from limitpoint.judgement.claim import Claim
+    from limitpoint.judgement.contestant import Contestant
+    from limitpoint.judgement.record import Record
+    from limitpoint.judgement.setting import Setting
 
 
 class Key(NamedTuple):
@@ -25,6 +30,13 @@ class Key(NamedTuple):
     device: str
     horizon: str
     subject: str | None
+
+
+def key_for(claim: Claim, subjects: Iterable[Contestant], setting: Setting) -> Key:
+    """The key that the record of a claim will have."""
+    playing = [subject.spec for subject in subjects if subject.role in claim.roles]
+    seed, subject = setting.seed if claim.seeded else None, "; ".join(playing) or None
+    return Key(claim.id, seed, setting.engine, setting.device, setting.horizon, subject)
 
 
 def key_of(record: Record) -> Key:
