@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import msgspec
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +21,7 @@ from limitpoint.problems.problem import Objective
 from limitpoint.problems.randomness import generator
 from limitpoint.rivals import RIVALS
 from limitpoint.rivals.matrix import roles_of
-from limitpoint.subjects import Subject, apart
+from limitpoint.subjects import Subject, told_apart
 
 STEPS = 8
 STEP = 0.4
@@ -121,11 +119,7 @@ def recognise_apart(subject: Subject) -> Recognition:
     """The same in a process of its own."""
     warm_up()
     claims_of()  # imported here, once, rather than in each process
-    found = apart(
-        lambda: {"found": np.frombuffer(msgspec.msgpack.encode(recognise(subject)), np.uint8)},
-        subject.limits,
-    )
-    return msgspec.msgpack.decode(found["found"].tobytes(), type=Recognition)
+    return told_apart(lambda: recognise(subject), Recognition, subject.limits)
 
 
 def _facts(structure: Structure) -> dict[str, str]:

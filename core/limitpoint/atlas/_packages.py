@@ -10,12 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
-import msgspec
-import numpy as np
 import torch
 
 from limitpoint.errors import SubjectFailed
-from limitpoint.subjects import USUAL, apart, makes_transformation
+from limitpoint.subjects import USUAL, makes_transformation, told_apart
 
 
 @dataclass(frozen=True)
@@ -62,15 +60,13 @@ def candidates(package: Package) -> list[str]:
         SubjectFailed, Inconclusive: it could not be imported.
     """
 
-    def found() -> dict[str, Any]:
+    def found() -> list[str]:
         try:
-            names = list(_optimizers(import_module(package.module)))
+            return list(_optimizers(import_module(package.module)))
         except Exception as exc:
             raise SubjectFailed(f"raised {type(exc).__name__}: {exc}") from exc
-        return {"names": np.frombuffer(msgspec.msgpack.encode(names), np.uint8)}
 
-    names = msgspec.msgpack.decode(apart(found, USUAL)["names"].tobytes(), type=list[str])
-    return [f"{package.module}:{name}" for name in names]
+    return [f"{package.module}:{name}" for name in told_apart(found, list[str], USUAL)]
 
 
 def _optimizers(module: ModuleType) -> Iterator[str]:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import torch
 
@@ -27,7 +27,7 @@ from limitpoint.judgement.setting import Setting
 from limitpoint.judgement.trial import Trial
 from limitpoint.judgement.verdict import Verdict
 from limitpoint.laws import warm_up
-from limitpoint.subjects import COARSE, UNLIMITED, Limits, Subject, apart, parse_subject
+from limitpoint.subjects import COARSE, UNLIMITED, Limits, Subject, parse_subject, told_apart
 from limitpoint.theory.limits import Uncertified
 
 #: Where a subject's tracebacks go.
@@ -142,23 +142,29 @@ def _body(claim: Claim, trial: Trial) -> None:
         claim.body(trial)
         return
     warm_up()
-    said = apart(lambda: {"said": np.frombuffer(_said(claim, trial), np.uint8)}, subjects[0].limits)
-    ended, text, trace, evidence, seeds = msgspec.msgpack.decode(
-        said["said"].tobytes(), type=tuple[int, str, str, list[Evidence], set[int]]
-    )
-    if trace:
-        LOG.info("%s", trace)
-    trial.evidence += evidence
-    trial.seeds_read |= seeds
-    if ended < len(_ENDS):
-        raise _ENDS[ended](text)
+    said = told_apart(lambda: _said(claim, trial), Said, subjects[0].limits)
+    if said.trace:
+        LOG.info("%s", said.trace)
+    trial.evidence += said.evidence
+    trial.seeds_read |= said.seeds
+    if said.ended < len(_ENDS):
+        raise _ENDS[said.ended](said.text)
 
 
 _ENDS = (NotApplicable, Inconclusive, SubjectFailed)
 
 
-def _said(claim: Claim, trial: Trial) -> bytes:
-    """How the body ended, and what it has gathered until then."""
+class Said(NamedTuple):
+    """How a law's body ended, by its place in `_ENDS`, and what it has gathered until then."""
+
+    ended: int
+    text: str
+    trace: str
+    evidence: list[Evidence]
+    seeds: set[int]
+
+
+def _said(claim: Claim, trial: Trial) -> Said:
     ended, text, trace = len(_ENDS), "", ""
     try:
         claim.body(trial)
@@ -169,7 +175,7 @@ def _said(claim: Claim, trial: Trial) -> bytes:
             root = root.__cause__
         if root is not exc:
             trace = "".join(traceback.format_exception(root)).rstrip()
-    return msgspec.msgpack.encode((ended, text, trace, trial.evidence, trial.seeds_read))
+    return Said(ended, text, trace, trial.evidence, trial.seeds_read)
 
 
 def _check_complete(claim: Claim, trial: Trial) -> None:

@@ -13,3 +13,4 @@ from ._subject import Subject as Subject
 from ._subject import parse_subject as parse_subject
 from ._torch import TorchOptimizer as TorchOptimizer
 from ._worker import apart as apart
+from ._worker import told_apart as told_apart

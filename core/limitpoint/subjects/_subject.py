@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from limitpoint.errors import (
@@ -31,7 +29,7 @@ from limitpoint.subjects._rule import guarded
 from limitpoint.subjects._signature import Accepted, field_names, makes_rule
 from limitpoint.subjects._spec import FORM, load, parse_options, split
 from limitpoint.subjects._torch import TorchOptimizer
-from limitpoint.subjects._worker import apart
+from limitpoint.subjects._worker import told_apart
 
 #: What is tried of a class that refuses the theorem's epsilon = 0.
 EPSILONS = (0.0, 1e-300, 1e-150, 1e-30, 1e-16, 1e-12, 1e-8)
@@ -210,7 +208,7 @@ def _at_least(epsilon: float | Tensor, least: float) -> float | Tensor:
 def least_epsilon(subject: Subject) -> float:
     """The least of `EPSILONS` with which a torch optimizer can be made; 0 if that is not it."""
 
-    def least() -> dict[str, NDArray[np.float64]]:
+    def least() -> float:
         for epsilon in EPSILONS:
             rule = TorchOptimizer(
                 constructor=subject.constructor,
@@ -220,11 +218,11 @@ def least_epsilon(subject: Subject) -> float:
                 rule.init(_flat(), torch.ones(2, 2, dtype=torch.float64))
             except (SubjectFailed, Inconclusive):
                 continue
-            return {"epsilon": np.array(epsilon)}
-        return {"epsilon": np.array(0.0)}
+            return epsilon
+        return 0.0
 
     try:
-        return float(apart(least, subject.limits)["epsilon"])
+        return told_apart(least, float, subject.limits)
     except (SubjectFailed, Inconclusive):
         return 0.0
 
