@@ -147,7 +147,10 @@ def test_a_stack_is_its_runs_side_by_side(rule):
 def test_radii_run_side_by_side():
     problem, _ = digits(runs=2)
     rho = torch.tensor([[0.1], [0.1], [0.4], [0.4]], dtype=torch.float64)
-    both = run(problem.repeated(2), DeepSAM(0.05, rho=rho, m=4), 5).final
+    twice = replace(
+        problem, **{k: torch.cat([getattr(problem, k)] * 2) for k in ("X", "y", "start")}
+    )
+    both = run(twice, DeepSAM(0.05, rho=rho, m=4), 5).final
     for part, radius in ((both[:2], 0.1), (both[2:], 0.4)):
         assert gap(part, run(problem, DeepSAM(0.05, rho=radius, m=4), 5).final) < 1e-12
 

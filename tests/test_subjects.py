@@ -204,14 +204,14 @@ class TestSettings:
         adam = parse_subject("adam=torch.optim:AdamW,eps=1e-4").rule(0.1, **given)
         assert (given | {"epsilon": 1e-4}).items() <= adam.settings.items()
         assert "lr" not in adam.settings
-        assert (adam.precision, adam.keeps_state) == ("float64", True)
+        assert adam.precision == "float64"
         default = parse_subject("adam=torch.optim:Adam").rule(0.1)
         assert {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}.items() <= default.settings.items()
         own = Subject.from_object("adam", optimizers.Adam, beta1=0.3).rule(0.1, beta2=0.5)
         assert {"beta1": 0.3, "beta2": 0.5}.items() <= own.settings.items()
         foreign = Subject.from_object("gd", type("Own", (optimizers.USAM,), {}), rho=0.25).rule(0.1)
         assert foreign.settings == {"rho": 0.25, "radii": None}
-        assert (foreign.precision, foreign.keeps_state) == ("scaled", False)
+        assert foreign.precision == "scaled"
         assert parse_subject("adam=torch.optim:Adafactor").rule(0.1).settings.get("beta1") is None
 
     def test_weight_decay_is_off_unless_somebody_sets_it(self):

@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import msgspec
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 
@@ -28,11 +28,8 @@ def claims_table(title: str, first: str = "claim") -> Table:
 
 def progress(*, hidden: bool) -> Progress:
     """A bar on the terminal's standard error, gone when it is done."""
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     screen = Console(file=sys.stderr)  # this one, also while an optimizer is silenced
-    return Progress(
-        *columns, transient=True, disable=hidden or not screen.is_terminal, console=screen
-    )
+    return Progress(transient=True, disable=hidden or not screen.is_terminal, console=screen)
 
 
 class Silence(io.TextIOBase):
@@ -44,10 +41,6 @@ class Silence(io.TextIOBase):
         """Count the lines."""
         self.lines += text.count("\n")
         return len(text)
-
-    def report(self) -> None:
-        """Say on standard error that an optimizer's output was left out, if there was any."""
-        say_left_out(self.lines)
 
 
 def say_left_out(lines: int) -> None:

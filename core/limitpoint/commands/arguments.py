@@ -51,10 +51,14 @@ class Command:
 # --------------------------------------------------------------------------------- shared arguments
 
 
-def _keyword(parser: ArgumentParser) -> None:
+def _keyword(
+    parser: ArgumentParser,
+    what: str = "claims whose id, test or file",
+    such: str = "adam and not rates",
+) -> None:
     parser.add_argument("-k", dest="keyword", default=Keywords(""), type=typed(Keywords),
-                        metavar="EXPRESSION", help="only claims whose id, test or file it names, "
-                        "as in pytest: 'adam and not rates'")  # fmt: skip
+                        metavar="EXPRESSION",
+                        help=f"only {what} it names, as in pytest: '{such}'")  # fmt: skip
 
 
 def _selection(parser: ArgumentParser) -> None:
@@ -63,8 +67,8 @@ def _selection(parser: ArgumentParser) -> None:
     _keyword(parser)
 
 
-def _seed(parser: ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=42, help="seed of the data (default 42)")
+def _seed(parser: ArgumentParser, of: str = "the data") -> None:
+    parser.add_argument("--seed", type=int, default=42, help=f"seed of {of} (default 42)")
 
 
 def _json(parser: ArgumentParser) -> None:
@@ -149,9 +153,7 @@ def _mutants(parser: ArgumentParser) -> None:
 
 
 def _faults(parser: ArgumentParser) -> None:
-    parser.add_argument("-k", dest="keyword", default=Keywords(""), type=typed(Keywords),
-                        metavar="EXPRESSION", help="only faults whose name or description it "
-                        "names, as in pytest: 'epsilon or decay'")  # fmt: skip
+    _keyword(parser, "faults whose name or description", "epsilon or decay")
     _seed(parser)
     _json(parser)
 
@@ -212,7 +214,7 @@ def _figures(parser: ArgumentParser) -> None:
 def _margins(parser: ArgumentParser) -> None:
     parser.add_argument("--steps", type=at_least(1), default=10_000, metavar="N",
                         help="of each run (default 10000)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=42, help="of the clusters (default 42)")
+    _seed(parser, "the clusters")
     _json(parser)
 
 
@@ -224,8 +226,7 @@ def _table1(parser: ArgumentParser) -> None:
                         help="images of each class (default 100, the report's)")  # fmt: skip
     parser.add_argument("--steps", type=at_least(1), default=None, metavar="N",
                         help="of each run (default: the report's)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=42,
-                        help="of the sample, the start and the noise (default 42)")  # fmt: skip
+    _seed(parser, "the sample, the start and the noise")
     parser.add_argument("--csv", type=in_folder, metavar="FILE",
                         help="write both tables there, too")  # fmt: skip
     _json(parser)
@@ -269,9 +270,7 @@ def _sweep(parser: ArgumentParser) -> None:
 
 
 def _atlas(parser: ArgumentParser) -> None:
-    parser.add_argument("-k", dest="keyword", default=Keywords(""), type=typed(Keywords),
-                        metavar="EXPRESSION", help="only optimizers whose MODULE:ATTR it names, "
-                        "as in pytest: 'torch.optim or lion'")  # fmt: skip
+    _keyword(parser, "optimizers whose MODULE:ATTR", "torch.optim or lion")
     parser.add_argument("--out", type=in_folder, default=None, metavar="FILE",
                         help="the JSON lines; what they have of these versions is not judged again "
                         "(default reports/latest/atlas.jsonl)")  # fmt: skip

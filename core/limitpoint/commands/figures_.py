@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from rich.progress import Progress, TimeRemainingColumn
+from rich.progress import Progress
 
 from limitpoint.commands._screen import claims_table, console
 from limitpoint.views.figures import FIGURES
@@ -22,8 +22,7 @@ def run(args: argparse.Namespace) -> int:
         console().print(table)
         return 0
     args.out.mkdir(parents=True, exist_ok=True)
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
+    with Progress(transient=True) as bar:
         task = bar.add_task("figures", total=len(names))
         for name in names:
             bar.update(task, description=name)

@@ -15,6 +15,7 @@ from limitpoint.commands._screen import (
     console,
     print_json,
     progress,
+    say_left_out,
     silenced,
 )
 from limitpoint.errors import INTERRUPTED, UsageError
@@ -66,7 +67,7 @@ def _identified(
         except KeyboardInterrupt:
             said = f"interrupted after {len(found)} of {len(subjects)}"
             bar.console.print(said, highlight=False)
-    output.report()
+    say_left_out(output.lines)
     return found, len(found) < len(subjects)
 
 

@@ -181,15 +181,6 @@ class Classification(Oracle):
             return self
         return replace(self, X=self.X.to(device), y=self.y.to(device), start=self.start.to(device))
 
-    def repeated(self, times: int) -> Classification:
-        """The stack several times over, such as once for each radius."""
-        return replace(
-            self,
-            X=self.X.repeat(times, *[1] * (self.X.ndim - 1)),
-            y=self.y.repeat(times, 1),
-            start=self.start.repeat(times, 1),
-        )
-
     @property
     def digest(self) -> str:
         """First 16 hex digits of the SHA-256 of images, labels and start."""

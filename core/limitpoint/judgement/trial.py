@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
+from functools import partialmethod
 from typing import Any
 
 import msgspec
@@ -189,40 +189,18 @@ class Trial:
         self.evidence.append(found)
         return found
 
-    @property
-    def identity(self) -> Callable[..., Evidence]:
-        """See `limitpoint.evidence.identity`."""
-        return partial(self._add, relations.identity)
+    # What is compared is kept; each is the relation of that name in `limitpoint.evidence`.
+    identity = partialmethod(_add, relations.identity)
+    close = partialmethod(_add, relations.close)
+    at_most = partialmethod(_add, relations.at_most)
+    at_least = partialmethod(_add, relations.at_least)
+    ordering = partialmethod(_add, relations.ordering)
+    rate = partialmethod(_add, relations.rate)
 
     def same(self, quantity: str, measured: Tensor, expected: Tensor) -> Evidence:
         """An identity of two trainings of a law, (step, entry) or (entry,), to rounding."""
         axes = ("step", "entry")[-measured.ndim :] if measured.ndim else ()
         return self.identity(quantity, measured, expected, ROUNDING, ROUNDING_BECAUSE, along=axes)
-
-    @property
-    def close(self) -> Callable[..., Evidence]:
-        """See `limitpoint.evidence.close`."""
-        return partial(self._add, relations.close)
-
-    @property
-    def at_most(self) -> Callable[..., Evidence]:
-        """See `limitpoint.evidence.at_most`."""
-        return partial(self._add, relations.at_most)
-
-    @property
-    def at_least(self) -> Callable[..., Evidence]:
-        """See `limitpoint.evidence.at_least`."""
-        return partial(self._add, relations.at_least)
-
-    @property
-    def ordering(self) -> Callable[..., Evidence]:
-        """See `limitpoint.evidence.ordering`."""
-        return partial(self._add, relations.ordering)
-
-    @property
-    def rate(self) -> Callable[..., Evidence]:
-        """See `limitpoint.evidence.rate`."""
-        return partial(self._add, relations.rate)
 
 
 def _equal(theirs: Any, ours: Any) -> bool:

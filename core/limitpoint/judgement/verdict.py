@@ -1,4 +1,4 @@
-"""What comes of a claim, and what follows: colour, mark, rank, exit code, pytest outcome."""
+"""What comes of a claim, and what follows: colour, mark, rank, pytest outcome."""
 
 from __future__ import annotations
 
@@ -41,11 +41,6 @@ class Verdict(StrEnum):
     def fails(self) -> bool:
         """Whether it fails a run."""
         return self.outcome == "failed"
-
-    @property
-    def exit_code(self) -> int:
-        """0 or 1."""
-        return int(self.fails)
 
     @property
     def coloured(self) -> str:

@@ -64,11 +64,6 @@ class Rule(ABC):
         return inner.precision if isinstance(inner, Rule) else "scaled"
 
     @property
-    def keeps_state(self) -> bool:
-        """Whether a step depends on the steps before it."""
-        return not isinstance(self, Memoryless)
-
-    @property
     def notes(self) -> Sequence[str]:
         """What is to be said of how it was run."""
         inner = getattr(self, "rule", None)

@@ -10,6 +10,7 @@ MODULES = (
     "diagonal",
     "moments",
     "points",
+    "rescaled",
     "runner",
     "separable",
     "sharpness",

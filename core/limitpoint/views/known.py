@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.record import Record
 from limitpoint.judgement.roles import ROLES
+from limitpoint.judgement.verdict import Verdict
 
 #: What one wants to know of an optimizer, and which kinds of claims answer it.
 QUESTIONS = {
@@ -61,7 +62,7 @@ def _verdicts(records: Sequence[Record]) -> dict[str, str]:
             own.setdefault(record.id, []).append(record)
     found = {}
     for id, runs in own.items():
-        worst = min(runs, key=lambda record: record.room).verdict
-        failed = [record.verdict for record in runs if record.verdict != "supported"]
-        found[id] = f"{failed[0] if failed else worst}, {len(runs) - len(failed)} of {len(runs)}"
+        verdicts = [record.verdict for record in runs]
+        worst = max(verdicts, key=list(Verdict).index)
+        found[id] = f"{worst}, {verdicts.count(Verdict.SUPPORTED)} of {len(runs)}"
     return found

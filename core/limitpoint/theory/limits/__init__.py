@@ -17,7 +17,6 @@ from limitpoint.theory.limits.norms import Norm, dual_norm_of, norm_of
 from limitpoint.theory.limits.potential import (
     PotentialInterpolator,
     hyperbolic_entropy,
-    hyperbolic_entropy_conjugate,
     hyperbolic_entropy_gradient,
     kkt_residual,
     min_potential_interpolator,
@@ -34,7 +33,6 @@ __all__ = [
     "certify_max_margin",
     "dual_norm_of",
     "hyperbolic_entropy",
-    "hyperbolic_entropy_conjugate",
     "hyperbolic_entropy_gradient",
     "kkt_residual",
     "max_margin",

@@ -66,11 +66,6 @@ def hyperbolic_entropy_gradient(beta: ArrayLike, alpha: ArrayLike) -> Array:
     return np.arcsinh(np.asarray(beta, dtype=np.float64) / (2.0 * alpha**2))
 
 
-def hyperbolic_entropy_conjugate(s: ArrayLike, alpha: ArrayLike) -> float:
-    """``phi_alpha^*(s) = sum_i 2 alpha_i^2 (cosh s_i - 1)``, the convex conjugate, at s (d,)."""
-    return float(_conjugates(np.asarray(s, dtype=np.float64), _as_alpha(alpha)).sum())
-
-
 def kkt_residual(beta: ArrayLike, X: ArrayLike, alpha: ArrayLike) -> float:
     """Relative distance of ``g = arcsinh(beta / (2 alpha^2))`` from the row space of X.
 
