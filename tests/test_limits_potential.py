@@ -37,6 +37,19 @@ def test_entropy_is_the_printed_formula_in_120_digits(beta, alpha):
     assert hyperbolic_entropy([beta], alpha) == pytest.approx(expected, rel=1e-14, abs=0)
 
 
+def test_fenchel_young_is_tight_at_the_gradient_only():
+    """phi^*(s) = sum_i 2 alpha^2 (cosh s_i - 1) is the convex conjugate."""
+    beta, alpha = np.array([0.3, -2.0]), 0.4
+    s = hyperbolic_entropy_gradient(beta, alpha)
+
+    def excess(s):
+        conjugate = 2 * alpha**2 * (np.cosh(s) - 1).sum()
+        return hyperbolic_entropy(beta, alpha) + conjugate - beta @ s
+
+    assert excess(s) == pytest.approx(0.0, abs=1e-14)
+    assert excess(s + 1e-2) > 1e-6
+
+
 def test_entropy_adds_over_coordinates_with_their_own_alpha():
     expected = printed_formula(0.3, 0.1) + printed_formula(-2.0, 3.0)
     assert hyperbolic_entropy([0.3, -2.0], [0.1, 3.0]) == pytest.approx(expected, rel=1e-14)

@@ -1,9 +1,6 @@
 """What torch's contract leaves to a class: how it is handed parameters, what a step leaves behind,
 tensors and counts that are large."""
 
-import inspect
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -19,6 +16,7 @@ from limitpoint.laws.contract import (
     tensors_in,
     tiled,
 )
+from limitpoint.subjects import parameters_of
 
 DRAWS = "it draws nothing from torch's generator, which goes on"
 HALF, FEW = 5, 3
@@ -139,11 +137,6 @@ def test_traces(trial: Trial) -> None:
         state = tensors_in(getattr(optimizer, "state", {}))
         kept = sum(x.grad_fn is not None for x in state)
         trial.close("tensors in the state that have a graph", kept, 0, 0, "a count")
-
-
-def parameters_of(method: object) -> Iterable[str]:
-    """Their names."""
-    return inspect.signature(method).parameters
 
 
 @claim(

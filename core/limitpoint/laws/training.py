@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from limitpoint.subjects import blamed
+from limitpoint.subjects import blamed, parameters_of, phase
 
 #: For each group the numbers of its tensors and its own options; None for one group of all.
 Groups = Sequence[tuple[Sequence[int], Mapping[str, Any]]] | None
@@ -166,7 +165,7 @@ class Training:
         phases = (getattr(self.optimizer, name, None) for name in ("first_step", "second_step"))
         self.two_phase = all(map(callable, phases))
         self.in_backward = any(map(_hooks, self.parameters))
-        closure = _parameters(getattr(self.optimizer, "step", None)).get("closure")
+        closure = parameters_of(getattr(self.optimizer, "step", None)).get("closure")
         self.takes_closure = closure is not None
         required = closure is not None and (insists or closure.default is Parameter.empty)
         self.needs_closure = required and not self.two_phase
@@ -251,9 +250,9 @@ class Training:
             # Without its graph, which no copy takes along.
             self.returned = returned.detach() if isinstance(returned, Tensor) else returned
         elif self.two_phase:
-            _phase(self.optimizer.first_step, zero_grad=True)
+            phase(self.optimizer.first_step, zero_grad=True)
             self.backward(self.again(self.t))
-            _phase(self.optimizer.second_step, zero_grad=False)
+            phase(self.optimizer.second_step, zero_grad=False)
         else:
             self.optimizer.step()
         self.overwritten += sum(
@@ -320,14 +319,3 @@ def _quiet() -> warnings.catch_warnings[None]:
 
 def _hooks(p: nn.Parameter) -> Any:
     return getattr(p, "_post_accumulate_grad_hooks", None)
-
-
-def _phase(method: Callable[..., Any], *, zero_grad: bool) -> None:
-    method(zero_grad=zero_grad) if "zero_grad" in _parameters(method) else method()
-
-
-def _parameters(method: Any) -> Mapping[str, Parameter]:
-    try:
-        return inspect.signature(method).parameters
-    except (TypeError, ValueError):
-        return {}

@@ -2,6 +2,8 @@ from ._group import together as together
 from ._guards import blamed as blamed
 from ._instance import COARSE as COARSE
 from ._instance import form_a_group_of_one as form_a_group_of_one
+from ._instance import parameters_of as parameters_of
+from ._instance import phase as phase
 from ._limits import UNLIMITED as UNLIMITED
 from ._limits import USUAL as USUAL
 from ._limits import Limits as Limits

@@ -167,9 +167,9 @@ class Instance:
         return around.value(k, point)
 
     def _two_steps(self, around: PlainOracle, k: int) -> None:
-        _phase(self.optimizer.first_step)
+        phase(self.optimizer.first_step, zero_grad=True)
         self._hand_over(around, k, self._iterate())
-        _phase(self.optimizer.second_step)
+        phase(self.optimizer.second_step, zero_grad=True)
 
     def check(
         self,
@@ -284,17 +284,19 @@ def _kind(parameter: Tensor) -> tuple[object, object, object]:
     return parameter.dtype, parameter.device, tuple(parameter.shape)
 
 
-def _phase(method: Callable[..., Any]) -> None:
-    method(zero_grad=True) if "zero_grad" in _parameters(method) else method()
+def phase(method: Callable[..., Any], *, zero_grad: bool) -> None:
+    """A phase of SAM, told what it takes."""
+    method(zero_grad=zero_grad) if "zero_grad" in parameters_of(method) else method()
 
 
 def _takes_closure(step: Callable[..., Any], *, optional: bool) -> bool:
     """Whether a closure is required; or, if optional, can be given at all."""
-    closure = _parameters(step).get("closure")
+    closure = parameters_of(step).get("closure")
     return closure is not None and (optional or closure.default is Parameter.empty)
 
 
-def _parameters(method: Callable[..., Any]) -> Mapping[str, Parameter]:
+def parameters_of(method: Any) -> Mapping[str, Parameter]:
+    """What it takes, by name; nothing where that is not known."""
     try:
         return inspect.signature(method).parameters
     except (TypeError, ValueError):
