@@ -7,7 +7,7 @@ from limitpoint import LinearStep, PolyakLojasiewiczStep, RootRadius, StepSize, 
 from limitpoint.engines.run import run
 from limitpoint.errors import NotApplicable
 from limitpoint.optimizers import MSAM, NSAM, Adam, Minibatch
-from limitpoint.problems import objectives
+from limitpoint.problems import objectives, relu
 from limitpoint.problems.losses import Logistic
 from limitpoint.problems.models import Linear
 from limitpoint.problems.problem import Problem
@@ -61,7 +61,7 @@ def test_relu_gradient_is_autograds():
     problem = problems.relu_regression(0)
     w = problem.start
     leaf = w.clone().requires_grad_()
-    x, y = problems.relu.INPUTS, problems.relu.TARGETS
+    x, y = relu.INPUTS, relu.TARGETS
     loss = ((problems.relu_function(leaf, x) - y) ** 2).sum(-1) / 2
     torch.testing.assert_close(problem.value(w), loss.detach())
     torch.testing.assert_close(problem.grad(w), torch.autograd.grad(loss.sum(), leaf)[0])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"```python\n# (added to )?(\S+\.py)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```python\n# (added to )?(\S+\.pyi?)\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from limitpoint.engines.trajectory import Trajectory
 from limitpoint.errors import SubjectFailed
 from limitpoint.optimizers import GD, L2SAM, NSAM, OneSAM, Rule, Stochastic
 from limitpoint.optimizers.schedules import LinearStep, StepSize
+from limitpoint.problems import relu
 from limitpoint.problems.models import DiagonalDifference
 from limitpoint.problems.problem import Problem, stack
 from limitpoint.theory.limits import (
@@ -188,7 +189,7 @@ def relu_functions(steps: int = 100_000, rho: float = 0.3, seed: int = 42) -> Fi
     ):
         for f, color in zip(functions, (*SCALES, "#009e73"), strict=True):
             ax.plot(x, f, color=color, lw=1.2)
-        ax.plot(problems.relu.INPUTS, problems.relu.TARGETS, "o", color=INK, ms=5, zorder=3)
+        ax.plot(relu.INPUTS, relu.TARGETS, "o", color=INK, ms=5, zorder=3)
         clean(ax, "$x$", "", f"{name}: mean total variation of $f'$ {float(total):.0f}")
     canvas.axes[0].set_ylabel("$f(x)$")
     canvas.axes[0].set_ylim(-4, 5)

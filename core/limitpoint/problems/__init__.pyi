@@ -1,0 +1,36 @@
+from .geometries import far_apart as far_apart
+from .objectives import bent_valley as bent_valley
+from .objectives import composed as composed
+from .objectives import conditioned_rows as conditioned_rows
+from .objectives import leaning_ridges as leaning_ridges
+from .objectives import noisy_terms as noisy_terms
+from .objectives import parabola_chain as parabola_chain
+from .objectives import quadratic as quadratic
+from .objectives import sine_valley as sine_valley
+from .pixels import two_digits as two_digits
+from .random_functions import cosine_waves as cosine_waves
+from .random_functions import ridges as ridges
+from .regression import authors_sparse_regression as authors_sparse_regression
+from .regression import axis_regression as axis_regression
+from .regression import gaussian_regression as gaussian_regression
+from .regression import one_equation as one_equation
+from .regression import overshooting_regression as overshooting_regression
+from .regression import sparse_regression as sparse_regression
+from .regression import sparse_target as sparse_target
+from .relu import relu_function as relu_function
+from .relu import relu_regression as relu_regression
+from .relu import slope_variation as slope_variation
+from .separable import axes as axes
+from .separable import clusters as clusters
+from .separable import digits as digits
+from .separable import drawn_mu as drawn_mu
+from .separable import mirrored_pair as mirrored_pair
+from .separable import one_example as one_example
+from .separable import sparse_margin as sparse_margin
+from .separable import threshold_example as threshold_example
+from .separable import wide_layer as wide_layer
+from .support import lopsided as lopsided
+from .support import support_simplex as support_simplex
+from .wide_network import wide_network as wide_network
+
+__all__: list[str]
