@@ -12,7 +12,7 @@ from limitpoint import all_claims
 from limitpoint.cli import COMMANDS, main
 from limitpoint.commands import _screen, list_
 from limitpoint.judgement import roles
-from limitpoint.judgement.registry import index, papers
+from limitpoint.judgement.registry import index, titles
 from limitpoint.optimizers.roles import ROLES
 
 
@@ -84,7 +84,7 @@ def test_selection_is_pytests_expression(capsys):
 
 def test_the_index_knows_what_the_claims_say_of_themselves():
     assert index() == {claim.id: claim.keywords for claim in all_claims().values()}
-    assert papers() == sorted({claim.paper for claim in all_claims().values()})
+    assert list(titles()) == sorted({claim.paper for claim in all_claims().values()})
     assert set(roles.ROLES) == set(ROLES)
 
 

@@ -1,0 +1,1 @@
+"""Adagrad: regret and limit."""

@@ -1,0 +1,1 @@
+"""Along the minima, to the flattest."""

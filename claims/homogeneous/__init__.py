@@ -1,0 +1,1 @@
+"""Homogeneous networks."""

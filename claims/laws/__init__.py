@@ -1,0 +1,1 @@
+"""Laws: what every implementation owes its user."""

@@ -36,7 +36,7 @@ def test_weights(trial: Trial) -> None:
 
     d = 0: most; d = 1: LARS, LAMB, Adafactor.
     """
-    usual = trial.implementation("optimizer", Lamb)
+    usual = trial.implementation(Lamb)
     for optimizer in without_decay(usual):
         growth = Structure(optimizer, trial.seed).growth
         if growth is None:
@@ -72,7 +72,7 @@ def without_decay(usual: Implementation) -> Iterator[Implementation]:
 )  # fmt: skip
 def test_trust_ratio(trial: Trial) -> None:
     """Given gradients, twelve steps, each expected from where it began; without decay, with it."""
-    usual = trial.implementation("optimizer", Lamb)
+    usual = trial.implementation(Lamb)
     trial.require("no betas, or two", len(usual.defaults.get("betas") or BETAS) == 2)
     base = usual.having(**with_what_it_has(usual, weight_decay=TINY, eps=TINY, betas=BETAS))
     pair = field(trial.seed).straight()
@@ -116,7 +116,7 @@ def with_what_it_has(usual: Implementation, **options: object) -> dict[str, obje
 )  # fmt: skip
 def test_factored(trial: Trial) -> None:
     """A matrix of rank one beside the vector of its entries, whose squares are kept whole."""
-    usual = trial.implementation("optimizer", Adafactor)
+    usual = trial.implementation(Adafactor)
     second, largest = (next(filter(usual.takes, names), "") for names in (SECOND, LARGEST))
     trial.require("it has Adafactor's options", bool(second and largest))
     wide = field(trial.seed, WIDE).straight()

@@ -49,7 +49,7 @@ def test_handed_over(trial: Trial) -> None:
 
     A scalar is a vector of one entry to rules of entries; to others it is a number that moves.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     trial.require("it takes parameters, not names or modules", usual.form == "")
     structure, pair = Structure(usual, trial.seed), field(trial.seed)
     trial.require(DRAWS, not structure.draws)
@@ -113,7 +113,7 @@ def join(training: Training) -> None:
 )  # fmt: skip
 def test_traces(trial: Trial) -> None:
     """Memory by its address, graphs by `grad_fn`, gradients by their entries that are not 0."""
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     pair = field(trial.seed)
     training = usual.train(pair, GROUPS if usual.accepts(pair, GROUPS) else None)
     before = [p.data_ptr() for p in training.parameters]
@@ -156,7 +156,7 @@ def test_large(trial: Trial) -> None:
     So squares by rows and columns are those of entries, and a class may factor large tensors alone.
     Not judged is what keeps codes of 8 bits, for large tensors alone as a rule.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     trial.require(DRAWS, not Structure(usual, trial.seed).draws)
     for (shape, few), many in TILED.items():
         small = of_rank_one(field(trial.seed, shape))

@@ -44,7 +44,7 @@ def test_checkpoints(trial: Trial) -> None:
 
     In bfloat16 equal states make equal bits, and torch's load_state_dict rounds wider ones.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     trial.require(DRAWS, not Structure(usual, trial.seed).draws)
     pair = field(trial.seed)
     whole, saved = usual.train(pair), {}
@@ -133,7 +133,7 @@ def test_mid_training(trial: Trial) -> None:
 
     A class that is made for floats may take a Tensor and keep it as a number of its own besides.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     trial.require(DRAWS, not Structure(usual, trial.seed).draws)
     pair = field(trial.seed)
     for name in CYCLED:
@@ -214,7 +214,7 @@ def filled(trial: Trial, usual: Implementation, pair: Field) -> None:
 )
 def test_modes(trial: Trial) -> None:
     """After five of twelve steps; the fresh optimizer's parameters are the checkpoint's."""
-    usual = trial.implementation("optimizer", ScheduleFree)
+    usual = trial.implementation(ScheduleFree)
     pair = field(trial.seed)
     training = usual.train(pair)
     trial.require("it has train() and eval()", training.has_modes)

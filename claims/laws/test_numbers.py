@@ -34,7 +34,7 @@ def test_zero_gradient(trial: Trial) -> None:
 
     Without decay, and from a start of zeros too, where a norm of weights is none.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     for dtype in FULL:
         stays_finite(trial, usual, dtype)
     for title, optimizer, pair in laws.situations(usual.having(**usual.plain), trial.seed):
@@ -71,7 +71,7 @@ def test_zero_gradient_half(trial: Trial) -> None:
 
     torch's own Adam, and others whose epsilon is added in the parameter's dtype, are refuted.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.SGD, momentum=0.9)
+    optimizer = trial.implementation(torch.optim.SGD, momentum=0.9)
     whole = field(trial.seed)
     trial.require("the class takes float16", optimizer.accepts(whole, dtype=torch.float16))
     stays_finite(trial, optimizer, torch.float16)
@@ -118,7 +118,7 @@ def test_precision(trial: Trial) -> None:
     so is one in other coordinates: eigenvectors of a matrix that lacks in rank, their order and
     their signs, are decided by rounding.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     compared = False
     for dtype in FULL[1:]:
         problem = field(trial.seed).rounded(dtype)
@@ -172,7 +172,7 @@ def test_not_finite(trial: Trial) -> None:
 
     What becomes of the first is reported: its step is left out, or its state is poisoned.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     structure = Structure(optimizer, trial.seed)
     trial.require("entrywise or blockwise", structure.entrywise or structure.apart)
     pair = field(trial.seed)
@@ -202,7 +202,7 @@ def test_not_finite(trial: Trial) -> None:
 )
 def test_complex(trial: Trial) -> None:
     """Vectors of three and of eight complex numbers, beside those of twice as many real ones."""
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     pair = field(trial.seed, (3, 2), (8, 2))
     seen_alike(trial, usual, pair, "complex = pairs of real ones", IN_COMPLEX, IN_COMPLEX)
 
@@ -222,7 +222,7 @@ def test_complex(trial: Trial) -> None:
 )
 def test_sparse(trial: Trial) -> None:
     """A quarter and three quarters of each row: what a class makes of rows left out is its own."""
-    usual = trial.implementation("optimizer", torch.optim.Adagrad)
+    usual = trial.implementation(torch.optim.Adagrad)
     once, twice = ({"gradient": partial(in_rows, twice=twice)} for twice in (False, True))
     seen_alike(trial, usual, field(trial.seed), "sparse = dense", once, twice)
 

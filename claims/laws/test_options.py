@@ -52,7 +52,7 @@ def test_options(trial: Trial) -> None:
     That is a momentum for dampening, gradients that fall for AMSGrad. The least change looked for
     is ten times what rounding could do.
     """
-    usual = trial.implementation("optimizer", torch.optim.SGD)
+    usual = trial.implementation(torch.optim.SGD)
     fed = fed_by_hand(usual)
     trial.require(f"steps alone feed its state ({fed} does)", not fed)
     for title, configured, pair in laws.configurations(usual, trial.seed):
@@ -110,7 +110,7 @@ def felt_alone(usual: Implementation, problem: Field, **values: float) -> dict[s
 )
 def test_reflection(trial: Trial) -> None:
     """With decay, momentum and the maximum of AMSGrad too: all see the sign that was turned."""
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     trial.require("it has the option maximize", usual.declares("maximize"))
     for title, optimizer, pair in laws.situations(usual, trial.seed):
         found = optimizer.having(maximize=True).follow(replace(pair, scale=-1.0))
@@ -141,7 +141,7 @@ def test_decay(trial: Trial) -> None:
     Which of them it is, is measured; where it is neither, what it is instead is named. Another kind
     is a fault where signs are taken, and in a class that has no options but those of known rules.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     trial.require("it has the option weight_decay", usual.takes("weight_decay"))
     if usual.takes("rho") and Structure(usual, trial.seed).ascends:
         usual = usual.having(rho=NO_ASCENT)
@@ -216,7 +216,7 @@ def test_paths(trial: Trial) -> None:
 
     With all switches on: a Tensor lr, tensors of two dtypes, one whose gradient comes late.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     problem = field(trial.seed).fading()
     names = ("foreach", "fused", "capturable", "differentiable")
     loop = usual.having(**{name: False for name in names if usual.takes(name)})
@@ -255,7 +255,7 @@ def test_paths(trial: Trial) -> None:
 )
 def test_learning_rate(trial: Trial) -> None:
     """ExponentialLR, which multiplies what it finds in the groups: .8^t."""
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     own = usual.takes("step_sizes")
     trial.require("it has an lr, and no step sizes of its own", usual.takes("lr") and not own)
     optimizer = usual.having(**usual.plain)

@@ -42,7 +42,7 @@ def test_first_step(trial: Trial) -> None:
     The expected side is the right form; the quantity says which form it is that was measured. A
     first step of none of the forms is another rule's.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     corrects = {name: True for name in ("bias_correction", "correct_bias") if usual.takes(name)}
     optimizer = usual.having(**usual.plain, **corrects)
     trial.require("it has an eps that is a number", isinstance(usual.defaults.get("eps"), float))
@@ -95,7 +95,7 @@ def test_averages(trial: Trial) -> None:
 
     Another rule with two betas is none of these runs, and is not judged here.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     betas = usual.defaults.get("betas")
     trial.require("it has two betas", isinstance(betas, tuple | list) and len(betas) == 2)
     fed = fed_by_hand(usual)
@@ -151,7 +151,7 @@ def kin(
 )  # fmt: skip
 def test_squares(trial: Trial) -> None:
     """Twelve steps on given gradients, without decay, at each momentum and centering it has."""
-    usual = trial.implementation("optimizer", torch.optim.RMSprop)
+    usual = trial.implementation(torch.optim.RMSprop)
     g, eps, start, decay = field(trial.seed).straight(), 1e-3, 0.5, 0.1
     known = usual.has_only({*COMMON, "lr_decay", "initial_accumulator_value"})
     trial.require("no betas, and no option of another rule", known and not usual.takes("betas"))
@@ -207,7 +207,7 @@ def test_heavy_ball(trial: Trial) -> None:
 
     The class without momentum is its own reference: descent, signs and matrices are judged alike.
     """
-    usual = trial.implementation("optimizer", torch.optim.SGD)
+    usual = trial.implementation(torch.optim.SGD)
     trial.require("it has the option momentum", usual.takes("momentum"))
     straight, mu = field(trial.seed).straight(), 0.9
     switches = {
@@ -267,7 +267,7 @@ def test_ascent_of_sam(trial: Trial) -> None:
 
     Then that nothing of it is left: where gradients are given, the radius is not felt.
     """
-    usual = trial.implementation("optimizer", SAM)
+    usual = trial.implementation(SAM)
     pair = field(trial.seed)
     trial.require("it takes a second gradient within a step, at a radius rho",
                   usual.takes("rho") and Structure(usual, trial.seed).ascends)  # fmt: skip

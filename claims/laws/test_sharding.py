@@ -40,7 +40,7 @@ def test_sharded(trial: Trial) -> None:
     An operation on a sharded tensor is one on the whole; what is taken of a process's own rows
     (`to_local`, and torch's `item` of a sum that is yet to be reduced) is no longer the rule.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     net = trained_on(trial, optimizer)
     for pace, own in laws.paces(optimizer, net).items():
         alone, each = laws.trained(own, net), laws.shards(own, net)
@@ -79,7 +79,7 @@ def test_dealt(trial: Trial) -> None:
 
     Entrywise and blockwise rules do both: that is laws/product.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     trial.require("it takes a list of tensors", not optimizer.form)
     ascends = Structure(optimizer, trial.seed).ascends
     trial.require("it takes one gradient a step", not ascends)

@@ -42,7 +42,7 @@ def test_resume(trial: Trial) -> None:
     The fresh optimizer was made with other options, which the state_dict's own replace (optax has
     none in its state).
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     trial.require(DRAWS, not Structure(usual, trial.seed).draws)
     for title, optimizer, pair in laws.situations(usual, trial.seed, awake=True):
         resumes(trial, optimizer, pair, title)
@@ -114,7 +114,7 @@ def put(training: Training, problem: Field) -> Training:
 )
 def test_copies(trial: Trial) -> None:
     """Parameters and optimizer are copied together, as people do who keep the best so far."""
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     trial.require(DRAWS, not Structure(usual, trial.seed).draws)
     for title, optimizer, pair in laws.situations(usual, trial.seed, awake=True):
         copied(trial, optimizer.train(pair).go(HALF), pair.steps - HALF, title)
@@ -158,7 +158,7 @@ def copied(trial: Trial, original: Training, rest: int, title: str) -> None:
 )
 def test_instances(trial: Trial) -> None:
     """The steps of two instances take turns; the second tensor joins after five steps."""
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     structure = Structure(usual, trial.seed)
     trial.require(DRAWS, not structure.draws)
     for title, optimizer, pair in laws.situations(usual, trial.seed):
@@ -208,7 +208,7 @@ def join(training: Training) -> None:
 )  # fmt: skip
 def test_ownership(trial: Trial) -> None:
     """With every switch on, and with each in turn: another may copy the gradient before it."""
-    usual = trial.implementation("optimizer", torch.optim.SGD, momentum=0.9)
+    usual = trial.implementation(torch.optim.SGD, momentum=0.9)
     cases = [*laws.situations(usual, trial.seed, awake=True), *laws.one_by_one(usual, trial.seed)]
     for title, optimizer, pair in cases:
         steps = FEW if title else pair.steps
@@ -232,7 +232,7 @@ def test_ownership(trial: Trial) -> None:
 )
 def test_determinism(trial: Trial) -> None:
     """Twice from one seed of torch's generator, then once from another."""
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     pair = field(trial.seed)
     paths, left = [], []
     for seed in (1, 1, 2):

@@ -32,7 +32,7 @@ def test_product(trial: Trial) -> None:
     norm either, so that the second comparison holds for every rule but those that have options of
     their own: theirs may be a mean.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     structure = Structure(usual, trial.seed)
     own = structure.entrywise or structure.apart
     trial.require("entrywise, blockwise, or a known rule", own or usual.is_common)
@@ -72,7 +72,7 @@ def test_product(trial: Trial) -> None:
 )
 def test_cut(trial: Trial) -> None:
     """A (4, 2) matrix, and its halves. What takes a second gradient is judged by where it does."""
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     structure = Structure(optimizer, trial.seed)
     whole = field(trial.seed, (4, 2))
     cut = whole.shaped((2, 2), (2, 2))
@@ -109,7 +109,7 @@ def test_groups(trial: Trial) -> None:
     Gradients are given, so that a norm of all of them does not mix the groups of SAM; the equal
     groups move on a curved problem, where it would. What else depends on all tensors mixes them.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     pair = field(trial.seed)
     halves = [([0], {}), ([1], {})]
     trial.require("it takes parameter groups", optimizer.accepts(pair, halves))
@@ -163,7 +163,7 @@ def test_late_gradient(trial: Trial) -> None:
     torch promises no more than that it is skipped: a warm-up goes on meanwhile. A correction of
     the bias must not, which is no pace: with one gradient all its steps are of one length.
     """
-    usual = trial.implementation("optimizer", torch.optim.AdamW)
+    usual = trial.implementation(torch.optim.AdamW)
     structure = Structure(usual, trial.seed)
     for title, optimizer, pair in laws.situations(usual, trial.seed):
         for k in (1, 0):
@@ -221,7 +221,7 @@ def test_shapes(trial: Trial) -> None:
 
     What orthogonalises in less than float64 is asked for the first step within that rounding.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     structure = Structure(optimizer, trial.seed)
     trial.require("it draws nothing", not structure.draws)
     matrix = field(trial.seed, (8, 2))
@@ -264,7 +264,7 @@ def test_symmetry(trial: Trial) -> None:
 
     All entries change places, for entrywise rules and norms of all.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     structure = Structure(optimizer, trial.seed)
     trial.require("it draws nothing", not structure.draws)
     whole = field(trial.seed, (4, 2))
@@ -297,7 +297,7 @@ def test_scale(trial: Trial) -> None:
     d = 0: Adam, signs, norms, matrices; d = 1: descent and momentum. An epsilon of 1e-8 moves d by
     less than 1e-8.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     structure = Structure(optimizer.having(**optimizer.plain), trial.seed)
     degree = structure.degree
     if degree is None and optimizer.is_common and not optimizer.takes("eps"):

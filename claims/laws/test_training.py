@@ -40,7 +40,7 @@ def test_closure(trial: Trial) -> None:
 
     One that has to be called is counted only: L-BFGS calls it as often as its search asks.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     pair = field(trial.seed)
     plain, closed, above = (
         optimizer.train(pair, closure=closure, shift=shift)
@@ -91,7 +91,7 @@ def go_if_implemented(training: Training, steps: int) -> None:
 )
 def test_loss_scaling(trial: Trial) -> None:
     """The scale is a power of two, and is halved when the last entry of step 3 is infinite."""
-    usual = trial.implementation("optimizer", Unscales)
+    usual = trial.implementation(Unscales)
     pair = field(trial.seed)
     training = usual.train(pair)
     one = not (training.needs_closure or training.two_phase or training.in_backward)
@@ -137,7 +137,7 @@ def scaled(optimizer: Implementation, pair: Field) -> Tensor:
 )
 def test_network(trial: Trial) -> None:
     """tanh of a convolution, a linear layer, cross-entropy; gradients by autograd, full batch."""
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     net = network(trial.seed)
     trial.require("it takes tensors of every shape", optimizer.accepts(net))
     trial.require("it draws nothing at random", not Structure(optimizer, trial.seed).draws)
@@ -201,7 +201,7 @@ def test_data_parallel(trial: Trial) -> None:
     is the same tensor: there is no tolerance between them. With a bias frozen the tensors are an
     odd number, so that dealing them out to two processes leaves a rest.
     """
-    optimizer = trial.implementation("optimizer", torch.optim.AdamW)
+    optimizer = trial.implementation(torch.optim.AdamW)
     nets = [replace(network(trial.seed), frozen=(1, 2)), network(trial.seed, laws.Matrices)]
     taken = list(filter(optimizer.accepts, nets))
     trial.require("it takes tensors of every shape, or matrices", bool(taken))

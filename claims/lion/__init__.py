@@ -1,0 +1,1 @@
+"""Lion: a constrained problem."""

@@ -1,0 +1,1 @@
+"""Minor First, Major Last."""

@@ -1,0 +1,1 @@
+"""Momentum: its steps, and its limit."""

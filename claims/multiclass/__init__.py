@@ -1,0 +1,1 @@
+"""Implicit Bias of SignGD and Adam on Multiclass Separable Data."""

@@ -1,0 +1,1 @@
+"""Muon as it is used."""

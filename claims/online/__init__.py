@@ -1,0 +1,1 @@
+"""Sequences against which Adam fails."""

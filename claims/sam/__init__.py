@@ -1,0 +1,1 @@
+"""Towards Understanding Sharpness-Aware Minimization."""

@@ -1,0 +1,1 @@
+"""Stability thresholds, and the edge of stability."""

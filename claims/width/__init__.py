@@ -1,0 +1,1 @@
+"""Steps by width: the coordinate check."""

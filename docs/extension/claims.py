@@ -18,13 +18,13 @@ from extension.atlas import page
 from limitpoint import Ledger, Record, UsageError, claims_of
 from limitpoint.judgement.claim import Claim
 from limitpoint.judgement.erratum import BASES, FAULTS, SURENESS
-from limitpoint.judgement.registry import papers
+from limitpoint.judgement.registry import titles
 from limitpoint.ledger import Environment, Suite
 from limitpoint.rivals import RIVALS
 from limitpoint.rivals.matrix import Duel, Matrix
 from limitpoint.views.curves import drawn, svg
 from limitpoint.views.figures import FIGURES
-from limitpoint.views.report import TITLES, number
+from limitpoint.views.report import number
 
 ROOT = Path(__file__).resolve().parents[2]
 LATEST, BASELINE = ROOT / "reports/latest/ledger.json", ROOT / "reports/baseline.json"
@@ -153,7 +153,7 @@ def write_pages(app: Sphinx) -> None:
     for record in found.claims:  # of several seeds the one closest to failing
         if record.id not in records or record.room < records[record.id].room:
             records[record.id] = record
-    by_paper = {paper: claims_of(paper) for paper in papers()}
+    by_paper = {paper: claims_of(paper) for paper in titles()}
     killers = {
         name: [
             c
@@ -165,7 +165,7 @@ def write_pages(app: Sphinx) -> None:
     }
     pages = Pages(Path(app.srcdir))
     common = {
-        "records": records, "ledger": found, "path": shown, "rivals": RIVALS, "titles": TITLES,
+        "records": records, "ledger": found, "path": shown, "rivals": RIVALS, "titles": titles(),
         "bases": BASES, "sureness": SURENESS, "faults": FAULTS, "duels": duels(),
     }  # fmt: skip
     for paper, claims in by_paper.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limitpoint.errors import UsageError, meant
-from limitpoint.judgement.registry import index, papers
+from limitpoint.judgement.registry import index, titles
 from limitpoint.judgement.roles import ROLES, check_role
 
 PACKAGE = Path(__file__).parents[1]
@@ -34,8 +34,8 @@ def typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
 @typed
 def paper(text: str) -> str:
     """The name of a paper that has claims."""
-    if text not in papers():
-        known = f"{meant(text, papers())}; one of {', '.join(papers())}"
+    if text not in titles():
+        known = f"{meant(text, titles())}; one of {', '.join(titles())}"
         raise UsageError(f"unknown paper {text!r}{known}")
     return text
 

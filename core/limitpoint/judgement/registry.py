@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -28,10 +29,16 @@ def claims_folder() -> Path:
     raise UsageError(f"no claims beside {package}: install limitpoint from its wheel or checkout")
 
 
-def papers() -> list[str]:
-    """The papers that have claims, told by their folders."""
-    folders = (path.parent for path in claims_folder().glob("*/__init__.py"))
-    return sorted(folder.name.replace("_", "-") for folder in folders)
+@cache
+def titles() -> Mapping[str, str]:
+    """The papers and topics that have claims, told by their folders, with what each is called.
+
+    That is the folder's docstring, read and not run.
+    """
+    files = sorted(claims_folder().glob("*/__init__.py"))
+    said = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) for file in files)
+    names = [file.parent.name.replace("_", "-") for file in files]
+    return {name: (title or name).rstrip(".") for name, title in zip(names, said, strict=True)}
 
 
 @cache

@@ -8,32 +8,11 @@ from dataclasses import dataclass
 
 from limitpoint.judgement.comparison import Evidence
 from limitpoint.judgement.record import Record
+from limitpoint.judgement.registry import titles
 from limitpoint.judgement.verdict import Verdict
 
 #: Worst first: what a claim is called when its seeds disagree.
 SEVERITY = tuple(reversed(Verdict))
-TITLES = {
-    "usam": "Implicit Bias of Different Optimizers",
-    "sam": "Towards Understanding Sharpness-Aware Minimization",
-    "minor-first": "Minor First, Major Last",
-    "multiclass": "Implicit Bias of SignGD and Adam on Multiclass Separable Data",
-    "laws": "Laws: what every implementation owes its user",
-    "stability": "Stability thresholds, and the edge of stability",
-    "momentum": "Momentum: its steps, and its limit",
-    "quadratic-sam": "Sharpness-aware steps on quadratics",
-    "flat-minima": "Along the minima, to the flattest",
-    "newton-schulz": "Muon as it is used",
-    "lion": "Lion: a constrained problem",
-    "sign-and-batch": "Adam's bias by batch",
-    "decay": "Weight decay against noise",
-    "adagrad": "Adagrad: regret and limit",
-    "rmsprop": "RMSprop: its steps",
-    "online": "Sequences against which Adam fails",
-    "backward-error": "Modified flows",
-    "homogeneous": "Homogeneous networks",
-    "width": "Steps by width: the coordinate check",
-    "acceleration": "Rates with their constants",
-}
 
 
 @dataclass(frozen=True)
@@ -133,7 +112,8 @@ def by_paper(rows: Iterable[ClaimRow]) -> list[PaperRow]:
     groups: dict[str, list[ClaimRow]] = {}
     for row in rows:
         groups.setdefault(row.record.paper, []).append(row)
-    return [PaperRow(name, TITLES.get(name, name), group) for name, group in groups.items()]
+    known = titles()
+    return [PaperRow(name, known.get(name, name), group) for name, group in groups.items()]
 
 
 def _row(claim_id: str, anchor: str, group: list[Record]) -> ClaimRow:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limitpoint.errors import UsageError
+from limitpoint.judgement.registry import titles
 from limitpoint.views.figures import FIGURES
-from limitpoint.views.report._claims import TITLES
 
 KINDS = {".png": "image/png", ".svg": "image/svg+xml"}
 
@@ -49,9 +49,9 @@ def read_figures(folder: Path) -> list[Picture]:
 
 def of_papers(pictures: Iterable[Picture]) -> Mapping[str, list[Picture]]:
     """The pictures of each paper: a figure's name starts with its paper's."""
-    found: dict[str, list[Picture]] = {paper: [] for paper in TITLES}
+    found: dict[str, list[Picture]] = {paper: [] for paper in titles()}
     for picture in pictures:
-        found[next(paper for paper in TITLES if picture.name.startswith(paper))].append(picture)
+        found[next(filter(picture.name.startswith, titles()))].append(picture)
     return found
 
 
