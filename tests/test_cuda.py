@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bench import on_gpu
+from bench import cuda as on_gpu
 from bench.workloads import WORKLOADS
 from combinations import FEWER, RULES, TRIPLES, problem_of, rule_for
 from torch.overrides import TorchFunctionMode
@@ -452,41 +452,15 @@ def test_kernel_compiles_for_a_gpu_that_is_not_here(model, loss, name, tmp_path)
     assert found.stdout.split() == ["True", "False"] * 2, "no code, or a number in float32"
 
 
-# ------------------------------------------------------------------------------------ the benchmark
-
-
-def in_checkout(script):
-    """A Python script run at the top of the checkout."""
-    command = [sys.executable, "-c", textwrap.dedent(script)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+# ------------------------------------------------------------------------- ten minutes on a GPU
 
 
 @pytest.mark.skipif(GPU, reason="there is a CUDA device here")
 def test_benchmark_without_a_device_is_one_line():
-    found = in_checkout("import sys; from bench import cuda; sys.exit(cuda.main())")
+    command = [sys.executable, "-m", "bench.cuda", "--all"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 2
     assert found.stderr == "no CUDA device is available here: use --device cpu\n"
-
-
-def test_benchmark_compares_before_it_measures():
-    """On the CPU in place of the GPU; a way that ends elsewhere is not timed."""
-    found = in_checkout("""
-        from dataclasses import replace
-        from bench import cuda
-        from limitpoint import optimizers
-        cuda.WAYS = {"torch": ("torch", "cpu"), "fused": ("fused", "cpu")}
-        cuda.WORKLOADS = {"1-SAM": cuda.WORKLOADS["1-SAM"]}
-        cuda.ROUNDS, cuda.SAMPLE = 1, 1e-6
-        result, = cuda.measure((2,))["results"]
-        print(sorted(result["microseconds"]), min(result["microseconds"].values()) > 0)
-        cuda.WORKLOADS = {"1-SAM": replace(cuda.WORKLOADS["1-SAM"], tolerance=-1.0)}
-        cuda.measure((1,))
-    """)
-    assert found.stdout == "['fused', 'torch'] True\n"
-    assert "AssertionError: torch ends elsewhere on 1-SAM" in found.stderr
-
-
-# ------------------------------------------------------------------------- ten minutes on a GPU
 
 
 def test_everything_is_measured_and_written(monkeypatch, tmp_path):
