@@ -41,12 +41,12 @@ import limitpoint
 from mylib.optim import Descent, Rounded
 
 
-@limitpoint.parametrize_claims(Descent, role="gd", lr=0.01)
+@limitpoint.parametrize_claims(Descent, role="gd")
 def test_descent(check):
     check()
 
 
-@limitpoint.parametrize_claims(Rounded, role="gd", lr=0.01)
+@limitpoint.parametrize_claims(Rounded, role="gd")
 def test_rounded(check):
     check()
 """
@@ -90,25 +90,25 @@ def test_claims_run_from_the_wheel_in_a_foreign_folder(project, tmp_path):
 
 
 def test_a_foreign_project_gates_with_pyargs(project):
-    words = ["--pyargs", "limitpoint.claims", "-k", "usam/gd-min-distance"]
-    good = project("pytest", *words, "--subject", "gd=mylib.optim:Descent,lr=0.01")
+    words = ["--pyargs", "limitpoint.claims", "-k", "stability/gd-edge"]
+    good = project("pytest", *words, "--subject", "gd=mylib.optim:Descent")
     assert good.returncode == 0, good.stdout + good.stderr
-    bad = project("pytest", *words, "--subject", "gd=mylib.optim:Rounded,lr=0.01")
+    bad = project("pytest", *words, "--subject", "gd=mylib.optim:Rounded")
     assert bad.returncode == 1
-    assert "usam/gd-min-distance is refuted" in bad.stdout
+    assert "stability/gd-edge is refuted" in bad.stdout
 
 
 def test_a_foreign_project_gates_with_check(project):
-    words = ["limitpoint", "check", "-k", "usam/gd-min-distance"]
-    good = project(*words, "gd=mylib.optim:Descent,lr=0.01")
+    words = ["limitpoint", "check", "-k", "stability/gd-edge"]
+    good = project(*words, "gd=mylib.optim:Descent")
     assert good.returncode == 0, good.stdout + good.stderr
-    bad = project(*words, "gd=mylib.optim:Rounded,lr=0.01")
+    bad = project(*words, "gd=mylib.optim:Rounded")
     assert bad.returncode == 1
     assert "refuted" in bad.stdout
 
 
 def test_a_foreign_project_gates_with_the_decorator(project):
-    result = project("pytest", "-q", "-k", "gd-min-distance", "test_mylib.py")
+    result = project("pytest", "-q", "-k", "gd-edge", "test_mylib.py")
     assert result.returncode == 1
     assert "1 failed, 1 passed" in result.stdout
-    assert "test_rounded[usam/gd-min-distance-seed42]" in result.stdout
+    assert "test_rounded[stability/gd-edge-seed42]" in result.stdout
