@@ -121,13 +121,10 @@ class Trial:
         own = (note for rule in self._rules for note in rule.notes)
         return tuple(dict.fromkeys([*self._said, *own]))
 
-    def implementation(
-        self, role: str, usual: Callable[..., Any], **options: Any
-    ) -> Implementation:
-        """Who plays a role, as its author wrote it: the contestant, else a class of torch's.
+    def implementation(self, usual: Callable[..., Any], **options: Any) -> Implementation:
+        """Who plays a law's one role, as its author wrote it: the contestant, else a usual class.
 
         Args:
-            role: one of the claim's roles.
             usual: a class that keeps the law, for a trial without a contestant.
             options: its arguments.
 
@@ -135,6 +132,7 @@ class Trial:
             NotApplicable: the contestant is a rule, no optimizer of torch's kind.
             Inconclusive: it could not take a step as it is.
         """
+        (role,) = self.claim.roles
         contestant = self.contestants.get(role)
         if contestant is None:
             return Implementation.of(usual, options)
