@@ -52,24 +52,57 @@ class CautiousDecay(right.Adam):
         p.sub_((group["lr"] * (u + decay)).to(p.dtype))
 
 
+class Stable(right.AdamW):
+    """lr / max(1, RMS) of each tensor, for step and decay (Wortsman et al. 2023, Alg. 2)."""
+
+    power = 1
+
+    def decayed(self, p, d, group):
+        return d
+
+    def move(self, p, s, t, d, group):
+        v = s["v"] / (1 - group["betas"][1] ** t)
+        size = 1 / (d * d / v).mean().sqrt().clamp_min(1.0)
+        p.mul_(1 - size**self.power * group["lr"] * group["weight_decay"])
+        super().move(p, s, t, d, {**group, "lr": size * group["lr"]})
+
+
+class ToStart(right.SGD):
+    """Coupled decay to the start (L2-SP, Li et al. 2018)."""
+
+    lost = 1.0
+
+    def way(self, p, group):
+        start = self.state[p].setdefault("start", p.clone())
+        return self.lost * group["weight_decay"] * (p - start)
+
+    def decayed(self, p, d, group):
+        return d + self.way(p, group)
+
+
+class SignsToStart(right.Signum):
+    """The same, decoupled, beside signs."""
+
+    lost, way = 1.0, ToStart.way
+
+    def decayed(self, p, d, group):
+        p.sub_(group["lr"] * self.way(p, group))
+        return d
+
+
 class ByLayer(right.AdamW):
-    """A smaller lr for its vectors and first matrices, by an option of its own."""
+    """A smaller decay for its vectors and first matrices, by an option of its own."""
 
     def __init__(self, params, lr=1e-3, weight_decay=0.0, layer_decay=0.9):
         super().__init__(params, lr, weight_decay=weight_decay)
         self.scale = layer_decay
-
-    def apply(self, p, d, group):
-        before = p.clone()
-        super().apply(p, d, group)
-        p.sub_((1 - self.scale) * (p - before))
 
     def decayed(self, p, d, group):
         p.mul_(1 - self.scale * group["lr"] * group["weight_decay"])
         return d
 
 
-@pytest.mark.parametrize("made", [ByRatio, CautiousDecay])
+@pytest.mark.parametrize("made", [ByRatio, CautiousDecay, Stable, ToStart, SignsToStart])
 def test_a_published_decay_is_right(made):
     assert judged("decay", made).verdict == "supported"
 
@@ -82,6 +115,10 @@ def test_a_published_decay_is_right(made):
         variant(ByRatio, "Doubled", lost=2.0),
         variant(CautiousDecay, "Turned", sign=-1.0),
         variant(CautiousDecay, "Doubled", lost=2.0),
+        variant(Stable, "Twice", power=2),
+        variant(ToStart, "Doubled", lost=2.0),
+        variant(ToStart, "Uphill", lost=-1.0),
+        variant(SignsToStart, "Doubled", lost=2.0),
     ],
 )
 def test_a_neighbour_of_a_published_decay_is_refuted(made):
@@ -95,6 +132,54 @@ def test_a_share_of_lr_is_a_classs_own_affair_where_its_options_are():
 
     assert judged("decay", ByLayer).verdict == "not-applicable"
     assert judged("decay", Common).verdict == "refuted"
+
+
+# ------------------------------------------------------------------------------------ epsilons
+
+
+class EAdam(right.Adam):
+    """Epsilon is added to the average of squares at each step (Yuan and Gao 2020)."""
+
+    kept = True
+
+    def averages(self, s, d, group):
+        super().averages(s, d, group)
+        s["v"].add_(self.kept * group["eps"])
+
+    def root(self, v, correction, eps):
+        return ((v + (not self.kept) * eps) / correction).sqrt()
+
+
+class SM3(right.Hooked):
+    """A square is added to the least of its row and its column (Anil et al. 2019, SM3-II)."""
+
+    def __init__(self, params, lr=0.1, eps=1e-30):
+        super().__init__(params, {"lr": lr, "eps": eps, "weight_decay": 0.0})
+
+    def apply(self, p, d, group):
+        s = self.state[p]
+        v = torch.minimum(*s.get("most", (torch.zeros_like(d),) * 2)) + d * d
+        s["most"] = v.amax(0, keepdim=True), v.amax(1, keepdim=True)
+        p.sub_(group["lr"] * d / (v + group["eps"]).sqrt())
+
+
+class RootOfSums(SM3):
+    """Adagrad with epsilon under the root."""
+
+    def apply(self, p, d, group):
+        v = self.state[p]["v"] = self.state[p].get("v", 0.0) + d * d
+        p.sub_(group["lr"] * d / (v + group["eps"]).sqrt())
+
+
+def test_an_epsilon_in_the_memory_is_right_and_one_in_the_root_is_refuted():
+    assert judged("first-step", EAdam).verdict == "supported"
+    assert judged("averages", EAdam).verdict == "supported"
+    assert judged("first-step", variant(EAdam, "InRoot", kept=False)).verdict == "refuted"
+
+
+def test_the_place_of_epsilon_is_judged_in_sums_of_squares_alone():
+    assert judged("first-step", SM3).verdict == "not-applicable"
+    assert judged("first-step", RootOfSums).verdict == "refuted"
 
 
 # --------------------------------------------------------------------------------- averages
@@ -157,6 +242,24 @@ class CautiousLion(right.Lion):
         p.copy_(torch.where(self.sign * (before - p) * d > 0, p, before))
 
 
+class ScheduleFreeAdam(right.Adam):
+    """The weights are the average of iterates, or lie between it and the fast one, as in SGD's."""
+
+    share, late = 1.0, 0
+
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.99), eps=1e-8):
+        super().__init__(params, lr, betas, eps)
+
+    def fresh(self, p):
+        return {**super().fresh(p), "x": p.clone(), "z": p.clone()}
+
+    def move(self, p, s, t, d, group):
+        beta1, beta2 = group["betas"]
+        s["z"].sub_(group["lr"] * d / self.root(s["v"], 1 - beta2**t, group["eps"]))
+        s["x"].lerp_(s["z"], 1 / max(1, t - self.late))
+        p.copy_(torch.lerp(s["z"], s["x"], self.share or beta1))
+
+
 MEAN = {"over": staticmethod(lambda mask: mask.mean().clamp_min(1e-3))}
 COUNT = {"over": staticmethod(lambda mask: (mask.sum() + 1) / mask.numel())}
 
@@ -173,6 +276,8 @@ COUNT = {"over": staticmethod(lambda mask: (mask.sum() + 1) / mask.numel())}
         variant(Cautious, "Mean", **MEAN),
         variant(Cautious, "Count", **COUNT),
         CautiousLion,
+        ScheduleFreeAdam,
+        variant(ScheduleFreeAdam, "Between", share=None),
     ],
 )
 def test_a_published_average_is_right(made):
@@ -194,6 +299,8 @@ def test_a_published_average_is_right(made):
         ("first-step", variant(Cautious, "TurnedByHalf", sign=-1.0, rest=0.5)),
         ("averages", variant(Cautious, "ByHalf", rest=0.5)),
         ("averages", variant(CautiousLion, "Turned", sign=-1.0)),
+        ("averages", variant(ScheduleFreeAdam, "Late", late=1)),
+        ("averages", variant(ScheduleFreeAdam, "Turned", share=0.1)),
     ],
 )  # fmt: skip
 def test_a_neighbour_of_a_published_average_is_refuted(law, made):
@@ -217,6 +324,18 @@ class Corrected(right.Averaged):
         return b / (1 - self.mu ** (self.age + self.late))
 
 
+class FromFirst(right.Averaged):
+    """Along an average from the first gradient, as STORM at given gradients."""
+
+    late = 0
+
+    def average(self, p, group):
+        return self.state[p].setdefault("b", p.grad / (1 + self.late))
+
+    def direction(self, p, b):
+        return b
+
+
 class ScheduleFree(right.Hooked):
     """Gradients between a fast iterate and its average; the parameter is where they are taken."""
 
@@ -235,7 +354,7 @@ class ScheduleFree(right.Hooked):
         p.copy_(torch.lerp(s["z"], s["x"], group["momentum"]))
 
 
-@pytest.mark.parametrize("made", [Corrected, ScheduleFree])
+@pytest.mark.parametrize("made", [Corrected, FromFirst, ScheduleFree])
 def test_a_published_momentum_is_right_and_its_neighbour_is_refuted(made):
     assert judged("heavy-ball", made).verdict == "supported"
     assert judged("heavy-ball", variant(made, "Late", late=1)).verdict == "refuted"
@@ -281,6 +400,13 @@ def test_an_ascent_of_an_own_option_is_not_judged_by_others():
     assert record.verdict == "refuted"
     assert "[of no known kind]" in record.reason
     assert judged("ascent", ByTensor).verdict == "refuted"
+
+
+def test_an_ascent_by_the_norm_of_each_tensor_is_called_so():
+    layerwise = variant(sam.SAM, "Layerwise", of=lambda self, p, factor: 1 / p.grad.norm())
+    record = judged("ascent", layerwise)
+    assert record.verdict == "refuted"
+    assert "layerwise SAM" in record.reason
 
 
 # ------------------------------------------------------------------------------------ options

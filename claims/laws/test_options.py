@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import ExponentialLR
 
 from limitpoint import Trial, claim, laws
 from limitpoint.laws import ROUNDING, ROUNDING_BECAUSE, Field, Implementation, Structure, field
-from limitpoint.laws.forms import RIGHT_DECAYS
+from limitpoint.laws.forms import RIGHT_DECAYS, multiples
 from limitpoint.laws.options import LARGE_EPS, fed_by_hand
 
 FLOAT32 = 12 * torch.finfo(torch.float32).eps
@@ -22,6 +22,8 @@ DECAY = 0.1
 SHARED = 0.01
 #: What a scheduler multiplies the step size by.
 SLOWS = 0.8
+#: Added to a loss, of two dozen entries that are at most a few: it is above zero.
+ABOVE = 256.0
 #: What a decay stands beside; maximize would turn the reference, not the decay.
 BESIDE = ("nesterov", "amsgrad", "centered", "momentum")
 #: The decay's part of a gradient there is the one here, to rounding.
@@ -49,8 +51,8 @@ BFLOAT16 = 5 * 3.4 * 2**-8
 def test_options(trial: Trial) -> None:
     """One by one, beside what lets them be felt; then with every switch on that they have.
 
-    That is a momentum for dampening, gradients that fall for AMSGrad. The least change looked for
-    is ten times what rounding could do.
+    That is a momentum for dampening, gradients that fall for AMSGrad, a closure for what only a
+    step with one feels. The least change looked for is ten times what rounding could do.
     """
     usual = trial.implementation(torch.optim.SGD)
     fed = fed_by_hand(usual)
@@ -62,30 +64,52 @@ def test_options(trial: Trial) -> None:
             falls = option.fading or not pair.curved
             problem = whole.fading() if falls else whole
             base = configured.having(**option.context)
-            before = base.tried(problem)
             for value in values:
-                after = base.having(**{option.name: value}).tried(problem)
-                if before is not None and after is not None:
-                    is_felt(trial, f"{option.name} = {value}{title}", before, after)
+                runs = tried(base, base.having(**{option.name: value}), problem)
+                if runs is not None:
+                    is_felt(trial, f"{option.name} = {value}{title}", *runs)
     pair = field(trial.seed)
     wide = field(trial.seed, *pair.shapes, (5,))
     straight = (wide if usual.accepts(wide) else pair).straight()
     felt = felt_alone(usual, straight, eps=LARGE_EPS, weight_decay=0.3)
     for title, switched, _ in laws.one_by_one(usual, trial.seed):
-        before = switched.tried(straight)
         for name, value in felt.items():
-            after = switched.having(**{name: value}).tried(straight)
-            if before is not None and after is not None:
-                is_felt(trial, f"{name} = {value}{title}", before, after)
+            runs = tried(switched, switched.having(**{name: value}), straight)
+            if runs is not None:
+                is_felt(trial, f"{name} = {value}{title}", *runs)
     trial.require("an option that the field shares", bool(trial.evidence))
 
 
-def is_felt(trial: Trial, what: str, before: torch.Tensor, after: torch.Tensor) -> None:
-    """Two runs differ by ten times what rounding could do, in units of how far the first goes."""
+def tried(
+    one: Implementation, other: Implementation, problem: Field
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The runs of two; with a closure where they are alike without; None where one cannot run."""
+    found = None
+    for closure in (False, True):
+        before, after = (own.tried(problem, closure=closure) for own in (one, other))
+        if before is None or after is None:
+            break
+        found = before, after
+        if change(*found) >= least_felt(before):
+            break
+    return found
+
+
+def least_felt(before: torch.Tensor) -> torch.Tensor:
+    """Ten times what rounding could do, in units of how far it goes."""
     reach = (before - before[0]).abs().max().clamp_max(1.0)
-    least = (10 * ROUNDING * reach).clamp_min(LEAST)
-    change = (after - before).abs().max()
-    trial.at_least(f"{what}: largest change", change, least, 0.0, ROUNDING_BECAUSE)
+    return (10 * ROUNDING * reach).clamp_min(LEAST)
+
+
+def change(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """The largest difference of two runs."""
+    return (after - before).abs().max()
+
+
+def is_felt(trial: Trial, what: str, before: torch.Tensor, after: torch.Tensor) -> None:
+    """Two runs differ by more than rounding."""
+    trial.at_least(f"{what}: largest change", change(before, after), least_felt(before), 0.0,
+                   ROUNDING_BECAUSE)  # fmt: skip
 
 
 def felt_alone(usual: Implementation, problem: Field, **values: float) -> dict[str, float]:
@@ -122,8 +146,8 @@ def test_reflection(trial: Trial) -> None:
     "laws/decay",
     source="Loshchilov and Hutter 2019, Alg. 2; for signs Chen et al. 2023, Alg. 2",
     statement="The weight decay is the coupled one, g + lambda w, or the decoupled one, "
-    r"$(1 - \eta\lambda) w$ before the step, $\eta$ the lr or its ratio to the first; with signs, "
-    "decoupled; with any momentum.",
+    r"$(1 - \eta\lambda) w$ before the step, $\eta$ the step's size, the lr or its ratio to the "
+    "first; of w, or of its way from the start; with signs, decoupled; with any momentum.",
     hypotheses=("it has the option weight_decay", "without it, a step depends on gradients alone"),
     kind="law",
     roles=("optimizer",),
@@ -161,10 +185,10 @@ def test_decay(trial: Trial) -> None:
         found = slowing(base.having(weight_decay=DECAY), straight)
         signs = Structure(base, trial.seed).signs
         coupled = {"coupled": 1, "coupled, uphill": -1, "coupled, doubled": 2}
-        kinds = {} if signs else {
-            name: partial(slowing, base, replace(straight, decay=factor * DECAY))
-            for name, factor in coupled.items()
-        }  # fmt: skip
+        problems = {n: replace(straight, decay=factor * DECAY) for n, factor in coupled.items()}
+        from_start = straight.c - DECAY * straight.start
+        problems["coupled, to the start"] = replace(straight, c=from_start, decay=DECAY)
+        kinds = {} if signs else {n: partial(slowing, base, p) for n, p in problems.items()}
         sizes = base.step_size * SLOWS ** torch.arange(len(steps)).double()
         plain = laws.decays(steps, straight.start, sizes, DECAY)
         kinds = {name: partial(torch.clone, path) for name, path in plain.items()} | kinds
@@ -173,12 +197,10 @@ def test_decay(trial: Trial) -> None:
         halves = [slice(0, 6), slice(6, None)]
         factors = [laws.factors(found[:, half], steps[:, half]) for half in halves]
         if name not in kinds and not any(one is None for one in factors):
-            lost, small = (
-                1 - torch.stack([one for one in factors if one is not None]),
-                sizes * DECAY,
-            )
+            lost = 1 - torch.stack([one for one in factors if one is not None])
+            small = sizes * DECAY * own_sizes(base, straight.c, -steps / sizes.unsqueeze(1), halves)
             steady = laws.near(lost / small, (lost / small)[:, :1].expand_as(lost), 1e-2)
-            # A tensor's own share of lr may be a class's own option, as by layers: below 1.
+            # A share that the steps do not have may be a class's own option: below 1.
             shared = bool((lost / small < 1 - SHARED).any())
             trial.require("a decay that is lr lambda (it is another rule's)",
                           usual.is_common or (steady and not shared))  # fmt: skip
@@ -191,6 +213,31 @@ def test_decay(trial: Trial) -> None:
         kind = "coupled" if name.startswith("coupled") else "decoupled"
         right = kinds[name if name in RIGHT_DECAYS else kind]()
         trial.same(f"decay {name}{title}", found, right)
+
+
+def own_sizes(
+    base: Implementation, gradients: torch.Tensor, along: torch.Tensor, tensors: list[slice]
+) -> torch.Tensor:
+    """Each tensor's own step sizes over lr, (tensors, steps): what Adam's steps are multiplied by.
+
+    StableAdamW's are 1 / max(1, RMS) for step and decay (Wortsman et al. 2023, Alg. 2). 1 where the
+    steps are no such multiples.
+
+    Args:
+        base: without decay.
+        gradients: (steps, n).
+        along: its steps over -lr, (steps, n).
+        tensors: the entries of each.
+    """
+    betas, eps = (base.defaults.get(name) for name in ("betas", "eps"))
+    plain = torch.ones(len(tensors), len(along), dtype=along.dtype)
+    if not betas or len(betas) != 2 or max(betas) >= 1:
+        return plain
+    number, largest = eps if isinstance(eps, float) else 1e-8, bool(base.defaults.get("amsgrad"))
+    _, adam = next(laws.adams(gradients, betas, number, largest=largest))
+    sizes = [multiples(along[:, own], adam[:, own], FLOAT32) for own in tensors]
+    known = [one for one in sizes if one is not None]
+    return torch.stack(known) if len(known) == len(sizes) else plain
 
 
 def slowing(optimizer: Implementation, problem: laws.Field) -> torch.Tensor:
@@ -247,17 +294,24 @@ def test_paths(trial: Trial) -> None:
     "laws/learning-rate",
     source="contract of torch.optim: lr_scheduler",
     statement="A scheduler makes the run that setting lr by hand makes, and another one than a "
-    "constant lr; an lr of 0 moves nothing; a Tensor makes the run of a float, and stays as it is.",
-    hypotheses=("it has an lr, and no step sizes of its own",),
+    "constant lr; an lr of 0 moves nothing, or to where it moves no more; a Tensor makes the run "
+    "of a float, and stays as it is.",
+    hypotheses=("it has an lr in its groups, and no step sizes of its own",),
     kind="law",
     roles=("optimizer",),
     rivals=("class-rate-cached", "class-rate-written"),
 )
 def test_learning_rate(trial: Trial) -> None:
-    """ExponentialLR, which multiplies what it finds in the groups: .8^t."""
+    """ExponentialLR, which multiplies what it finds in the groups: .8^t.
+
+    Weights that are not where a rule keeps them are put there at any lr (a projection), and then
+    stay. The loss is above zero there, as a rule that divides it by its gradient's square expects.
+    """
     usual = trial.implementation(torch.optim.AdamW)
     own = usual.takes("step_sizes")
-    trial.require("it has an lr, and no step sizes of its own", usual.takes("lr") and not own)
+    grouped = bool(usual.train(field(trial.seed)).groups)
+    trial.require("it has an lr in its groups, and no step sizes of its own",
+                  usual.takes("lr") and grouped and not own)  # fmt: skip
     optimizer = usual.having(**usual.plain)
     pair, lr = field(trial.seed), optimizer.step_size
     by_hand = optimizer.train(pair).go(pair.steps, lambda on: on.set_step_size(lr * SLOWS**on.t))
@@ -267,7 +321,9 @@ def test_learning_rate(trial: Trial) -> None:
         scheduled.go(pair.steps, lambda on: scheduler.step() if on.t else None)
         trial.same("by a scheduler = by hand", scheduled.path, by_hand.path)
     is_felt(trial, "lr * .8^t", optimizer.follow(pair), by_hand.path)
-    warm = optimizer.train(pair).go(pair.steps, lambda on: on.set_step_size(lr * bool(on.t))).path
+    warm = warmed(optimizer, pair)
+    if not laws.near(warm[1], warm[0]):
+        warm = warmed(optimizer, pair.moved(warm[1]))
     trial.same("a first lr of 0: the first step", warm[1], warm[0])
     trial.close(
         "after a first lr of 0: entries lost", (~torch.isfinite(warm)).sum(), 0, 0, "a count"
@@ -277,3 +333,9 @@ def test_learning_rate(trial: Trial) -> None:
     if tensor.accepts(pair):
         trial.same("the Tensor afterwards", given, torch.tensor(lr, dtype=torch.float64))
         trial.same("lr a Tensor = a float", tensor.follow(pair), optimizer.follow(pair))
+
+
+def warmed(optimizer: Implementation, pair: Field) -> torch.Tensor:
+    """The iterates from a first lr of 0, as a warm-up's may be, then its own."""
+    lr, training = optimizer.step_size, optimizer.train(pair, shift=ABOVE)
+    return training.go(pair.steps, lambda on: on.set_step_size(lr * bool(on.t))).path

@@ -7,7 +7,7 @@ from itertools import chain
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import COMMON, STEPS, Implementation, Structure, field, near
+from limitpoint.laws import COMMON, STEPS, Field, Implementation, Structure, field, near
 from limitpoint.laws.averages import arcs, cautious
 from limitpoint.laws.options import fed_by_hand
 from limitpoint.rivals.classes.sam import SAM
@@ -40,7 +40,8 @@ def test_first_step(trial: Trial) -> None:
     """With an eps of 1, as large as the gradients: there its place is as plain as the step.
 
     The expected side is the right form; the quantity says which form it is that was measured. A
-    first step of none of the forms is another rule's.
+    first step of none of the forms is another rule's. So is one of a wrong form where the steps
+    that follow say so: EAdam's, or SM3's, which are not those of sums of squares.
     """
     usual = trial.implementation(torch.optim.AdamW)
     corrects = {name: True for name in ("bias_correction", "correct_bias") if usual.takes(name)}
@@ -58,16 +59,38 @@ def test_first_step(trial: Trial) -> None:
     betas = optimizer.defaults.get("betas", (0.0, 0.0))
     trial.require("no betas, or two", len(betas) == 2)
     forms = laws.first_steps(optimizer.defaults)
-    found = [name for name, form in forms.items()
-             if all(near(-steps[e], form(g, e), FLOAT32) for e in steps)]  # fmt: skip
+    found = next((name for name, form in forms.items()
+                  if all(near(-steps[e], form(g, e), FLOAT32) for e in steps)), "")  # fmt: skip
     long = f"entries {float(size[0]):.6g} lr long without eps"
-    judged = bool(found) or (averages(optimizer) and Structure(optimizer, trial.seed).entrywise)
-    trial.require(f"a first step of Adam's kin ({long})", judged)
-    found = found or [f"of no known kind: {long}"]
-    right = found[0] if found[0].startswith("right") else "right"
-    trial.identity(f"first step over lr, eps = 1 [{found[0]}]", -steps[LARGE],
-                   forms[right](g, LARGE), FLOAT32, "a counter may be float32",
+    kin = bool(found) or (averages(optimizer) and Structure(optimizer, trial.seed).entrywise)
+    right = forms[found if found.startswith("right") else "right"](g, LARGE)
+    if not found.startswith("right"):
+        runs = right_runs(optimizer, straight)
+        found, right = next(iter(runs.items()), (found, right))
+        kin = bool(runs) or (kin and has_squares(optimizer, straight))
+    trial.require(f"a first step of Adam's kin ({long})", kin)
+    trial.identity(f"first step over lr, eps = 1 [{found or f'of no known kind: {long}'}]",
+                   -steps[LARGE], right, FLOAT32, "a counter may be float32",
                    along=("entry",))  # fmt: skip
+
+
+def right_runs(optimizer: Implementation, problem: Field) -> dict[str, torch.Tensor]:
+    """Adam's kin whose whole run is its own, with an eps of 1: the first steps, by name."""
+    betas, path = optimizer.defaults.get("betas"), optimizer.having(eps=LARGE).tried(problem)
+    if path is None or not betas or max(betas) >= 1:
+        return {}
+    steps = -path.diff(dim=0) / optimizer.step_size
+    runs = laws.adams(problem.c, betas, LARGE)
+    return {n: r[0] for n, r in runs if n.startswith("right") and near(steps, r, FLOAT32)}
+
+
+def has_squares(optimizer: Implementation, problem: Field) -> bool:
+    """Whether it has averages, or its run without eps is that of sums of squares, Adagrad's."""
+    if optimizer.takes("betas") or optimizer.takes("alpha"):
+        return True
+    path = optimizer.having(eps=SMALL).tried(problem)
+    sums = laws.adagrad(problem.c, SMALL, 0.0, 0.0)["right"]
+    return path is not None and near(-path.diff(dim=0) / optimizer.step_size, sums, FLOAT32)
 
 
 def averages(optimizer: Implementation) -> bool:
@@ -192,8 +215,8 @@ def test_squares(trial: Trial) -> None:
     "laws/heavy-ball",
     source="Polyak 1964; Sutskever et al. 2013; torch.optim.SGD; Defazio et al. 2024",
     statement=r"With momentum it steps along $b_t = \mu b_{t-1} + (1-d) g_t$ as without momentum "
-    r"along $g_t$, $b_1 = g_1$ (or along an average, corrected for its start or not, or as "
-    r"schedule-free SGD does); Nesterov's along $g_t + \mu b_t$.",
+    r"along $g_t$, $b_1 = g_1$ (or along an average, from there, or corrected for its start or "
+    r"not, or as schedule-free SGD does); Nesterov's along $g_t + \mu b_t$.",
     hypotheses=("it has the option momentum", "without momentum it keeps nothing"),
     kind="law",
     roles=("optimizer",),
@@ -294,7 +317,9 @@ def test_ascent_of_sam(trial: Trial) -> None:
             name = next((n for n, e in kinds.items() if near(found, e, BESIDE)), "")
             known = known or bool(name)
             trial.require("an ascent of a known kind (it is another rule's)", known)
-            which = f"{', adaptive' if adaptive else ''} [{name or 'of no known kind'}]"
+            layerwise = near(found, by_tensor(pair, g, rho), BESIDE)
+            other = "norm of each tensor (layerwise SAM)" if layerwise else "of no known kind"
+            which = f"{', adaptive' if adaptive else ''} [{name or other}]"
             trial.identity(f"ascent, {title}{which}", found, kinds[name or next(iter(kinds))],
                            BESIDE, "an epsilon beside the norm", along=("entry",))  # fmt: skip
     plain = usual.having(rho=1e-3)
@@ -304,3 +329,9 @@ def test_ascent_of_sam(trial: Trial) -> None:
         trial.same(
             "given gradients: rho .2 = rho .001", large.follow(straight), plain.follow(straight)
         )
+
+
+def by_tensor(problem: Field, g: torch.Tensor, rho: float | torch.Tensor) -> torch.Tensor:
+    """SAM's ascent with each tensor's norm in place of that of all."""
+    parts = zip(problem.split(g), problem.split(rho * torch.ones_like(g)), strict=True)
+    return torch.cat([(radius * x / x.norm()).reshape(-1) for x, radius in parts])

@@ -38,6 +38,7 @@ def adams(
             "right, with Nesterov's look-ahead (NAdamW)": _nadamw(
                 gradients, beta1, beta2, eps, largest=True
             ),
+            "right, eps in the memory (EAdam)": _eadam(gradients, beta1, beta2, eps, largest=True),
             "without the maximum": _adam(gradients, beta1, beta2, eps),
         })  # fmt: skip
         return
@@ -56,6 +57,13 @@ def adams(
         "right, signed by the gradient (Grams)": _grams(gradients, beta1, beta2, eps),
         "right, an average of quotients (LaProp)": _laprop(gradients, beta1, beta2, eps),
         "right, a square that is added or taken off (Yogi)": _yogi(gradients, beta1, beta2, eps),
+        "right, eps in the memory (EAdam)": _eadam(gradients, beta1, beta2, eps),
+        "right, schedule-free, where gradients are taken": _schedule_free(
+            gradients, beta1, beta2, eps, beta1
+        ),
+        "right, schedule-free, the average of iterates": _schedule_free(
+            gradients, beta1, beta2, eps, 1.0
+        ),
         "right, rectified (RAdam)": _radam(gradients, beta1, beta2, eps, 5),
         "right, rectified from rho = 4 (RAdam)": _radam(gradients, beta1, beta2, eps, 4),
         "with the betas swapped": _adam(gradients, beta2, beta1, eps),
@@ -167,12 +175,20 @@ def arcs(gradients: Tensor, betas: tuple[float, float]) -> Iterator[tuple[str, T
     return _stacked(runs)
 
 
+def _moments(
+    gradients: Tensor, beta1: float, beta2: float, kept: float = 0.0
+) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+    """The number of each step, its gradient, and both averages after it; kept is added to one."""
+    m = v = torch.zeros_like(gradients[0])
+    for t, g in enumerate(gradients, 1):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g + kept
+        yield t, g, m, v
+
+
 def _arc(
     gradients: Tensor, beta1: float, beta2: float, scale: float, *, power: float = 0.5
 ) -> Steps:
-    m = v = torch.zeros_like(gradients[0])
-    for t, g in enumerate(gradients, 1):
-        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+    for t, _, m, v in _moments(gradients, beta1, beta2):
         yield scale * torch.atan2(m / (1 - beta1**t), (v / (1 - beta2**t)) ** power)
 
 
@@ -200,21 +216,46 @@ def _adam(
     gradients: Tensor, beta1: float, beta2: float, eps: float, *, late: bool = False,
     largest: bool = False, count: Callable[[int], int] = lambda t: t,
 ) -> Steps:  # fmt: skip
-    m = v = top = torch.zeros_like(gradients[0])
-    for t, g in enumerate(gradients, 1):
-        before, m, v = v, beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+    before = top = torch.zeros_like(gradients[0])
+    for t, _, m, v in _moments(gradients, beta1, beta2):
         top = torch.maximum(top, v)
         used = before if late and t > 1 else top if largest else v
         age = t - 1 if late and t > 1 else t
         corrected = (used / (1 - beta2 ** count(age))).sqrt()
         yield m / (1 - beta1 ** count(t)) / (corrected + eps)
+        before = v
+
+
+def _eadam(
+    gradients: Tensor, beta1: float, beta2: float, eps: float, *, largest: bool = False
+) -> Steps:
+    """Epsilon is added to the average of squares at each step (Yuan and Gao 2020, Alg. 1)."""
+    top = torch.zeros_like(gradients[0])
+    for t, _, m, v in _moments(gradients, beta1, beta2, eps):
+        top = torch.maximum(top, v)
+        yield m / (1 - beta1**t) / ((top if largest else v) / (1 - beta2**t)).sqrt()
+
+
+def _schedule_free(
+    gradients: Tensor, beta1: float, beta2: float, eps: float, share: float
+) -> Steps:
+    """Without a schedule, at a constant lr (Defazio et al. 2024, Alg. 1).
+
+    The parameter is the fast iterate with a share of the average of all: beta1 where gradients are
+    taken, 1 where it is the average itself, as between the steps of the authors' closure variant.
+    """
+    fast = mean = before = torch.zeros_like(gradients[0])
+    for t, g, _, v in _moments(gradients, beta1, beta2):
+        fast = fast + g / ((v / (1 - beta2**t)).sqrt() + eps)
+        mean = torch.lerp(mean, fast, 1 / t)
+        point = torch.lerp(fast, mean, share)
+        yield point - before
+        before = point
 
 
 def _radam(gradients: Tensor, beta1: float, beta2: float, eps: float, least: float) -> Steps:
-    m = v = torch.zeros_like(gradients[0])
     most = 2 / (1 - beta2) - 1
-    for t, g in enumerate(gradients, 1):
-        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+    for t, _, m, v in _moments(gradients, beta1, beta2):
         rho = most - 2 * t * beta2**t / (1 - beta2**t)
         step = m / (1 - beta1**t)
         if rho > least:
@@ -224,9 +265,8 @@ def _radam(gradients: Tensor, beta1: float, beta2: float, eps: float, least: flo
 
 
 def _amsgrad(gradients: Tensor, beta1: float, beta2: float, eps: float) -> Steps:
-    m = v = top = torch.zeros_like(gradients[0])
-    for t, g in enumerate(gradients, 1):
-        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+    top = torch.zeros_like(gradients[0])
+    for t, _, m, v in _moments(gradients, beta1, beta2):
         top = torch.maximum(top, v / (1 - beta2**t))
         yield m / (1 - beta1**t) / (top.sqrt() + eps)
 
@@ -271,13 +311,11 @@ def _nadam(
     gradients: Tensor, beta1: float, beta2: float, eps: float, *, warms: bool = True,
     largest: bool = False,
 ) -> Steps:  # fmt: skip
-    m = v = top = torch.zeros_like(gradients[0])
-    product = 1.0
-    for t, g in enumerate(gradients, 1):
+    top, product = torch.zeros_like(gradients[0]), 1.0
+    for t, g, m, v in _moments(gradients, beta1, beta2):
         warm = [1 - warms * 0.5 * 0.96 ** (0.004 * k) for k in (t, t + 1)]
         now, following = (beta1 * part for part in warm)
         product *= now
-        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
         top = torch.maximum(top, v)
         ahead = (1 - now) / (1 - product) * g + following / (1 - product * following) * m
         yield ahead / (((top if largest else v) / (1 - beta2**t)).sqrt() + eps)
@@ -287,9 +325,8 @@ def _nadamw(
     gradients: Tensor, beta1: float, beta2: float, eps: float, *, largest: bool = False
 ) -> Steps:
     """Corrected for what the average alone lacks, as AlgoPerf's baseline is."""
-    m = v = top = torch.zeros_like(gradients[0])
-    for t, g in enumerate(gradients, 1):
-        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+    top = torch.zeros_like(gradients[0])
+    for t, g, m, v in _moments(gradients, beta1, beta2):
         top = torch.maximum(top, v)
         ahead = beta1 * m + (1 - beta1) * g
         yield ahead / (1 - beta1**t) / (((top if largest else v) / (1 - beta2**t)).sqrt() + eps)

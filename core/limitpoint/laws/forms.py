@@ -13,7 +13,7 @@ TINY = 1e-300
 Form = Callable[[Tensor, float], Tensor]
 RIGHT_DECAYS = (
     "decoupled", "decoupled, by lr over the first lr", "decoupled, cautious",
-    "proximal, after the step",
+    "proximal, after the step", "decoupled, to the start", "coupled, to the start",
 )  # fmt: skip
 
 
@@ -21,7 +21,8 @@ def decays(steps: Tensor, start: Tensor, eta: Tensor, decay: float) -> dict[str,
     """The iterates under decoupled decay, right and wrong; those in `RIGHT_DECAYS` are right.
 
     By lr over the first lr: Loshchilov and Hutter 2019, Alg. 2, whose eta is a schedule's
-    multiplier. Cautious: where step and decay go the same way (Chen et al. 2025).
+    multiplier. Cautious: where step and decay go the same way (Chen et al. 2025). To the start:
+    it is w - w_0 that decays (L2-SP, Li et al. 2018).
 
     Args:
         steps: what is added at each step without decay, (steps, n).
@@ -42,8 +43,10 @@ def decays(steps: Tensor, start: Tensor, eta: Tensor, decay: float) -> dict[str,
         "not applied": (torch.ones_like(eta), False),
     }
     found = {name: _decayed(steps, start, *how) for name, how in factors.items()}
+    from_start = _decayed(steps, torch.zeros_like(start), *factors["decoupled"])
     return {
         **found,
+        "decoupled, to the start": start + from_start,
         "decoupled, cautious": _cautious(steps, start, eta * decay, 1.0),
         "cautious, where the step goes the other way": _cautious(steps, start, eta * decay, -1.0),
     }
@@ -73,10 +76,14 @@ def factors(found: Tensor, steps: Tensor) -> Tensor | None:
         found: the iterates, (steps + 1, n).
         steps: what is added at each step, (steps, n).
     """
-    before, kept = found[:-1], found[1:] - steps
-    ratio = (before * kept).sum(1) / (before * before).sum(1)
-    rest = kept - ratio.unsqueeze(1) * before
-    return ratio if bool((rest.abs() <= 1e-10 * before.abs().max()).all()) else None
+    return multiples(found[1:] - steps, found[:-1])
+
+
+def multiples(rows: Tensor, of: Tensor, tolerance: float = 1e-10) -> Tensor | None:
+    """How many times another's each row is, (rows,); None where it is not one number for all."""
+    ratio = (of * rows).sum(1) / (of * of).sum(1)
+    rest = rows - ratio.unsqueeze(1) * of
+    return ratio if bool((rest.abs() <= tolerance * of.abs().max()).all()) else None
 
 
 def first_steps(options: Mapping[str, Any]) -> dict[str, Form]:
@@ -138,8 +145,9 @@ def buffers(
 ) -> dict[str, Tensor]:
     """What is stepped along, of a heavy ball and of what is mistaken for it.
 
-    Those named "right" are: the buffer starts at the first gradient, or is an average from zero,
-    corrected for that or not, or of iterates: schedule-free at a constant lr (Defazio et al. 2024).
+    Those named "right" are: the buffer starts at the first gradient, or is an average, from there
+    (STORM at given gradients, Cutkosky and Orabona 2019) or from zero, corrected for that or not,
+    or of iterates: schedule-free at a constant lr (Defazio et al. 2024).
 
     Args:
         gradients: (steps, n).
@@ -150,11 +158,12 @@ def buffers(
     mu, keep = momentum, 1 - dampening
     found: dict[str, list[Tensor]] = {}
     zero = torch.zeros_like(gradients[0])
-    ball, average, damped, kept = zero, zero, zero, zero
+    ball, average, begun, damped, kept = zero, zero, zero, zero, zero
     total, mean = zero, zero  # of gradients; and an average of such totals
     for t, g in enumerate(gradients):
         ball = mu * ball + (keep * g if t else g)
         average = torch.lerp(average, g, 1 - mu)
+        begun = torch.lerp(begun, g, 1 - mu) if t else g
         damped = mu * damped + keep * g
         kept = mu * (mu * kept + (keep * g if t else g)) + g
         point, total = torch.lerp(total, mean, mu), total + g
@@ -169,6 +178,7 @@ def buffers(
         plain = {
             "right": ball,
             "right, an average": average,
+            "right, an average from the first gradient": begun,
             "right, an average, corrected": average / (1 - mu ** (t + 1)),
             "right, of an average of iterates": torch.lerp(total, mean, mu) - point,
             "with the first buffer dampened": damped,
