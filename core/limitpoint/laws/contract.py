@@ -103,6 +103,15 @@ class Graphed(Field):
         return [g + (w - w.detach()) for g, w in zip(found, tensors, strict=True)]
 
 
+@dataclass(frozen=True, eq=False)
+class Strided(Field):
+    """The same gradients, in memory by columns: as a transposed product leaves them."""
+
+    def gradients(self, t: int, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Of matrices."""
+        return [g.mT.contiguous().mT for g in super().gradients(t, tensors)]
+
+
 def of_rank_one(problem: Field) -> Field:
     """Given gradients of one tensor, that fall: random signs, sizes a product over its sides.
 
@@ -130,6 +139,15 @@ def tensors_in(kept: object) -> Iterator[Tensor]:
     elif isinstance(kept, dict | list | tuple):
         for one in kept.values() if isinstance(kept, dict) else kept:
             yield from tensors_in(one)
+
+
+def kept_an_entry(training: Training) -> float:
+    """Numbers in the tensors that an optimizer holds, its parameters among them, an entry."""
+    optimizer = training.optimizer  # a wrapper may have its state by a property
+    kept = [getattr(optimizer, name, {}) for name in ("__dict__", "state")]
+    held = {id(x): x for x in tensors_in(kept)}
+    entries = sum(p.numel() for p in training.parameters)
+    return sum(x.numel() for x in held.values()) / entries
 
 
 def counts(training: Training, steps: int) -> dict[tuple[int, str], Tensor]:

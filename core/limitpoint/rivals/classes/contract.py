@@ -50,8 +50,12 @@ class Lists(Ball):
             live = [p for p in group["params"] if p.grad is not None]
             if self.steps(live):
                 ways = [self.buffer(p, self.gradient(p, group), group) for p in live]
-                torch._foreach_add_(live, ways, alpha=-group["lr"])
+                self.together(live, ways, group)
         return loss
+
+    def together(self, live: list[Tensor], ways: list[Tensor], group: Group) -> None:
+        """The step of all."""
+        torch._foreach_add_(live, ways, alpha=-group["lr"])
 
     def steps(self, live: list[Tensor]) -> bool:
         """Whether there is anything to be stepped."""
