@@ -43,7 +43,7 @@ from limitpoint.ledger import (
 )
 from limitpoint.ledger.resume import resume
 from limitpoint.recognition import recognise_apart
-from limitpoint.subjects import Limits, Subject, parse_subject
+from limitpoint.subjects import HANDED, Limits, Subject, parse_subject
 
 #: For a reason that stands in the line before: a class that cannot be run says so of each law.
 AGAIN = "as above"
@@ -241,3 +241,7 @@ def _end(records: Sequence[Record], out: Console, *, as_json: bool) -> None:
         out.print(record.reproduce, markup=False, highlight=False)
         for note in record.notes:
             out.print(f"  {note}", markup=False, highlight=False)
+    # What was set for a claim is of use where it failed; how a class was run is, in any case.
+    kept = (note for one in records if not one.failed for note in one.notes)
+    for note in dict.fromkeys(note for note in kept if not note.startswith(HANDED)):
+        out.print(f"note: {note}", markup=False, highlight=False)

@@ -147,6 +147,7 @@ def _body(claim: Claim, trial: Trial) -> None:
         LOG.info("%s", said.trace)
     trial.evidence += said.evidence
     trial.seeds_read |= said.seeds
+    trial.said += said.notes
     if said.ended < len(_ENDS):
         raise _ENDS[said.ended](said.text)
 
@@ -162,6 +163,7 @@ class Said(NamedTuple):
     trace: str
     evidence: list[Evidence]
     seeds: set[int]
+    notes: list[str]
 
 
 def _said(claim: Claim, trial: Trial) -> Said:
@@ -175,7 +177,7 @@ def _said(claim: Claim, trial: Trial) -> Said:
             root = root.__cause__
         if root is not exc:
             trace = "".join(traceback.format_exception(root)).rstrip()
-    return Said(ended, text, trace, trial.evidence, trial.seeds_read)
+    return Said(ended, text, trace, trial.evidence, trial.seeds_read, trial.said)
 
 
 def _check_complete(claim: Claim, trial: Trial) -> None:

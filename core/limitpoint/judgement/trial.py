@@ -45,7 +45,7 @@ class Trial:
         self.evidence: list[Evidence] = []
         self.ran: dict[str, str] = {}
         self._rules: list[Rule] = []
-        self._said: list[str] = []
+        self.said: list[str] = []
         self.side = ""
         self._runs = itertools.count()
         self.seeds_read: set[int] = set()  # shared by the views of `printed` and `corrected`
@@ -119,7 +119,7 @@ class Trial:
     def notes(self) -> tuple[str, ...]:
         """What is to be said of how the contestants were run."""
         own = (note for rule in self._rules for note in rule.notes)
-        return tuple(dict.fromkeys([*self._said, *own]))
+        return tuple(dict.fromkeys([*self.said, *own]))
 
     def implementation(self, usual: Callable[..., Any], **options: Any) -> Implementation:
         """Who plays a law's one role, as its author wrote it: the contestant, else a usual class.
@@ -142,7 +142,7 @@ class Trial:
         found = Implementation.of(contestant.constructor, contestant.kwargs).check(problem)
         shorter = found.within_numbers(problem)
         if shorter is not found:
-            self._said.append(
+            self.said.append(
                 f"laws: lr = {shorter.step_size:g}; a dozen steps of {found.step_size:g} overflow"
             )
         return shorter

@@ -1,6 +1,7 @@
 from ._group import together as together
 from ._guards import blamed as blamed
 from ._instance import COARSE as COARSE
+from ._instance import NO_STEP as NO_STEP
 from ._instance import form_a_group_of_one as form_a_group_of_one
 from ._instance import parameters_of as parameters_of
 from ._instance import phase as phase
@@ -13,6 +14,7 @@ from ._signature import Accepted as Accepted
 from ._spec import FORM as FORM
 from ._subject import Subject as Subject
 from ._subject import parse_subject as parse_subject
+from ._torch import HANDED as HANDED
 from ._torch import TorchOptimizer as TorchOptimizer
 from ._worker import apart as apart
 from ._worker import told_apart as told_apart

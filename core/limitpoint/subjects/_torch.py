@@ -27,6 +27,9 @@ from limitpoint.subjects._pulse import CONSTRUCTOR, PULSE
 from limitpoint.subjects._signature import Accepted, own_names
 from limitpoint.subjects._worker import apart
 
+#: How the note begins that says which settings were a claim's own.
+HANDED = "handed over"
+
 
 @dataclass(frozen=True, eq=False)
 class TorchOptimizer(Rule):
@@ -80,7 +83,7 @@ class TorchOptimizer(Rule):
         shown = ", ".join(
             f"{k}={v.__name__ if isinstance(v, type) else v}" for k, v in given.items()
         )
-        return [f"handed over: {shown}", *self.said] if shown else self.said
+        return [f"{HANDED}: {shown}", *self.said] if shown else self.said
 
     @property
     def is_foreign(self) -> bool:
