@@ -149,7 +149,7 @@ FAILURES = {
     Halved: "changed its parameter's dtype from float64 to float16 in its constructor",
     Reshaped: "changed its parameter's shape from (3,) to (1, 3) at step 0",
     Quiet: "did not move in its first 10 steps",
-    dict: "made a dict, which has no step(): not an optimizer",
+    dict: "made a dict, which has no step(), nor first_step() and second_step(): not an optimizer",
 }
 LATE = {
     Endless: "exceeded its time limit of 0.15 s at step 0",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import COMMON, DEGREE, STEPS, Implementation, Structure, field, near
+from limitpoint.laws import COMMON, DEGREE, STEPS, Field, Implementation, Structure, field, near
 from limitpoint.rivals.classes.blocks import Adafactor, Lamb
 
 #: Of an epsilon, or of a decay that leaves a trust ratio on.
@@ -13,10 +13,9 @@ TINY = 1e-12
 BETAS, DECAY = (0.9, 0.99), 0.1
 #: Large enough that every implementation keeps its squares by rows and columns.
 WIDE = (18, 17)
-#: Names of a second moment's decay 1 - t^-c, of the largest update, and what switches a first
-#: moment off.
+#: Names of a second moment's decay 1 - t^-c, of the largest update, and of a first moment's.
 SECOND, LARGEST = ("beta2_decay", "decay_rate"), ("d", "clip_threshold", "clipping_threshold")
-NO_FIRST = {"betas": (None, 0.999), "beta1": None, "momentum": None}
+FIRST = ("betas", "beta1", "momentum")
 STEP = ("step", "entry")
 BFLOAT16 = 2.0**-7
 
@@ -38,6 +37,8 @@ def test_weights(trial: Trial) -> None:
     """
     usual = trial.implementation(Lamb)
     for optimizer in without_decay(usual):
+        if not optimizer.accepts(field(trial.seed), steps=STEPS):
+            continue
         growth = Structure(optimizer, trial.seed).growth
         if growth is None:
             continue
@@ -86,6 +87,8 @@ def test_trust_ratio(trial: Trial) -> None:
         # Classes with options of their own may have no ratio without a decay.
         for decay in (*[0.0] * known, TINY, DECAY) if usual.takes("weight_decay") else (0.0,):
             options = with_what_it_has(usual, weight_decay=decay, momentum=mu)
+            if not base.having(**options).accepts(pair, steps=pair.steps):
+                continue
             path = base.having(**options).follow(pair)
             steps = -path.diff(dim=0) / base.step_size
             kinds = list(laws.shares(steps, path[:-1], pair.c, (6, 8), decay, betas, mu))
@@ -94,6 +97,7 @@ def test_trust_ratio(trial: Trial) -> None:
             title = "".join(f", {n} {v:g}" for n, v in options.items())
             trial.same(f"steps over lr{title} [{name or 'of no known kind'}]", steps,
                        run if name.startswith("right") else kinds[0][1])  # fmt: skip
+    trial.require("it takes them at its edges", bool(trial.evidence))
 
 
 def with_what_it_has(usual: Implementation, **options: object) -> dict[str, object]:
@@ -129,14 +133,16 @@ def test_factored(trial: Trial) -> None:
     side = usual.follow(wide.part(turned, WIDE[::-1])).diff(dim=0)
     trial.identity("on its side", side, usual.follow(wide).diff(dim=0)[:, turned], BFLOAT16,
                    "a first moment may be bfloat16", along=STEP)  # fmt: skip
-    plain = usual.having(**usual.plain, **with_what_it_has(usual, **NO_FIRST))
+    plain = without_first_moment(usual.having(**usual.plain), wide)
+    if plain is None:
+        return
     relative = Structure(plain, trial.seed).growth == 1
     # One gradient is large beside those before it, and so is its update.
     burst = wide.descending(wide.c * torch.ones(STEPS, 1).index_fill(0, torch.tensor(5), 8.0))
     for d in (1.0, 0.5, 3.0):
         for title, problem in (("matrix", burst), ("vector", burst.shaped((burst.ndim,)))):
             optimizer = plain.having(**{largest: d})
-            if not optimizer.accepts(problem):
+            if not optimizer.accepts(problem, steps=problem.steps):
                 continue
             path = optimizer.follow(problem)
             scale = path[:-1].square().mean(1, keepdim=True).sqrt() if relative else 1.0
@@ -146,3 +152,19 @@ def test_factored(trial: Trial) -> None:
             named = [(name, run.flatten(1)) for name, run in kinds]
             name = next((n for n, run in named if near(found, run)), "of no known kind")
             trial.same(f"{title}, updates of at most {d} [{name}]", found, named[0][1])
+
+
+def without_first_moment(usual: Implementation, problem: Field) -> Implementation | None:
+    """Its first moment switched off: by None, else by a decay of 0; None where it takes neither.
+
+    None comes first: a moment that decays at once may still be stored in less.
+    """
+    for decay in (None, 0.0):
+        options: dict[str, object] = {}
+        for name in filter(usual.takes, FIRST):
+            now = usual.defaults.get(name)
+            options[name] = (decay, *now[1:]) if isinstance(now, tuple | list) else decay
+        off = usual.having(**options)
+        if off.accepts(problem, steps=problem.steps):
+            return off
+    return None

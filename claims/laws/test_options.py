@@ -296,7 +296,7 @@ def test_paths(trial: Trial) -> None:
     statement="A scheduler makes the run that setting lr by hand makes, and another one than a "
     "constant lr; an lr of 0 moves nothing, or to where it moves no more; a Tensor makes the run "
     "of a float, and stays as it is.",
-    hypotheses=("it has an lr in its groups, and no step sizes of its own",),
+    hypotheses=("it has an lr and groups, and no step sizes of its own",),
     kind="law",
     roles=("optimizer",),
     rivals=("class-rate-cached", "class-rate-written"),
@@ -310,7 +310,7 @@ def test_learning_rate(trial: Trial) -> None:
     usual = trial.implementation(torch.optim.AdamW)
     own = usual.takes("step_sizes")
     grouped = bool(usual.train(field(trial.seed)).groups)
-    trial.require("it has an lr in its groups, and no step sizes of its own",
+    trial.require("it has an lr and groups, and no step sizes of its own",
                   usual.takes("lr") and grouped and not own)  # fmt: skip
     optimizer = usual.having(**usual.plain)
     pair, lr = field(trial.seed), optimizer.step_size

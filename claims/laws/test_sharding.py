@@ -3,7 +3,8 @@
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import Implementation, Network, Structure, network
+from limitpoint.laws import Implementation, Network, Structure, Training, network
+from limitpoint.laws.training import flat
 
 STEP = ("step", "entry")
 HALF = 5
@@ -20,6 +21,7 @@ BFLOAT16 = 5 * 3.4 * 2**-8
         "it draws nothing at random",
         "rounding of a gradient moves its steps by rounding",
         "its forks can be a group on gloo: optax's cannot",
+        "its gradients need no graph",
         "its operations are ones of sharded tensors: else torch raises, and the reason says what",
     ),
     kind="law",
@@ -66,8 +68,10 @@ def test_sharded(trial: Trial) -> None:
         "it takes tensors of every shape, or matrices",
         "it draws nothing at random",
         "rounding of a gradient moves its steps by rounding",
-        "it takes a list of tensors, and one gradient a step",
+        "it takes a list of tensors, and one gradient a step, where that began",
+        "it draws from no generator of its own: whose tensors come first is another order there",
         "its forks can be a group on gloo: optax's cannot",
+        "its gradients need no graph",
         "ZeroRedundancyOptimizer takes it: else it raises, and the reason says what",
     ),
     kind="law",
@@ -77,21 +81,34 @@ def test_sharded(trial: Trial) -> None:
 def test_dealt(trial: Trial) -> None:
     """ZeroRedundancyOptimizer over DistributedDataParallel on gloo, on the network of laws/network.
 
-    Entrywise and blockwise rules do both: that is laws/product.
+    Entrywise and blockwise rules do both: that is laws/product. ZeroRedundancyOptimizer gathers
+    what is in `state` by parameter, and calls no load_state_dict but its own.
     """
     optimizer = trial.implementation(torch.optim.AdamW)
     trial.require("it takes a list of tensors", not optimizer.form)
-    ascends = Structure(optimizer, trial.seed).ascends
-    trial.require("it takes one gradient a step", not ascends)
     net = trained_on(trial, optimizer)
+    whole = optimizer.train(net)
+    one_each = [takes_one(whole.go(1)) for _ in range(net.steps)]
+    trial.require("it draws from no generator of its own", not whole.holds_generator)
+    trial.require("it takes one gradient a step, where that began", all(one_each))
     one, other = laws.dealt(optimizer, net, HALF)
     kinds = {
         "two side by side": laws.side_by_side(optimizer, net, (one.own, other.own)),
-        "one with all tensors": optimizer.follow(net),
+        "one with all tensors": whole.path,
     }
     kind = min(kinds, key=lambda name: float((one.path - kinds[name]).abs().max()))
-    trial.same(f"dealt = {kind}", one.path, kinds[kind])
-    trial.same("resumed", one.resumed, one.path)
+    trial.same(f"under ZeroRedundancyOptimizer = {kind}", one.path, kinds[kind])
+    trial.same("under ZeroRedundancyOptimizer, resumed", one.resumed, one.path)
+
+
+def takes_one(training: Training) -> bool:
+    """Whether its last step took one gradient, at the parameters that it found.
+
+    Each process moves no tensors but its own: another gradient would be of a mixture.
+    """
+    found = training.iterates[-2]
+    once = training.calls <= 1 and not training.two_phase
+    return once and all(torch.equal(flat(point), found) for point in training.points)
 
 
 def trained_on(trial: Trial, optimizer: Implementation) -> Network:
@@ -103,6 +120,7 @@ def trained_on(trial: Trial, optimizer: Implementation) -> Network:
     trial.require("it draws nothing at random", not draws)
     trial.require("its forks can be a group on gloo: optax's cannot",
                   laws.can_join(optimizer))  # fmt: skip
+    trial.require("its gradients need no graph", not optimizer.graphed)  # there DDP leaves none
     steady = next((net for net in taken if laws.steady(optimizer, net)), None)
     trial.require("rounding of a gradient moves its steps by rounding", steady is not None)
     assert steady is not None

@@ -23,6 +23,7 @@ SCALE, OVERFLOWS = 2.0**10, 3
     "often as the rule takes gradients, with gradients enabled.",
     hypotheses=(
         "its step takes a closure, and is implemented beside its two phases",
+        "with a closure it takes as many gradients as without: else it is two rules",
         "a step depends on gradients, not on the loss",
     ),
     kind="law",
@@ -49,6 +50,8 @@ def test_closure(trial: Trial) -> None:
     trial.require("its step takes a closure", closed.takes_closure)
     for training in (plain, closed, above):
         go_if_implemented(training, pair.steps)
+    trial.require("with a closure it takes as many gradients as without",
+                  Structure(optimizer, trial.seed).ascends or not climbs(closed))  # fmt: skip
     trial.require("a step depends on gradients, not on the loss",
                   laws.near(above.path, closed.path))  # fmt: skip
     trial.same("step(closure) = backward, step()", closed.path, plain.path)
@@ -64,6 +67,13 @@ def test_closure(trial: Trial) -> None:
         most = 2 if closed.two_phase else 1
         trial.at_least("calls of the closure a step", closed.calls, 1, 0, "a count")
         trial.at_most("calls of the closure a step", closed.calls, most, 0, "a count")
+
+
+def climbs(closed: Training) -> bool:
+    """Whether its last step called the closure at more than one point."""
+    points = closed.points[len(closed.points) - closed.calls :]
+    return any(not torch.equal(a, b) for point in points[1:]
+               for a, b in zip(point, points[0], strict=True))  # fmt: skip
 
 
 def go_if_implemented(training: Training, steps: int) -> None:
@@ -82,7 +92,7 @@ def go_if_implemented(training: Training, steps: int) -> None:
     statement="Under a scaler of the loss the steps are those without one, and a step whose "
     "gradient overflows, in whichever tensor, is none: the run is that without it.",
     hypotheses=(
-        "it has parameter groups, and a step from one gradient without a closure",
+        "it has parameter groups, and a step from one gradient without a closure or a graph",
         "it draws nothing at random",
     ),
     kind="law",
@@ -95,8 +105,8 @@ def test_loss_scaling(trial: Trial) -> None:
     pair = field(trial.seed)
     training = usual.train(pair)
     one = not (training.needs_closure or training.two_phase or training.in_backward)
-    trial.require("it has parameter groups, and a step from one gradient without a closure",
-                  bool(training.groups) and one)  # fmt: skip
+    trial.require("it has parameter groups, and a step from one gradient without a closure or a "
+                  "graph", bool(training.groups) and one and not usual.graphed)  # fmt: skip
     trial.require("it draws nothing at random", not Structure(usual, trial.seed).draws)
     others = [t for t in range(pair.steps) if t != OVERFLOWS]
     without = replace(pair, c=pair.c[others])
@@ -130,7 +140,11 @@ def scaled(optimizer: Implementation, pair: Field) -> Tensor:
     source="derived",
     statement="On a network with a kernel, biases and a frozen tensor: that one stays, a group for "
     "each tensor is one group of all, a checkpoint resumes, and the loss falls.",
-    hypotheses=("it takes tensors of every shape", "it draws nothing at random"),
+    hypotheses=(
+        "it takes tensors of every shape",
+        "it draws nothing at random",
+        "a checkpoint: it has a state_dict",
+    ),
     kind="law",
     roles=("optimizer",),
     rivals=("class-norm-by-group", "class-count-lost-on-load", "class-estimate-not-saved"),
@@ -152,7 +166,7 @@ def test_network(trial: Trial) -> None:
 def trained_twice(trial: Trial, optimizer: Implementation, net: Network, pace: str) -> Tensor:
     """As one group, then in groups, and with a checkpoint between; the iterates of the first."""
     whole = optimizer.train(net).go(HALF)
-    saved = whole.saved()
+    saved = whole.saved() if whole.has_checkpoints else {}
     path = whole.go(net.steps - HALF).path
     still = torch.cat([torch.full(x.shape, float(k in net.frozen)).reshape(-1)
                        for k, x in enumerate(net.split(net.start))]).bool()  # fmt: skip
@@ -163,9 +177,10 @@ def trained_twice(trial: Trial, optimizer: Implementation, net: Network, pace: s
     if optimizer.accepts(net, groups):
         found = optimizer.follow(net, groups)
         trial.same(f"a group for each tensor = one{pace}", found, path)
-    fresh = optimizer.train(net.moved(path[HALF]))
-    fresh.call(lambda: fresh.optimizer.load_state_dict(saved))
-    trial.same(f"resumed{pace}", fresh.go(net.steps - HALF).path, path[HALF:])
+    if whole.has_checkpoints:
+        fresh = optimizer.train(net.moved(path[HALF]))
+        fresh.call(lambda: fresh.optimizer.load_state_dict(saved))
+        trial.same(f"resumed{pace}", fresh.go(net.steps - HALF).path, path[HALF:])
     return path
 
 
@@ -181,6 +196,7 @@ def trained_twice(trial: Trial, optimizer: Implementation, net: Network, pace: s
         "it draws nothing at random",
         "rounding of a gradient moves its steps by rounding",
         "its forks can be a group on gloo: optax's cannot",
+        "its gradients need no graph",
     ),
     kind="law",
     roles=("optimizer",),
@@ -208,6 +224,7 @@ def test_data_parallel(trial: Trial) -> None:
     trial.require("it draws nothing at random", not Structure(optimizer, trial.seed).draws)
     trial.require("its forks can be a group on gloo: optax's cannot",
                   laws.can_join(optimizer))  # fmt: skip
+    trial.require("its gradients need no graph", not optimizer.graphed)  # there DDP leaves none
     net = taken[0]
     trial.require("rounding of a gradient moves its steps by rounding",
                   laws.steady(optimizer, net))  # fmt: skip

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as default
-from functools import cache
+from functools import cache, cached_property
 from inspect import Parameter
 from itertools import product
 from typing import Any
@@ -33,6 +33,8 @@ STEP_SIZE = 0.01
 LONG = 0.5
 #: Gradients a step.
 MOST = 2
+#: A weight decay above 0 that no weight feels.
+NO_DECAY = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +46,14 @@ class Implementation:
         options: its arguments.
         form: how it is handed its parameters, a key of `FORMS`.
         insists: its step wants a closure, though its signature lets one leave it out.
+        graphed: it wants gradients with a graph, for it takes their derivatives.
     """
 
     constructor: Callable[..., Any]
     options: Mapping[str, Any] = default(default_factory=dict)
     form: str = ""
     insists: bool = False
+    graphed: bool = False
 
     @classmethod
     def of(
@@ -147,10 +151,16 @@ class Implementation:
             return None
         return self.having(lr=own)
 
-    @property
+    @cached_property
     def plain(self) -> dict[str, Any]:
-        """What switches its weight decay off."""
-        return {"weight_decay": 0.0} if self.takes("weight_decay") else {}
+        """What switches its weight decay off: 0, or as good as that where 0 is refused."""
+        now = self.defaults.get("weight_decay")
+        if not self.takes("weight_decay") or now is None:
+            return {}
+        for decay in (0.0, NO_DECAY):
+            if now == decay or self.having(weight_decay=decay).accepts(field(0)):
+                return {"weight_decay": decay}
+        return {}
 
     def having(self, **options: Any) -> Implementation:
         """The same with other options."""
@@ -164,10 +174,8 @@ class Implementation:
         """
         # Options such as a list of betas are the user's own, and stay as they are.
         options = copy.copy(dict(self.options))
-        form, insists = FORMS[self.form], self.insists
-        return Training(
-            self.constructor, options, problem, groups, form=form, insists=insists, **how
-        )
+        how = {"insists": self.insists, "graphed": self.graphed, **how}
+        return Training(self.constructor, options, problem, groups, form=FORMS[self.form], **how)
 
     def follow(
         self, problem: Objective, groups: Groups = None, steps: int | None = None, **how: Any
@@ -198,8 +206,9 @@ class Implementation:
         """See whether laws are about it: it takes a step, from one gradient or two.
 
         Returns:
-            Itself, handed its parameters in the first form in which it does; a closure too, where
-            one may be given and nothing else goes.
+            Itself, handed its parameters in the first form in which it does; where nothing else
+            goes a closure too, if one may be given, gradients with a graph, or no lr, if that is
+            None as a rule.
 
         Raises:
             Inconclusive: it could not take a step on this problem; with what it raised.
@@ -207,8 +216,13 @@ class Implementation:
         """
         failure = None
         # The plain one again, should it have missed a process group.
-        for insists, form in product((False, True), ("", *FORMS)):
-            found = replace(self, form=form, insists=insists)
+        given = [self.options]
+        unset = self._accepted.defaults.get("lr", STEP_SIZE) is None
+        if unset and self.options.get("lr") == STEP_SIZE:  # whoever chose another means it
+            given.append({name: x for name, x in self.options.items() if name != "lr"})
+        ways = product(given, (False, True), (False, True), ("", *FORMS))
+        for options, graphed, insists, form in ways:
+            found = replace(self, options=options, form=form, insists=insists, graphed=graphed)
             try:
                 training = found.train(problem).go(1)
             except SubjectFailed as exc:

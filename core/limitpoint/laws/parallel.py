@@ -198,7 +198,8 @@ def dealt(optimizer: Implementation, net: Network, middle: int) -> list[Dealt]:
 
     kind: Any = optimizer.constructor  # a factory will do
     made = partial(ZeroRedundancyOptimizer, optimizer_class=kind)
-    zero = replace(optimizer, constructor=made)
+    # Its own step's closure may be left out: whoever needs one is given it all the same.
+    zero = replace(optimizer, constructor=made, insists=optimizer.train(net).needs_closure)
 
     def work(rank: int) -> Dealt:
         share = half(net, rank)
@@ -238,19 +239,35 @@ def side_by_side(optimizer: Implementation, net: Objective, parts: Sequence[Tens
 
     def made(parameters: list[nn.Parameter], **options: Any) -> _All:
         chosen = ([p for p, own in zip(parameters, part, strict=True) if own] for part in parts)
-        return _All([optimizer.constructor(one, **options) for one in chosen])
+        return _All(parameters, [optimizer.constructor(one, **options) for one in chosen])
 
-    return replace(optimizer, constructor=made).follow(net)
+    insists = optimizer.train(net).needs_closure
+    return replace(optimizer, constructor=made, insists=insists).follow(net)
 
 
 class _All(NamedTuple):
     """Optimizers that step one after another."""
 
+    parameters: list[nn.Parameter]
     optimizers: list[Any]
 
-    def step(self) -> None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """The closure is called once, before anybody has moved; each is handed what it left."""
+        if closure is None:
+            for each in self.optimizers:
+                each.step()
+            return None
+        loss = closure()
+        found = [None if p.grad is None else p.grad.clone() for p in self.parameters]
+
+        def again() -> Any:
+            for p, g in zip(self.parameters, found, strict=True):
+                p.grad = g
+            return loss
+
         for each in self.optimizers:
-            each.step()
+            each.step(again)
+        return loss
 
 
 Seen = TypeVar("Seen", Replica, Dealt)

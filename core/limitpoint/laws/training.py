@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import itertools
+import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from limitpoint.subjects import blamed, parameters_of, phase
+from limitpoint.errors import SubjectFailed
+from limitpoint.subjects import NO_STEP, blamed, parameters_of, phase
 
 #: For each group the numbers of its tensors and its own options; None for one group of all.
 Groups = Sequence[tuple[Sequence[int], Mapping[str, Any]]] | None
@@ -45,6 +48,9 @@ FORMS: Mapping[str, Form] = {
     "a group with use_muon": Form(group={"use_muon": True}),
     "a module": Form(_module),
 }
+
+#: Of random numbers: torch's, numpy's and python's.
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 
 
 class Objective(Protocol):
@@ -88,6 +94,7 @@ class Training:
         dtype: of the parameters, or of each in turn.
         closure: hand `step` a closure, even where it may be left out.
         insists: it cannot be left out, whatever its signature says.
+        graphed: gradients have a graph, as `backward(create_graph=True)` leaves them.
         reuse: keep one buffer for each gradient and write it over.
         accumulate: add gradients to `.grad` as backward does; else each is set.
         absent: numbers of tensors without a gradient at step t, by a function of t.
@@ -112,6 +119,7 @@ class Training:
         dtype: torch.dtype | Sequence[torch.dtype] = torch.float64,
         closure: bool = False,
         insists: bool = False,
+        graphed: bool = False,
         reuse: bool = False,
         accumulate: bool = True,
         absent: Callable[[int], Sequence[int]] = lambda t: (),
@@ -139,6 +147,8 @@ class Training:
         self.parameters = held(made)
         self.points: list[list[Tensor]] = []  # where gradients were taken in the last step
         self.calls, self.overwritten, self.expanded, self.shift = 0, 0, expanded, shift
+        self.graphed = graphed
+        self.handed: list[list[tuple[nn.Parameter, Tensor]]] = []  # gradients of the last step
         self.returned: Any = None
         self.losses: list[Tensor] = []  # what the closure came to in the last step
         with blamed("in its constructor"), _quiet():
@@ -164,6 +174,9 @@ class Training:
             modes[0]()
         phases = (getattr(self.optimizer, name, None) for name in ("first_step", "second_step"))
         self.two_phase = all(map(callable, phases))
+        if not self.two_phase and not callable(getattr(self.optimizer, "step", None)):
+            kind = type(self.optimizer).__name__
+            raise SubjectFailed(f"made a {kind}, which has {NO_STEP}")
         self.in_backward = any(map(_hooks, self.parameters))
         closure = parameters_of(getattr(self.optimizer, "step", None)).get("closure")
         self.takes_closure = closure is not None
@@ -186,6 +199,12 @@ class Training:
         """The optimizer's parameter groups."""
         return list(getattr(self.optimizer, "param_groups", ()))
 
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether there is a state_dict, and what loads one."""
+        names = ("state_dict", "load_state_dict")
+        return all(callable(getattr(self.optimizer, name, None)) for name in names)
+
     def state(self) -> dict[str, Tensor]:
         """Copies of the tensors of parameters' shapes that it keeps, float64, by name."""
         return {
@@ -205,6 +224,12 @@ class Training:
             for name, x in own.get(id(p), {}).items()
             if isinstance(x, Tensor)
         }
+
+    @property
+    def holds_generator(self) -> bool:
+        """Whether it draws from a generator of its own, in an attribute or in its groups."""
+        kept = [vars(self.optimizer)] if hasattr(self.optimizer, "__dict__") else []
+        return any(isinstance(x, GENERATORS) for own in (*kept, *self.groups) for x in own.values())
 
     # ------------------------------------------------------------------------------- what is done
 
@@ -240,7 +265,7 @@ class Training:
 
     def step(self) -> None:
         """One step: zero the gradients, backward, step."""
-        self.points, self.losses, self.calls = [], [], 0
+        self.points, self.losses, self.handed, self.calls = [], [], [], 0
         self.clear()
         closes = self.needs_closure or (self.closure and self.takes_closure)
         if not closes or (self.ahead and not self.in_backward):
@@ -255,14 +280,15 @@ class Training:
             phase(self.optimizer.second_step, zero_grad=False)
         else:
             self.optimizer.step()
-        self.overwritten += sum(
-            int((p.grad != g).sum()) if p.grad is not None else g.numel() for p, g in self.handed
-        )
+        self.overwritten += min(map(_changed, self.handed), default=0)
 
     def clear(self) -> None:
-        """Zero the gradients, or drop them."""
+        """Zero the gradients, or drop them; whoever has hooks on them may keep its own of them."""
+        if self.in_backward and hasattr(self.optimizer, "zero_grad"):
+            self.optimizer.zero_grad()
         for p in self.parameters:
             if self.reuse and p.grad is not None:
+                p.grad = p.grad.detach() if p.grad.grad_fn else p.grad
                 p.grad.zero_()
             else:
                 p.grad = None
@@ -273,7 +299,7 @@ class Training:
         self.points.append([p.detach().clone() for p in self.parameters])
         self.clear()
         loss = self.problem.value(self.t, self.parameters) + self.shift
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward(create_graph=self.graphed)  # type: ignore[no-untyped-call]
         for k in self.absent(self.t):
             self.parameters[k].grad = None
         self._remember()
@@ -281,7 +307,8 @@ class Training:
         return loss
 
     def _remember(self) -> None:
-        self.handed = [(p, p.grad.clone()) for p in self.parameters if p.grad is not None]
+        there = [(p, p.grad) for p in self.parameters if p.grad is not None]
+        self.handed.append([(p, g.detach().clone()) for p, g in there])
 
     def backward(self, absent: Sequence[int] = ()) -> None:
         """The gradients at the parameters, added to what is there, as autograd does.
@@ -293,7 +320,7 @@ class Training:
             live = [p.detach() if k in absent else p for k, p in enumerate(self.parameters)]
             self.problem.value(self.t, live).backward()  # type: ignore[no-untyped-call]
             return self._remember()
-        found = self.problem.gradients(self.t, self.parameters)
+        found = self._gradients()
         for k, (p, g) in enumerate(zip(self.parameters, found, strict=True)):
             if k in absent or not p.requires_grad:
                 p.grad = None
@@ -304,6 +331,20 @@ class Training:
             else:
                 p.grad.add_(g)
         return self._remember()
+
+    def _gradients(self) -> list[Tensor]:
+        """Of this step; by autograd where they are to have a graph."""
+        if not self.graphed:
+            return self.problem.gradients(self.t, self.parameters)
+        trained = [p for p in self.parameters if p.requires_grad]
+        loss = self.problem.value(self.t, self.parameters)
+        found = iter(torch.autograd.grad(loss, trained, create_graph=True))
+        return [next(found) if p.requires_grad else torch.zeros_like(p) for p in self.parameters]
+
+
+def _changed(handed: list[tuple[nn.Parameter, Tensor]]) -> int:
+    """Entries of gradients that are no longer what they were."""
+    return sum(int((p.grad != g).sum()) if p.grad is not None else g.numel() for p, g in handed)
 
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:

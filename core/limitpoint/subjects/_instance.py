@@ -19,6 +19,8 @@ from limitpoint.subjects._plain import PlainOracle, shaped
 T = TypeVar("T")
 PATIENCE = 10
 COARSE = "what it keeps between steps is less precise than float64"
+#: What an object lacks that no training loop could step.
+NO_STEP = "no step(), nor first_step() and second_step(): not an optimizer"
 SMALLEST_ROOT = torch.finfo(torch.float64).tiny ** 0.5
 
 
@@ -57,7 +59,7 @@ class Instance:
         self.has_modes = self._has("train", "eval")
         if not self.two_phase and not callable(getattr(self.optimizer, "step", None)):
             kind = type(self.optimizer).__name__
-            raise SubjectFailed(f"made a {kind}, which has no step(): not an optimizer")
+            raise SubjectFailed(f"made a {kind}, which has {NO_STEP}")
         self.needs_closure = not self.two_phase and _takes_closure(
             self.optimizer.step, optional=manner.closure
         )
