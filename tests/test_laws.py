@@ -9,8 +9,8 @@ import torch
 from limitpoint import claims_of, evaluate, laws
 from limitpoint.laws import Implementation, field
 from limitpoint.recognition import recognise
-from limitpoint.rivals.classes import averages, right, sam
-from limitpoint.subjects import Subject
+from limitpoint.rivals.classes import ascents, averages, kinds, right, sam
+from limitpoint.subjects import USUAL, Subject
 
 LAWS = claims_of(paper="laws")
 CLASSES = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop",
@@ -20,7 +20,10 @@ HALF = {"zero-gradient-half": "an epsilon of 1e-8 is 0 in float16"}
 KNOWN = {
     **dict.fromkeys(("Adam", "AdamW", "NAdam", "Adamax", "RMSprop"), HALF),
     "Adagrad": {**HALF, "groups": "initial_accumulator_value is the constructor's for all groups"},
-    "ASGD": {"paths": "eta is a float32 tensor: its paths differ by 1e-9 with a large lambd"},
+    "ASGD": {
+        "paths": "eta is a float32 tensor: its paths differ by 1e-9 with a large lambd",
+        "determinism": "eta is a tensor of the default dtype, which may be bfloat16",
+    },
 }
 
 
@@ -35,7 +38,7 @@ def test_torchs_own_classes_keep_the_laws(name):
 @pytest.mark.parametrize(
     ("made", "options", "roles"),
     [
-        (torch.optim.SGD, {}, {"gd", "gd-decay", "momentum", "momentum-ema"}),
+        (torch.optim.SGD, {}, {"gd", "gd-decay", "momentum"}),
         (torch.optim.SGD, {"momentum": 0.9, "lr": 0.01}, {"momentum"}),
         (torch.optim.AdamW, {}, {"adam", "adamw"}),
         (sam.SAM, {}, {"sam-l2", "dnsam"}),
@@ -326,6 +329,260 @@ def test_a_pace_is_told_from_a_memory(made, options, paced):
 def test_a_long_step_is_no_fault(name, lr):
     """Uphill with momentum, or in any direction, nobody's steps of that length stay finite."""
     (law,) = (one for one in LAWS if one.id == f"laws/{name}")
-    record = evaluate(law, [Subject.from_object("optimizer", torch.optim.SGD, lr=lr)])
+    record = evaluate(law, [Subject.from_object("optimizer", torch.optim.SGD, USUAL, lr=lr)])
     assert record.verdict == "supported", record.reason
     assert ("lr = 0.01" in " ".join(record.notes)) == (lr == 1.0)
+
+
+# ------------------------------------------------------- what sleeps where gradients are benign
+
+
+class LayerByLayer(sam.SAM):
+    """A radius of each tensor's own, which an option of its own says; beside a larger epsilon."""
+
+    def __init__(self, params, rho=0.05, layerwise=True, eps=1e-5, lr=0.01):
+        self.layerwise, self.eps = layerwise, eps
+        super().__init__(params, rho=rho, lr=lr)
+
+    def of(self, p, factor):
+        return 1 / ((p.grad.norm() if self.layerwise else 1 / factor) + self.eps)
+
+
+class MatricesDecay(right.SGD):
+    """Decoupled decay of what has more than one side."""
+
+    def decayed(self, p, d, group):
+        if p.ndim > 1:
+            p.mul_(1 - group["lr"] * group["weight_decay"])
+        return d
+
+
+class NonNegative(right.SGD):
+    """Projected onto the orthant."""
+
+    def apply(self, p, d, group):
+        super().apply(p, d, group)
+        p.clamp_(min=0)
+
+
+class Leans(right.SGD):
+    """What is positive decays, what is negative grows: nothing rests where it is."""
+
+    def apply(self, p, d, group):
+        super().apply(p, d, group)
+        p.sub_(group["lr"] * p.abs())
+
+
+class Noisy(right.SGD):
+    """Noise by a generator of its own, seeded alike each time."""
+
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, lr)
+        self.generator = torch.Generator().manual_seed(0)
+
+    def apply(self, p, d, group):
+        noise = torch.randn(p.shape, generator=self.generator, dtype=torch.float64)
+        super().apply(p, d + 0.1 * noise.to(p.dtype), group)
+
+
+class ZerothOrder(right.SGD):
+    """Two losses along a direction that the number of the step seeds (MeZO)."""
+
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, lr)
+        self.t = 0
+
+    def moved(self, size):
+        drawn = torch.Generator().manual_seed(self.t)
+        for p in self.param_groups[0]["params"]:
+            p.add_(size * torch.randn(p.shape, generator=drawn, dtype=torch.float64).to(p.dtype))
+
+    @torch.no_grad()
+    def step(self, closure):
+        losses = []
+        for size in (1e-3, -2e-3):
+            self.moved(size)
+            losses.append(self.call(closure))
+        self.moved(1e-3)
+        self.moved(-self.param_groups[0]["lr"] * float(losses[0] - losses[1]) / 2e-3)
+        self.t += 1
+        return losses[0]
+
+
+@pytest.mark.parametrize(
+    ("made", "law", "verdict"),
+    [
+        (LayerByLayer, "cut", "not-applicable"),
+        (ascents._ByTensor, "cut", "refuted"),
+        (MatricesDecay, "complex", "supported"),
+        (kinds._ComplexSquared, "complex", "refuted"),
+        (NonNegative, "symmetry", "supported"),
+        (Leans, "symmetry", "refuted"),
+        *((Noisy, law, "not-applicable") for law in ("shapes", "symmetry", "late-gradient")),
+        *((ZerothOrder, law, "not-applicable") for law in ("shapes", "product", "late-gradient")),
+        (averages._Indexed, "symmetry", "refuted"),
+    ],
+)
+def test_another_rule_is_told_from_a_fault(made, law, verdict):
+    (law,) = (one for one in LAWS if one.id == f"laws/{law}")
+    record = evaluate(law, [Subject.from_object("optimizer", made)])
+    assert record.verdict == verdict, record.reason
+
+
+def test_a_norm_of_each_tensor_is_refuted_with_what_would_make_it_another_rule():
+    (law,) = (one for one in LAWS if one.id == "laws/cut")
+    record = evaluate(law, [Subject.from_object("optimizer", ascents._ByTensor)])
+    assert "another rule has an option of its own" in record.reason
+
+
+class Cautious(right.Lion):
+    """Over the share of the entries whose gradient agrees with their step."""
+
+    def apply(self, p, d, group):
+        m = self.state[p].setdefault("m", torch.zeros_like(p))
+        u = m.lerp(d, 1 - group["betas"][0]).sign()
+        agrees = (u * d > 0).to(p.dtype)
+        p.sub_(group["lr"] * u * agrees / agrees.mean().clamp(min=1e-3))
+        m.lerp_(d, 1 - group["betas"][1])
+
+
+class Clips(right.SGD):
+    """The norm of all gradients is at most 20, which none on a field is."""
+
+    def begin(self, group):
+        whole = torch.stack([p.grad.norm() for p in group["params"] if p.grad is not None]).norm()
+        self.share = (20 / whole).clamp(max=1.0)
+
+    def gradient(self, p, group):
+        return super().gradient(p, group) * self.share.to(p.dtype)
+
+
+class Searches(right.SGD):
+    """Shorter steps until the loss falls by enough (Armijo); the first try is, on a field."""
+
+    @torch.no_grad()
+    def step(self, closure):
+        loss = self.call(closure)
+        moved = [(p, p.clone(), p.grad.clone()) for p in self.param_groups[0]["params"]]
+        size, squares = self.param_groups[0]["lr"], sum((g * g).sum() for _, _, g in moved)
+        for _ in range(30):
+            for p, w, g in moved:
+                p.copy_(w - size * g)
+            if self.call(closure) <= loss - 0.1 * size * squares:
+                break
+            size *= 0.7
+        return loss
+
+
+@pytest.mark.parametrize(
+    ("made", "entrywise"),
+    [(Cautious, False), (Clips, False), (Searches, False), (right.Lion, True), (right.SGD, True),
+     (torch.optim.Adam, True), (torch.optim.Rprop, True)],
+)  # fmt: skip
+def test_entries_are_by_themselves_under_huge_and_turning_gradients_too(made, entrywise):
+    found = Implementation.of(made, {}).check(field(0))
+    assert laws.Structure(found).entrywise == entrywise
+
+
+@pytest.mark.parametrize(
+    ("made", "draws"),
+    [(Noisy, True), (ZerothOrder, True), (averages._Indexed, False), (torch.optim.Adam, False)],
+)
+def test_what_draws_by_a_seed_of_its_own_is_seen(made, draws):
+    found = Implementation.of(made, {}).check(field(0))
+    assert laws.Structure(found).stochastic == draws
+
+
+class Restarts(right.Adam):
+    """From the beginning where the average has turned against the gradient."""
+
+    def averages(self, s, d, group):
+        if (s["m"] * d).sum() < 0:
+            s.update(t=1, m=torch.zeros_like(d), v=torch.zeros_like(d))
+        super().averages(s, d, group)
+
+    def tick(self, s):
+        s["t"] += 1
+        return s["t"]
+
+
+class Thresholds(right.SGD):
+    """A soft threshold after each step: where it is says what it does, nothing before."""
+
+    def apply(self, p, d, group):
+        super().apply(p, d, group)
+        p.copy_(torch.nn.functional.softshrink(p, 0.01 * group["lr"]))
+
+
+@pytest.mark.parametrize(
+    ("made", "options", "remembers"),
+    [(Restarts, {}, True), (NonNegative, {}, False), (Thresholds, {}, False),
+     (torch.optim.RMSprop, {}, True), (right.Lion, {}, True), (torch.optim.Rprop, {}, True),
+     (right.SGD, {"momentum": 0.9}, True), (right.SGD, {}, False)],
+)  # fmt: skip
+def test_a_memory_is_of_gradients(made, options, remembers):
+    assert laws.Structure(Implementation.of(made, options)).remembers == remembers
+
+
+class Keras(right.SGD):
+    """The step size is inside the buffer."""
+
+    def apply(self, p, d, group):
+        v = self.state[p].setdefault("v", torch.zeros_like(p))
+        p.add_(v.mul_(group["momentum"]).sub_(group["lr"] * d))
+
+
+class Average(right.SGD):
+    """Of gradients, from zero."""
+
+    def apply(self, p, d, group):
+        m = self.state[p].setdefault("m", torch.zeros_like(p))
+        p.sub_(group["lr"] * m.lerp_(d, 1 - group["momentum"]))
+
+
+class Stable(right.Adam):
+    """Shorter where a tensor's gradients outgrow their averages (StableAdamW)."""
+
+    def move(self, p, s, t, d, group):
+        v = s["v"] / (1 - group["betas"][1] ** t)
+        rms = (d * d / v.clamp(min=1e-16)).mean().sqrt()
+        super().move(p, s, t, d, {**group, "lr": group["lr"] / rms.clamp(min=1.0)})
+
+
+class Waits(right.SGD):
+    """Every second step, by the mean of two gradients."""
+
+    def apply(self, p, d, group):
+        s = self.state[p]
+        s["sum"] = s.get("sum", 0) + d
+        s["t"] = s.get("t", 0) + 1
+        if s["t"] % 2 == 0:
+            p.sub_(group["lr"] * s.pop("sum") / 2)
+
+
+@pytest.mark.parametrize(
+    ("made", "roles", "line"),
+    [
+        (partial(Keras, momentum=0.9), set(),
+         "role momentum: no: rather the step size is inside the buffer (Keras)"),
+        (partial(Average, momentum=0.9), {"momentum-ema"}, ""),
+        (Stable, set(), "role adam: no: an entry's step depends on others (see its structure)"),
+        (Clips, set(), "role gd: no: an entry's step depends on others (see its structure)"),
+        (Clips, set(), "scale of the loss: proportional where it is small, "
+         "not felt where it is large: it clips"),
+        (LayerByLayer, set(), "role sam-l2: no: it takes the norm of each tensor by itself"),
+        (partial(LayerByLayer, layerwise=False), {"sam-l2", "dnsam"}, ""),
+        (Waits, set(), "geometry: 2-norm"),
+        (ZerothOrder, set(), "randomness: drawn, so that structure, memory and norm are not told"),
+        (NonNegative, set(), "memory: none"),
+    ],
+)  # fmt: skip
+def test_it_is_told_what_it_is(made, roles, line):
+    found = recognise(Subject.from_object("optimizer", made))
+    assert set(found.roles) == roles
+    assert not line or line in list(found.lines(99))
+
+
+def test_a_role_that_is_far_off_is_not_told_as_near():
+    lines = list(recognise(Subject.from_object("optimizer", ZerothOrder)).lines())
+    assert not [line for line in lines if line.startswith("role")]

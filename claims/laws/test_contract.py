@@ -107,13 +107,14 @@ def join(training: Training) -> None:
     source="contract of torch.optim: zero_grad, steps in place",
     statement="A step leaves nothing behind but what it is for: parameters stay in their memory, "
     "gradients with a graph leave no graph in the state, zero_grad() leaves no gradient in any "
-    "group, and zero_grad=True of a second step takes the step that it takes without.",
+    "group, and zeros where it is asked for them, and zero_grad=True of a second step takes the "
+    "step that it takes without.",
     hypotheses=("memory: it takes one gradient a step", "graphs: it is not differentiable"),
     kind="law",
     roles=("optimizer",),
     rivals=(
         "class-moves-house", "class-keeps-graph", "class-zeroes-first-group",
-        "class-sam-zeroes-early",
+        "class-sam-zeroes-early", "class-zero-grad-drops",
     ),
 )  # fmt: skip
 def test_traces(trial: Trial) -> None:
@@ -131,6 +132,12 @@ def test_traces(trial: Trial) -> None:
         training.call(training.optimizer.zero_grad)
         left = sum(int((p.grad != 0).sum()) for p in training.parameters if p.grad is not None)
         trial.close("after zero_grad(): entries of gradients left", left, 0, 0, "a count")
+        zeroing = training.optimizer.zero_grad
+        if "set_to_none" in parameters_of(zeroing) and not training.in_backward:
+            training.backward()
+            training.call(lambda: zeroing(set_to_none=False))
+            gone = sum(p.grad is None for p in training.parameters)
+            trial.close("zero_grad(set_to_none=False): gradients gone", gone, 0, 0, "a count")
     if training.two_phase and "zero_grad" in parameters_of(training.optimizer.second_step):
         zeroing = usual.train(pair, GROUPS if usual.accepts(pair, GROUPS) else None)
         second = zeroing.optimizer.second_step

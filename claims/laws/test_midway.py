@@ -17,10 +17,12 @@ DRAWS = "it draws nothing from torch's generator, which goes on"
 STEP = ("step", "entry")
 HALF = 5
 FLOAT32 = 12 * torch.finfo(torch.float32).eps
+WIDE = (torch.float32, torch.float64)
 #: What an option is multiplied by in the middle, and what a schedule does to the step size.
 LESS, SLOWS = 0.6, 0.8
-#: What OneCycleLR and CyclicLR write beside the step size.
-CYCLED = ("betas", "momentum")
+#: What OneCycleLR, CyclicLR and other schedules write beside the step size, with a value that
+#: is felt where the usual one is not.
+CYCLED = {"betas": None, "momentum": 0.9, "weight_decay": 0.1, "rho": None, "alpha": None}
 
 
 @claim(
@@ -85,13 +87,17 @@ def wide_states(trial: Trial, usual: Implementation, pair: Field) -> None:
     if not usual.accepts(pair, steps=pair.steps, **half):
         return
     whole = usual.train(pair, **half).go(HALF)
-    wide = (torch.float32, torch.float64)
-    own = whole.kept().items()
-    if any(x.dtype in wide and x.shape == whole.parameters[k].shape for (k, _), x in own):
+    wide = {key: x.dtype for key, x in whole.kept().items()
+            if x.dtype in WIDE and x.shape == whole.parameters[key[0]].shape}  # fmt: skip
+    if wide:
         state, chance = whole.saved(), torch.get_rng_state()
         path = whole.go(pair.steps - HALF).path
         title = "bfloat16, resumed"
         fresh = does(title, lambda: loaded(usual, pair, path, HALF, state, **half))
+        there = fresh.kept()
+        narrow = [name for (k, name), dtype in wide.items() if there[k, name].dtype != dtype]
+        lost = f"{title}: states of another dtype{', '.join(['', *narrow])}"
+        trial.close(lost, len(narrow), 0, 0, "a count")
         torch.set_rng_state(chance)
         found = does(title, lambda: fresh.go(pair.steps - HALF).path)
         trial.close("bfloat16, states in more: resumed", found, path[HALF:], 0.0,
@@ -122,16 +128,16 @@ def guests(trial: Trial, usual: Implementation, pair: Field) -> None:
 @claim(
     "laws/mid-training",
     source="contract of torch.optim: param_groups are read at each step (OneCycleLR, CyclicLR)",
-    statement="What is changed between two steps is heeded: betas or momentum written into the "
-    "groups act as in an instance made with them that goes on from the same state, a Tensor lr "
-    "that is filled acts as a float that is written.",
+    statement="What is changed between two steps is heeded: betas, a momentum, a decay "
+    "or a radius written into the groups act as in an instance made with them that goes on from "
+    "the same state, a Tensor lr that is filled acts as a float that is written.",
     hypotheses=(
-        "betas or momentum in its groups, or an lr that it says may be a Tensor",
+        "these in its groups, or an lr that it says may be a Tensor",
         "a checkpoint resumes",
     ),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-options-in-private", "class-tensor-read-once"),
+    rivals=("class-options-in-private", "class-tensor-read-once", "class-decay-read-once"),
 )
 def test_mid_training(trial: Trial) -> None:
     """After five of twelve steps, as OneCycleLR does; the Tensor before each, as schedulers do.
@@ -146,7 +152,7 @@ def test_mid_training(trial: Trial) -> None:
     says = signature(usual.constructor).parameters.get("lr")
     if says and "Tensor" in str(says.annotation) and not usual.takes("step_sizes"):
         filled(trial, usual, pair)
-    trial.require("betas or momentum in its groups, or an lr that it says may be a Tensor",
+    trial.require("these in its groups, or an lr that it says may be a Tensor",
                   bool(trial.evidence))  # fmt: skip
 
 
@@ -155,8 +161,9 @@ def cycled(trial: Trial, usual: Implementation, pair: Field, name: str) -> None:
     now = usual.defaults.get(name)
     if name == "betas" and isinstance(now, tuple | list) and isinstance(now[0], float):
         new: Any = (LESS * now[0], *now[1:])
-    elif name == "momentum" and isinstance(now, float | int) and not isinstance(now, bool):
-        usual, new = usual.having(momentum=now or 0.9), LESS * (now or 0.9)
+    elif isinstance(now, float | int) and not isinstance(now, bool):
+        felt = now if CYCLED[name] is None or (name == "momentum" and now) else CYCLED[name]
+        usual, new = usual.having(**{name: felt}), LESS * felt
     else:
         return
     other = usual.having(**{name: new})
@@ -174,7 +181,10 @@ def cycled(trial: Trial, usual: Implementation, pair: Field, name: str) -> None:
         own |= {key: made[key] for key in made if repr(made[key]) != repr(was.get(key))}
     for group in groups:
         group[name] = new
-    path = training.go(pair.steps - HALF).path
+    path, before = training.go(pair.steps - HALF).path, usual.follow(pair)
+    if not laws.near(other.follow(pair), before):
+        trial.at_least(f"{name} = {new} written after step {HALF}: largest change",
+                       (path - before).abs().max(), laws.LOST, 0.0, "it is felt")  # fmt: skip
     fresh = loaded(other, pair, path, HALF, state)
     for group in fresh.groups:  # a wrapper may have loaded its base's own
         group[name] = new

@@ -4,7 +4,7 @@ import copy
 import io
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import numpy as np
@@ -23,6 +23,8 @@ HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 FEW = 4
 #: torch's load_state_dict may round a state to its parameter's dtype.
 HALF_PRECISION = 2.0**-7
+#: Steps by a count or a step size that is kept in float32.
+COUNTED = 1e-5
 
 
 @claim(
@@ -214,6 +216,7 @@ def join(training: Training) -> None:
     roles=("optimizer",),
     rivals=(
         "class-writes-gradient", "class-negates-gradient", "class-buffer-is-gradient",
+        "class-lists-decay-gradient",
         "class-gradients-added",
     ),
 )  # fmt: skip
@@ -223,7 +226,12 @@ def test_ownership(trial: Trial) -> None:
     No contract says which of several calls' gradients stays: SAM and a line search may end on any.
     """
     usual = trial.implementation(torch.optim.SGD, momentum=0.9)
-    cases = [*laws.situations(usual, trial.seed, awake=True), *laws.one_by_one(usual, trial.seed)]
+    paths = {"": usual}
+    if usual.declares("foreach"):
+        paths[", in lists"] = usual.having(foreach=True)
+    single = [one._replace(title=one.title + path) for path, own in paths.items()
+              for one in laws.one_by_one(own, trial.seed)]  # fmt: skip
+    cases = [*laws.situations(usual, trial.seed, awake=True), *single]
     for title, optimizer, pair in cases:
         steps = FEW if title else pair.steps
         plain = optimizer.train(pair).go(steps)
@@ -238,11 +246,15 @@ def test_ownership(trial: Trial) -> None:
     "laws/determinism",
     source="derived",
     statement="The same seed makes the same run, bitwise; nothing is drawn from torch's generator "
-    "unless there is an option that says so.",
-    hypotheses=("drawing: no option named seed or generator",),
+    "unless there is an option that says so; nor is anything else changed that is everybody's, nor "
+    "do the steps depend on the default dtype.",
+    hypotheses=(
+        "drawing: no option named seed or generator",
+        "the default dtype: it takes steps where that is bfloat16",
+    ),
     kind="law",
     roles=("optimizer",),
-    rivals=("class-draws", "class-seeds"),
+    rivals=("class-draws", "class-seeds", "class-sets-precision", "class-default-dtype"),
 )
 def test_determinism(trial: Trial) -> None:
     """Twice from one seed of torch's generator, then once from another."""
@@ -263,25 +275,46 @@ def test_determinism(trial: Trial) -> None:
         changed = changed_by_a_step(lambda: optimizer.train(pair, seed=None))
         trial.close(f"what it changes for others{', '.join(['', *changed])}", len(changed), 0, 0,
                     "a count")  # fmt: skip
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        elsewhere = optimizer.tried(pair, seed=1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    if elsewhere is not None:
+        trial.identity("where the default dtype is bfloat16", elsewhere, paths[0], COUNTED,
+                       "a counter may be float32", along=STEP)  # fmt: skip
 
 
 def changed_by_a_step(train: Callable[[], Training]) -> list[str]:
     """Of `globals_of_torch`; the default dtype is one that it would not set by itself, if it can.
 
-    A step of one that mixes tensors of the default dtype with others raises then.
+    Its constructor may draw, for a start of its own. A step of one that mixes tensors of the default
+    dtype with others raises then.
     """
     usual = torch.get_default_dtype()
+    torch.set_float32_matmul_precision("highest")  # another step may have set it
+    first = globals_of_torch()
     for dtype in (torch.float64, usual):
         training = train()
+        made = [name for name in changed_since(first) if name not in GENERATORS]
         torch.set_default_dtype(dtype)
         try:
             before = globals_of_torch()
             with suppress(RuntimeError):
                 training.step()  # not `go`, which puts back what is changed
-                return [name for name, value in globals_of_torch().items() if before[name] != value]
+                return [*made, *changed_since(before)]
         finally:
             torch.set_default_dtype(usual)
-    return []
+    return made
+
+
+def changed_since(before: Mapping[str, object]) -> list[str]:
+    """Names of `globals_of_torch` that have another value."""
+    return [name for name, value in globals_of_torch().items() if before[name] != value]
+
+
+#: Of `globals_of_torch`.
+GENERATORS = ("torch's generator", "numpy's generator", "python's generator")
 
 
 def globals_of_torch() -> dict[str, object]:
@@ -293,4 +326,5 @@ def globals_of_torch() -> dict[str, object]:
         "the default dtype": torch.get_default_dtype(),
         "gradients enabled": torch.is_grad_enabled(),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "precision of products": torch.get_float32_matmul_precision(),
     }

@@ -7,11 +7,15 @@ import torch
 from limitpoint import Trial, claim, laws
 from limitpoint.laws import PAIR, Field, Implementation, Structure, field
 from limitpoint.laws.structure import beside_another
+from limitpoint.laws.training import flat
 
 STEP = ("step", "entry")
 #: The degree of steps whose epsilon is beside gradients of 1 is nearer to a number.
 FAR = 1e-4
 BFLOAT16 = 5 * 3.4 * 2**-8
+DRAWS = "it draws nothing at random"
+#: Why a norm of each tensor's own is a fault; said where it is found.
+OF_ALL = "SAM's norm is that of all tensors; another rule has an option of its own"
 WITHIN = "five iterations of 2^-8 (bfloat16), grown by 3.4"
 
 
@@ -36,7 +40,7 @@ def test_product(trial: Trial) -> None:
     structure = Structure(usual, trial.seed)
     own = structure.entrywise or structure.apart
     trial.require("entrywise, blockwise, or a known rule", own or usual.is_common)
-    trial.require("it draws nothing", not structure.draws)
+    trial.require(DRAWS, not structure.stochastic)
     three = field(trial.seed, (2, 2), *PAIR)
     resting = three.at_rest(torch.arange(three.ndim) < 4)
     alone = usual.follow(resting.part(slice(4, None), *PAIR))
@@ -65,26 +69,35 @@ def test_product(trial: Trial) -> None:
     "laws/cut",
     source="derived; for the norm of all gradients Foret et al. 2021, (2)",
     statement="A tensor cut in two moves as the whole.",
-    hypotheses=("entrywise, or a norm of all gradients: measured; of SAM, the ascent",),
+    hypotheses=(
+        "entrywise, or a norm of all gradients: measured; of SAM, the ascent",
+        "no radius of each tensor's own, with options of its own: another rule",
+        "it draws nothing at random",
+    ),
     kind="law",
     roles=("optimizer",),
     rivals=("class-norm-by-tensor", "class-norms-added", "class-shared-count"),
 )
 def test_cut(trial: Trial) -> None:
-    """A (4, 2) matrix, and its halves. What takes a second gradient is judged by where it does."""
+    """A (4, 2) matrix, and its halves. What takes a second gradient is judged by where it does.
+
+    A radius of each tensor's own is SAM layer by layer to whoever has options that say so; in a
+    class with those of SAM alone it is the norm that was taken of the wrong thing.
+    """
     optimizer = trial.implementation(torch.optim.AdamW)
     structure = Structure(optimizer, trial.seed)
     whole = field(trial.seed, (4, 2))
     cut = whole.shaped((2, 2), (2, 2))
     ascends = structure.ascends and optimizer.takes("rho")
-    if ascends:
-        points = [
-            torch.cat([x.reshape(-1) for x in optimizer.train(problem).go(1).points[-1]])
-            for problem in (whole, cut)
-        ]
-        trial.same("where the second gradient is taken", points[1], points[0])
     trial.require("entrywise, or with a norm of all gradients", structure.uncut or ascends)
-    trial.require("it draws nothing", not structure.draws)
+    trial.require(DRAWS, not structure.stochastic)
+    by_tensor = ascends and structure.apart and not structure.entrywise
+    trial.require("a radius of all tensors (its own options say that it is another rule's)",
+                  structure.uncut or optimizer.is_common or not by_tensor)  # fmt: skip
+    if ascends:
+        points = [flat(optimizer.train(problem).go(1).points[-1]) for problem in (whole, cut)]
+        which = f" [{OF_ALL}]" if by_tensor else ""
+        trial.same(f"where the second gradient is taken{which}", points[1], points[0])
     if structure.uncut:
         trial.same("cut in two = whole", optimizer.follow(cut), optimizer.follow(whole))
 
@@ -101,6 +114,7 @@ def test_cut(trial: Trial) -> None:
         "class-rate-of-first",
         "class-norm-by-group",
         "class-estimate-by-group",
+        "class-normalised-rate-of-first",
     ),
 )
 def test_groups(trial: Trial) -> None:
@@ -122,6 +136,7 @@ def test_groups(trial: Trial) -> None:
         trial.same("an iterator of tensors = a list", iterator, whole)
     structure = Structure(optimizer, trial.seed)
     if not (structure.entrywise or structure.apart or structure.ascends):
+        rests(trial, optimizer, pair)
         return
     straight, size = pair.straight(), 6
     inside = optimizer.train(pair).groups[0] if optimizer.train(pair).groups else {}
@@ -144,12 +159,22 @@ def test_groups(trial: Trial) -> None:
                 trial.same(f"{option.name} = {value} in the second group", found, expected)
 
 
+def rests(trial: Trial, optimizer: Implementation, pair: Field) -> None:
+    """Of what depends on all tensors: a second group whose lr is 0 stays, if all do at lr = 0."""
+    still = optimizer.having(lr=0.0).tried(pair) if optimizer.takes("lr") else None
+    found = optimizer.tried(pair, [([0], {}), ([1], {"lr": 0.0})])
+    if found is not None and still is not None and not still.diff(dim=0).any():
+        second = found[:, pair.alone(0).ndim :].diff(dim=0)
+        trial.close("lr = 0 in the second group: its way", second.abs().max(), 0, 0, "it stays")
+
+
 @claim(
     "laws/late-gradient",
     source="contract of torch.optim: parameters without a gradient are skipped",
     statement="A parameter whose gradient is None stays where it is, and starts afresh when it has "
     "one; SAM takes its perturbation back even without a second gradient.",
     hypotheses=(
+        "it draws nothing at random, nor instead of a gradient (MeZO)",
         "its start: entrywise and blockwise rules, that are no average from the run's",
         "or, with a pace of the optimizer's own count of steps, as beside any other tensor",
     ),
@@ -165,6 +190,7 @@ def test_late_gradient(trial: Trial) -> None:
     """
     usual = trial.implementation(torch.optim.AdamW)
     structure = Structure(usual, trial.seed)
+    trial.require(DRAWS, not structure.stochastic)
     for title, optimizer, pair in laws.situations(usual, trial.seed):
         for k in (1, 0):
             comes_late(trial, structure, optimizer, pair, k, f"{title}, tensor {k}")
@@ -211,7 +237,7 @@ def comes_late(
     source="derived: the entries are what is trained",
     statement="The same entries in another shape, or in another order in memory, move the same: "
     "for entrywise rules and norms of all; for Muon's kin a kernel is the matrix (out, rest).",
-    hypotheses=("the shape is one that the class takes",),
+    hypotheses=("the shape is one that the class takes", "it draws nothing at random"),
     kind="law",
     roles=("optimizer",),
     rivals=("class-kernel-scale", "class-kernel-slices", "class-reshapes"),
@@ -223,7 +249,7 @@ def test_shapes(trial: Trial) -> None:
     """
     optimizer = trial.implementation(torch.optim.AdamW)
     structure = Structure(optimizer, trial.seed)
-    trial.require("it draws nothing", not structure.draws)
+    trial.require(DRAWS, not structure.stochastic)
     matrix = field(trial.seed, (8, 2))
     expected = optimizer.follow(matrix)
     shapes: list[tuple[tuple[int, ...], ...]] = []
@@ -254,7 +280,11 @@ def test_shapes(trial: Trial) -> None:
     "laws/symmetry",
     source="derived; signgd_adam, Sec. 2 for which norms",
     statement="Mirrored coordinates move mirrored; permuted ones permuted.",
-    hypotheses=("permutations of all entries: not of rules that see a matrix",),
+    hypotheses=(
+        "permutations of all entries: not of rules that see a matrix",
+        "mirrored: weights may be on either side of 0",
+        "it draws nothing at random",
+    ),
     kind="law",
     roles=("optimizer",),
     rivals=("class-index",),
@@ -266,12 +296,13 @@ def test_symmetry(trial: Trial) -> None:
     """
     optimizer = trial.implementation(torch.optim.AdamW)
     structure = Structure(optimizer, trial.seed)
-    trial.require("it draws nothing", not structure.draws)
+    trial.require(DRAWS, not structure.stochastic)
     whole = field(trial.seed, (4, 2))
     path = optimizer.follow(whole)
     signs = torch.tensor([1.0, -1.0, -1.0, 1.0]).double().repeat_interleave(2)
-    mirrored = optimizer.follow(whole.flipped(signs))
-    trial.same("mirrored", mirrored * signs, path)
+    if not structure.one_sided:  # as the orthant is
+        mirrored = optimizer.follow(whole.flipped(signs))
+        trial.same("mirrored", mirrored * signs, path)
     rows = torch.tensor([6, 7, 2, 3, 0, 1, 4, 5])
     moved = optimizer.follow(whole.part(rows, (4, 2)), steps=1).diff(dim=0)
     trial.identity("rows permuted: first step", moved, path.diff(dim=0)[:1, rows], BFLOAT16,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -29,18 +30,31 @@ STEP = 0.4
 EXACT = 1e-6
 #: A rule that is another one on a whole batch, and one that is a placeholder.
 LEFT_OUT = ("optimizer", "n-sam", "m-sam", "1-sam", "deep-sam", "nsd")
-#: Settings with which a role's rule is told from others, where the optimizer has them.
+#: Settings with which a role's rule is told from others, where the optimizer has them; an epsilon
+#: beside a norm is as good as none.
 TELLING = {
     "adam": {"epsilon": 0.1},
     "adamw": {"epsilon": 0.1, "weight_decay": 0.1},
     "gd-decay": {"weight_decay": 0.1},
     "rmsprop": {"epsilon": 0.1, "alpha": 0.9},
     "momentum": {"momentum": 0.9},
+    "momentum-ema": {"momentum": 0.9},
     "nesterov": {"momentum": 0.9},
+    "dnsam": {"rho": 0.3, "epsilon": 1e-12},
     "usam": {"rho": 0.3},
-    "sam-l2": {"rho": 0.3},
+    "sam-l2": {"rho": 0.3, "epsilon": 1e-12},
     "sam-linf": {"rho": 0.3},
 }
+#: A rule is told from one that it is at a constant step size alone.
+CONSTANT, CHANGING = StepSize(STEP), StepSize(STEP, 0.5)
+#: A loss is so many times as large, and then 16 times as large as that.
+SIZES = (1 / 256, 1.0, 64.0)
+#: An epsilon of 1e-8 is felt by as much, beside gradients of 1/256.
+FELT = 1e-5
+#: A rule whose steps differ by as much is no near one.
+NEAR = 1.0
+#: No step is as short.
+STILL = 1e-12
 FAILURES = (SubjectFailed, Inconclusive, NotApplicable, UsageError, TypeError, ValueError)
 
 
@@ -96,6 +110,7 @@ class Recognition:
         fitting = [fit for fit in self.fits if fit.fits]
         others = [fit for fit in self.fits if not fit.fits]
         yield from (f"role {fit}" for fit in fitting)
+        others = [fit for fit in others if fit.against or fit.how or fit.distance < NEAR]
         told = sorted(others, key=lambda fit: (not (fit.against or fit.how), fit.distance))
         yield from (f"role {fit}" for fit in told[:misses])
 
@@ -112,7 +127,7 @@ def recognise(subject: Subject) -> Recognition:
     """
     implementation = Implementation.of(subject.constructor, subject.kwargs).check(field(0))
     structure = Structure(implementation.having(**implementation.plain))
-    return Recognition(_facts(structure), tuple(_fits(subject, remembers=structure.remembers)))
+    return Recognition(_facts(structure), tuple(_fits(subject, structure)))
 
 
 def recognise_apart(subject: Subject) -> Recognition:
@@ -130,20 +145,42 @@ def _facts(structure: Structure) -> dict[str, str]:
         "global": "global: a step depends on all tensors",
         "mixed": "mixed: a step depends on all tensors, and on how they are cut",
     }
-    degree = structure.degree
-    known = degree is not None and min(abs(degree), abs(degree - 1)) < EXACT
-    scale = {0: "not felt", 1: "proportional"}[round(degree or 0)] if known else "of its own"
     form = _first_step(implementation)
+    if structure.stochastic:  # what is drawn hides on what else a step depends
+        return {
+            "randomness": "drawn, so that structure, memory and norm are not told",
+            "second gradient in a step": "yes" if structure.ascends else "no",
+            **_called(implementation),
+        }
     return {
         "structure": spread[structure.kind],
         "memory": "keeps gradients of steps before" if structure.remembers else "none",
-        "scale of the loss": scale,
+        "scale of the loss": _scale(structure),
         "rotations": "turn with the step" if structure.turns else "not alike",
         "second gradient in a step": "yes" if structure.ascends else "no",
         "geometry": _geometry(structure),
         **({"first step, of Adam's kin": form} if form else {}),
-        **({"handed over": implementation.form} if implementation.form else {}),
+        **_called(implementation),
     }
+
+
+def _called(implementation: Implementation) -> dict[str, str]:
+    return {"handed over": implementation.form} if implementation.form else {}
+
+
+def _scale(structure: Structure) -> str:
+    """How steps grow with gradients of the usual size, with small and with huge ones."""
+    kinds = [_degree(structure.degrees_at(size)) for size in SIZES]
+    if "" in (kinds[0], kinds[-1]):
+        return "of its own"
+    if kinds[0] != kinds[-1]:
+        return f"{kinds[0]} where it is small, {kinds[-1]} where it is large: it clips"
+    return kinds[1] or "of its own"
+
+
+def _degree(degrees: Tensor) -> str:
+    known = {0.0: "not felt", 1.0: "proportional"}
+    return next((name for d, name in known.items() if bool(((degrees - d).abs() < FELT).all())), "")
 
 
 def _first_step(implementation: Implementation) -> str:
@@ -159,31 +196,38 @@ def _first_step(implementation: Implementation) -> str:
 
 
 def _geometry(structure: Structure) -> str:
-    if structure.orthogonalises:
+    if structure.spectral:
         return "spectral norm: steps have equal singular values"
     if structure.signs:
         return "max-norm: every entry moves as far"
-    size = structure.implementation.follow(field(0).straight(), steps=1).diff(dim=0).abs()
-    if bool(size.max() - size.min() <= EXACT * size.max()):
+    sizes = structure.implementation.follow(field(0).straight()).diff(dim=0).abs()
+    size = next((one for one in sizes if bool(one.max() > STILL)), None)
+    if size is not None and bool(size.max() - size.min() <= EXACT * size.max()):
         return "max-norm at first: the first step's entries are of one length"
     return "2-norm" if structure.turns else "of no single norm that is looked for"
 
 
-def _fits(subject: Subject, *, remembers: bool) -> list[Fit]:
-    problem = _problem()
+def _fits(subject: Subject, structure: Structure) -> list[Fit]:
     # The step size says nothing of the rule, and of two paths both have to have the same.
     subject = replace(subject, kwargs={k: v for k, v in subject.kwargs.items() if k != "lr"})
-    found = [fit for role in ROLES if role not in LEFT_OUT for fit in _fit(subject, role, problem)]
-    if remembers:
-        found = [_contradicted(fit, problem) for fit in found]
+    found = [fit for role in ROLES if role not in LEFT_OUT for fit in _fit(subject, role)]
+    found = [_contradicted(fit, structure) for fit in found]
     return sorted(found, key=lambda fit: fit.distance)
 
 
-def _contradicted(fit: Fit, problem: tuple[Objective, Tensor]) -> Fit:
-    """By a memory that these few steps did not feel, in the role of a rule that has none."""
-    if not fit.fits or house(fit.role).rule(StepSize(STEP)).init(*problem) is not None:
+def _contradicted(fit: Fit, structure: Structure) -> Fit:
+    """By what these few steps of one tensor did not feel: a memory, or what else it depends on."""
+    if not fit.fits or structure.stochastic:
         return fit
-    return replace(fit, against="it keeps gradients of steps before")
+    stateless = house(fit.role).rule(CONSTANT).init(*_problem()) is None
+    if stateless and structure.remembers:
+        return replace(fit, against="it keeps gradients of steps before")
+    spread = _spread(fit.role)
+    if spread == "entrywise" and not structure.entrywise:
+        return replace(fit, against="an entry's step depends on others (see its structure)")
+    if spread == "of all" and structure.apart:
+        return replace(fit, against="it takes the norm of each tensor by itself")
+    return fit
 
 
 class _Quadratic(Objective):
@@ -194,38 +238,105 @@ class _Quadratic(Objective):
         return 2
 
 
-def _problem() -> tuple[Objective, Tensor]:
-    """A quadratic in a matrix, around whose minimum steps of `STEP` overshoot, and a start."""
+@cache
+def _problem(begin: int = 0, end: int = 4, shift: int = 0) -> tuple[Objective, Tensor]:
+    """A quadratic in a matrix, around whose minimum steps of `STEP` overshoot, and a start.
+
+    Args:
+        begin, end: of the rows that there are.
+        shift: entries are so many places further on.
+    """
     numbers = generator("recognition", 0)
-    start, end = (torch.from_numpy(numbers.uniform(-1, 1, (4, 3))) for _ in range(2))
+    start, rest = (torch.from_numpy(numbers.uniform(-1, 1, (4, 3))) for _ in range(2))
     bend = torch.from_numpy(numbers.uniform(0.5, 3, (4, 3)))
+    start, rest, bend = (x[begin:end].roll(shift) for x in (start, rest, bend))
     quadratic = _Quadratic(
-        "quadratic", lambda w: (bend * (w - end) ** 2).sum((-2, -1)) / 2, lambda w: bend * (w - end)
+        "quadratic",
+        lambda w: (bend * (w - rest) ** 2).sum((-2, -1)) / 2,
+        lambda w: bend * (w - rest),
     )
     return quadratic, start
 
 
-def _fit(subject: Subject, role: str, problem: tuple[Objective, Tensor]) -> Iterator[Fit]:
-    extra = TELLING.get(role, {})
+@cache
+def _spread(role: str) -> str:
+    """What a step of the role's own rule depends on: "entrywise", "of all", or "" for neither.
+
+    Measured: rows by themselves move as in the whole, or entries that change places with others.
+    """
     try:
-        theirs = replace(subject, role=role).rule(StepSize(STEP), **extra)
-        path = _path(problem, theirs)
+        rule = house(role).rule(CONSTANT, **_known(house(role), TELLING.get(role, {})))
+        whole, row, moved = (
+            _path(rule, *_problem(*where)) for where in ((0, 4), (1, 3), (0, 4, 1))
+        )
+    except FAILURES:
+        return ""
+    if near(row, whole[:, 1:3], EXACT):
+        return "entrywise"
+    return "of all" if near(moved, whole.flatten(1).roll(1, 1).view_as(whole), EXACT) else ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """A subject in a role, and the steps that it takes.
+
+    Args:
+        subject: in the role.
+        extra: settings with which the role is told from others.
+    """
+
+    subject: Subject
+    extra: Mapping[str, Any]
+
+    @cached_property
+    def rule(self) -> Rule:
+        """At a constant step size."""
+        return self.subject.rule(CONSTANT, **self.extra)
+
+    @cached_property
+    def path(self) -> Tensor:
+        """At a constant step size."""
+        return _path(self.rule, *_problem())
+
+    @cached_property
+    def changing(self) -> Tensor | None:
+        """At a step size that changes; None for who does not take it."""
+        try:
+            return _path(self.subject.rule(CHANGING, **self.extra), *_problem())
+        except FAILURES:
+            return None
+
+    def far(self, contestant: Contestant, more: Mapping[str, Any]) -> tuple[float, float]:
+        """How far it is from another one's steps: at a constant step size, and at any."""
+        settings = _known(contestant, {**self.rule.settings, **more})
+        distance = _distance(self.path, contestant, CONSTANT, settings)
+        if distance > EXACT or self.changing is None:
+            return distance, distance
+        return distance, max(distance, _distance(self.changing, contestant, CHANGING, settings))
+
+
+def _fit(subject: Subject, role: str) -> Iterator[Fit]:
+    steps = _Steps(replace(subject, role=role), TELLING.get(role, {}))
+    try:
+        own = [(*steps.far(house(role), more), how) for how, more in _variants(role)]
     except FAILURES:
         return
-    settings = theirs.settings
-    own = [(_distance(problem, path, house(role), {**settings, **more}), how)
-           for how, more in _variants(role)]  # fmt: skip
-    distance, how = min(own)
-    if distance <= EXACT or not _is_kin(role):
+    distance, always, how = min(own)
+    if always <= EXACT or not _is_kin(role):
         yield Fit(role, distance, how if distance <= EXACT else "")
         return
     others = [
-        (_distance(problem, path, rival.contestant(role), {**settings, **more}), rival.fault)
+        (steps.far(rival.contestant(role), more)[1], rival.fault)
         for rival in RIVALS.values() if rival.twin is None and role in roles_of(rival.name)
         for _, more in _variants(role)
     ]  # fmt: skip
-    nearest, fault = min(others, default=(float("inf"), ""))
-    yield Fit(role, distance, f"rather {fault}" if nearest <= EXACT else "")
+    nearest = min(others, default=None)
+    if nearest is not None and nearest[0] <= EXACT:
+        yield Fit(role, distance, against=f"rather {nearest[-1]}")
+    elif distance <= EXACT:
+        yield Fit(role, distance, ", ".join(filter(None, [how, "at a constant step size"])))
+    else:
+        yield Fit(role, distance)
 
 
 def _is_kin(role: str) -> bool:
@@ -243,15 +354,11 @@ def _variants(role: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _distance(
-    problem: tuple[Objective, Tensor],
-    path: Tensor,
-    contestant: Contestant,
-    settings: Mapping[str, Any],
+    path: Tensor, contestant: Contestant, step_size: StepSize, settings: Mapping[str, Any]
 ) -> float:
     """Largest difference of the steps, over the largest step of the contestant; inf for none."""
     try:
-        rule = contestant.rule(StepSize(STEP), **_known(contestant, settings))
-        own = _path(problem, rule)
+        own = _path(contestant.rule(step_size, **settings), *_problem())
     except FAILURES:
         return float("inf")
     steps = own.diff(dim=0)
@@ -261,11 +368,10 @@ def _distance(
 
 def _known(contestant: Contestant, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that the role's own rule has."""
-    factory: Any = type(house(contestant.role).rule(StepSize(STEP)))
+    factory: Any = type(house(contestant.role).rule(CONSTANT))
     names = {f.name for f in fields(factory)}
     return {name: value for name, value in settings.items() if name in names and value is not None}
 
 
-def _path(problem: tuple[Objective, Tensor], rule: Rule) -> Tensor:
-    oracle, start = problem
+def _path(rule: Rule, oracle: Objective, start: Tensor) -> Tensor:
     return run(oracle, rule, STEPS, start=start, record=range(STEPS + 1), engine="torch").w

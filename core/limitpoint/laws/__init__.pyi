@@ -15,6 +15,7 @@ from .forms import decays as decays
 from .forms import factors as factors
 from .forms import first_steps as first_steps
 from .implementation import COMMON as COMMON
+from .implementation import STEP_SIZE as STEP_SIZE
 from .implementation import Implementation as Implementation
 from .implementation import warm_up as warm_up
 from .network import Matrices as Matrices

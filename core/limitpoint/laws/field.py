@@ -94,6 +94,10 @@ class Field:
         halves = 0.5 ** torch.arange(len(self.c), dtype=self.c.dtype)
         return replace(self.straight(), c=self.c * halves.unsqueeze(-1))
 
+    def falling(self, size: float) -> Field:
+        """The same, straight, with gradients of so many times the size, halved at each step."""
+        return replace(self.fading(), scale=size)
+
     def flipped(self, signs: Tensor) -> Field:
         """The mirror image: each entry times its sign."""
         return replace(self, start=self.start * signs, b=self.b * signs, c=self.c * signs)

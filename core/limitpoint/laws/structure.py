@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from limitpoint.errors import SubjectFailed
 from limitpoint.laws.field import Field, field
 from limitpoint.laws.implementation import Implementation
+from limitpoint.laws.training import flat
 
 #: 12 steps of some 30 roundings each, grown by the curvature's (1 + lr 2)^12 and by at most 1e3
 #: where small steps are differences of what is large: 12 * 30 * 1.3 * 1e3 * 2^-53 = 5e-11.
@@ -30,10 +33,17 @@ LOST = 1e-12
 #: A schedule of ten thousand steps is felt in a dozen; an epsilon of 1e-8 beside the root of a
 #: square's first average, .03, is not.
 PACE = 1e-6
+#: So many times as large, gradients are clipped wherever a class clips them, and steps are too long
+#: for whoever searches.
+HUGE = 1024.0
+#: Steps that are looked at after a past of one kind or another.
+LATER = 3
 #: What remembers gradients, by the names that it has.
 MEMORIES = ("betas", "beta", "beta1", "beta2", "momentum")
 #: Far above the roundings of a float64, far below those of a float32.
 BETWEEN = 2.0**-40
+#: Of a problem its parts, each with where its entries are in the whole.
+Parts = Callable[[Field], Sequence[tuple[slice, Field]]]
 ROUNDING_BECAUSE = "12 steps of at most 30 roundings, amplified at most a thousandfold"
 
 
@@ -57,24 +67,28 @@ class Structure:
     @cached_property
     def entrywise(self) -> bool:
         """A row and a column of a matrix, with an optimizer each, move as in the whole."""
-        whole = self.problem.alone(0)
-        row, column = whole.part(slice(0, 3), (1, 3)), whole.part(slice(0, 6, 3), (2, 1))
-        path = self._path(whole)
-        return self._same([path[:, :3], path[:, 0:6:3]], (self._path(p) for p in (row, column)))
+        return self._moves_alike(
+            self.problem.alone(0),
+            lambda whole: [
+                (slice(0, 3), whole.part(slice(0, 3), (1, 3))),
+                (slice(0, 6, 3), whole.part(slice(0, 6, 3), (2, 1))),
+            ],
+        )
 
     @cached_property
     def apart(self) -> bool:
         """Two tensors move as with an optimizer each."""
-        together = self._path(self.problem)
-        return self._same(
-            [together], [torch.cat([self._path(self.problem.alone(k)) for k in (0, 1)], 1)]
+        return self._moves_alike(
+            self.problem,
+            lambda pair: [(slice(0, 6), pair.alone(0)), (slice(6, None), pair.alone(1))],
         )
 
     @cached_property
     def cuttable(self) -> bool:
         """A tensor cut in two moves as the whole."""
-        whole = self.problem.alone(1)
-        return self._same([self._path(whole)], [self._path(whole.shaped((2, 2), (2, 2)))])
+        return self._moves_alike(
+            self.problem.alone(1), lambda whole: [(slice(None), whole.shaped((2, 2), (2, 2)))]
+        )
 
     @cached_property
     def uncut(self) -> bool:
@@ -93,7 +107,7 @@ class Structure:
         matrices, vectors = whole.shaped((2, 2), (2, 2)), whole.shaped((4,), (4,))
         if not self.implementation.accepts(vectors):  # it takes matrices alone
             return False
-        return not self._same([self._path(vectors)], [self._path(matrices)])
+        return not self._same(vectors, [(slice(None), matrices)])
 
     @property
     def kind(self) -> str:
@@ -108,18 +122,34 @@ class Structure:
     def ascends(self) -> bool:
         """It takes a second gradient at another point within a step (SAM)."""
         training = self.implementation.train(self.problem).go(1)
-        points = [torch.cat([x.reshape(-1) for x in point]) for point in training.points]
+        points = [flat(point) for point in training.points]
         return training.two_phase or any(not torch.equal(points[0], p) for p in points[1:])
 
     @cached_property
     def remembers(self) -> bool:
-        """A step depends on the gradients of the steps before it."""
-        # The same gradient for long, then a small one the other way: even a slow memory is felt.
-        same = self.problem.c[:1].expand_as(self.problem.c)
-        turned = self.problem.descending(torch.cat([same[:-1], -0.05 * same[:1]]))
-        last = self.implementation.follow(turned).diff(dim=0)[-1]
-        afresh = self.implementation.follow(turned.from_step(turned.steps - 1)).diff(dim=0)[0]
-        return not near(last, afresh, FRESH)
+        """A step depends on the gradients of the steps before it.
+
+        Of two trainings that differ in these alone the last steps are compared, from one and the
+        same point, for a step may depend on where it is, on the loss, and on how many went before.
+        """
+        first, second = self.problem.c[:2]
+        there = self._after(first), self._after(-3 * first.sign() * second.abs())
+        return not near(*there, FRESH)
+
+    def _after(self, past: Tensor) -> Tensor:
+        """The last steps, back at the start, after one gradient again and again.
+
+        Theirs are small, and turned against the first: even a slow memory is felt, and one that is
+        given up where gradients turn has been given up in one of two pasts.
+        """
+        early = self.problem.steps - LATER
+        turned = -0.05 * self.problem.c[0]
+        gradients = torch.stack([past] * early + [turned] * LATER)
+        training = self.implementation.train(self.problem.descending(gradients)).go(early)
+        start = self.problem.split(self.problem.start)
+        for p, w in zip(training.parameters, start, strict=True):
+            p.data.copy_(w)
+        return training.go(LATER).path[-LATER:] - self.problem.start
 
     @cached_property
     def draws(self) -> bool:
@@ -129,6 +159,43 @@ class Structure:
         """
         one, again, other = (self.implementation.follow(self.problem, seed=s) for s in (1, 1, 2))
         return torch.equal(one, again) and not torch.equal(one, other)
+
+    @cached_property
+    def stochastic(self) -> bool:
+        """It draws, from whatever generator of torch's, be it its own and always seeded alike.
+
+        How its entries lie in memory then says which of them gets which number.
+        """
+        option = self.implementation.defaults.get("seed")
+        seeds: Sequence[Mapping[str, Any]] = ({}, {}, {})
+        if isinstance(option, int) and not isinstance(option, bool):  # it may be another library's
+            seeds = ({}, {}, {"seed": option + 1})
+        try:
+            one, again, other = (
+                self._drawing(k, own) for k, own in zip((1, 1, 2), seeds, strict=True)
+            )
+        except SubjectFailed:
+            return self.draws
+        return self.draws or (torch.equal(one, again) and not torch.equal(one, other))
+
+    def _drawing(self, seed: int, options: Mapping[str, Any]) -> Tensor:
+        """The iterates where all that is drawn is drawn by this seed."""
+        with _Seeded(seed):
+            return self.implementation.having(**options).follow(self.problem)
+
+    @cached_property
+    def one_sided(self) -> bool:
+        """It holds weights where the mirror image of some may not be, as in the orthant.
+
+        Without gradients it moves some of them once, and what is mirrored otherwise.
+        """
+        rest = self.problem.descending(0 * self.problem.c)
+        mirrored = rest.flipped(-torch.ones_like(rest.start))
+        here, there = (self.implementation.tried(one, steps=2) for one in (rest, mirrored))
+        if here is None or there is None:
+            return False
+        once = near(here[1], here[2]) and near(there[1], there[2])
+        return once and not near(-there[1], here[1])
 
     @cached_property
     def signs(self) -> bool:
@@ -143,17 +210,30 @@ class Structure:
 
     @cached_property
     def orthogonalises(self) -> bool:
-        """The singular values of its step are as good as equal, those of the gradient are not."""
+        """The singular values of its step are as good as equal, those of the gradient are not.
+
+        Of two, which is so too of what rescales such a step, entry by entry or by its columns.
+        """
         if self.entrywise:  # those of a matrix of signs may be near one another by chance
             return False
-        whole = field(self.seed, (3, 2))
-        left, _ = torch.linalg.qr(whole.start.reshape(3, 2))
-        right, _ = torch.linalg.qr(whole.b[:4].reshape(2, 2))
-        gradient = (left * torch.tensor([1.0, 0.05]).double()) @ right
+        return self._evens((3, 2), (1.0, 0.05))
+
+    @cached_property
+    def spectral(self) -> bool:
+        """The same of four, which are not so by chance: it steps by the spectral norm."""
+        return self.orthogonalises and self._evens((5, 4), (1.0, 0.5, 0.2, 0.05))
+
+    def _evens(self, shape: tuple[int, int], sizes: tuple[float, ...]) -> bool:
+        """The largest singular value of a first step is below twice the least."""
+        rows, columns = shape
+        whole = field(self.seed, shape)
+        left, _ = torch.linalg.qr(whole.start.reshape(shape))
+        right, _ = torch.linalg.qr(whole.b[: columns**2].reshape(columns, columns))
+        gradient = (left * torch.tensor(sizes).double()) @ right
         problem = whole.descending(gradient.reshape(1, -1))
         path = self.implementation.having(**self.implementation.plain).follow(problem)
-        size = torch.linalg.svdvals((path[1] - path[0]).reshape(3, 2))
-        return bool(size[0] < 2 * size[1])
+        size = torch.linalg.svdvals((path[1] - path[0]).reshape(rows, columns))
+        return bool(size[0] < 2 * size[-1])
 
     @cached_property
     def coarsens(self) -> bool:
@@ -197,8 +277,12 @@ class Structure:
     @cached_property
     def degrees(self) -> Tensor:
         """d of each entry at each step, where a loss of s times the size steps s^d as far."""
-        straight = self.problem.straight()
-        return self._powers(16.0, replace(straight, scale=16.0), straight)
+        return self.degrees_at(1.0)
+
+    def degrees_at(self, size: float) -> Tensor:
+        """The same where the loss is so many times the size already."""
+        usual = replace(self.problem.straight(), scale=size)
+        return self._powers(16.0, replace(usual, scale=16.0 * size), usual)
 
     @cached_property
     def degree(self) -> float | None:
@@ -232,15 +316,56 @@ class Structure:
         path = self.implementation.follow(problem, steps=1)
         return gradient_scale * problem.c[0], (path[1] - path[0]) / self.implementation.step_size
 
-    def _path(self, problem: Field) -> Tensor:
-        """The way from the start: a step size that has yet to grow is seen beside its own steps."""
-        return self.implementation.follow(problem) - problem.start
+    def _moves_alike(self, whole: Field, parts: Parts) -> bool:
+        """Whether parts move as in the whole; by gradients too that fall and turn, or are huge.
 
-    def _same(self, one: Iterable[Tensor], other: Iterable[Tensor]) -> bool:
-        try:
-            return all(near(a, b, floor=ULPS) for a, b in zip(one, other, strict=True))
-        except SubjectFailed:
-            return False
+        What they have in common may sleep where all is well: a clip, a search along a line, a mask
+        by the signs of two steps. What such gradients are too much for says nothing.
+        """
+        hard = (whole.falling(HUGE), replace(whole, scale=HUGE))
+        return self._same(whole, parts(whole)) and all(
+            self._same(problem, parts(problem), failing=True) for problem in hard
+        )
+
+    def _same(
+        self, whole: Field, parts: Sequence[tuple[slice, Field]], *, failing: bool = False
+    ) -> bool:
+        """Whether parts move as in the whole; `failing` where one raises, or loses numbers.
+
+        What is compared is the way from the start: a step size that has yet to grow is seen beside
+        its own steps.
+        """
+        problems = (whole, *(part for _, part in parts))
+        found = [(self.implementation.tried(one), one.start) for one in problems]
+        ways = [path - start for path, start in found if path is not None]
+        if len(ways) < len(found):
+            return failing
+        way, *others = ways
+        pairs = zip((way[:, entries] for entries, _ in parts), others, strict=True)
+        return all(near(one, other, floor=ULPS) for one, other in pairs)
+
+
+class _Seeded(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's has no types
+    """Everything that torch draws is drawn by a seed and the number of the call.
+
+    Args:
+        seed: of all.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.next = 2**24 * seed  # torch's generator reads 32 bits
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """A call, without a generator if it takes one."""
+        given = dict(kwargs or {})
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            torch.default_generator.manual_seed(self.next)
+            self.next += 1
+            given |= {"generator": None} if "generator" in given else {}
+        return func(*args, **given)
 
 
 def beside_another(pair: Field, k: int) -> Field:

@@ -104,7 +104,7 @@ class Training:
         seed: of what it draws from torch's generator, or None to leave that as it is.
         shift: added to the loss, not to its gradient.
         iterator: hand over an iterator, as `model.parameters()` is.
-        ahead: there is a gradient before a closure is called.
+        ahead: there is a fresh gradient before a closure is called; else that of the step before.
         held: what becomes of the parameters before the optimizer has them.
     """
 
@@ -266,8 +266,9 @@ class Training:
     def step(self) -> None:
         """One step: zero the gradients, backward, step."""
         self.points, self.losses, self.handed, self.calls = [], [], [], 0
-        self.clear()
         closes = self.needs_closure or (self.closure and self.takes_closure)
+        if self.ahead or not closes:
+            self.clear()
         if not closes or (self.ahead and not self.in_backward):
             self.backward(self.absent(self.t))
         if closes:

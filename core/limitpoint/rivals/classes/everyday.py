@@ -125,3 +125,96 @@ class _KeepsEveryStep(right.Adam):
         found = super().update(s, t, d, group)
         self.__dict__.setdefault("history", []).append(found)
         return found
+
+
+@faulty("class-gathers-early", "gradients are gathered before the closure is called",
+        twin=right.Adam)  # fmt: skip
+class _GathersEarly(right.Adam):
+    def call(self, closure: right.Closure | None) -> Tensor | None:
+        everything = [p for group in self.param_groups for p in group["params"]]
+        self.gathered = {p: p.grad for p in everything if p.grad is not None}
+        return super().call(closure)
+
+    def gradient(self, p: Tensor, group: Group) -> Tensor:
+        return self.gathered.get(p, super().gradient(p, group))
+
+
+@faulty("class-zero-grad-drops", "zero_grad(set_to_none=False) drops gradients", twin=right.Adam)
+class _ZeroGradDrops(right.Adam):
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad()
+
+
+@faulty("class-lists-decay-gradient", "on the path of lists the decay is added to p.grad itself",
+        twin=right.Adam)  # fmt: skip
+class _ListsDecayGradient(right.Adam):
+    def decayed(self, p: Tensor, d: Tensor, group: Group) -> Tensor:
+        if group["foreach"] and group["weight_decay"]:
+            return d.add_(p, alpha=group["weight_decay"])
+        return super().decayed(p, d, group)
+
+
+@faulty("class-sets-precision", "the precision of everybody's products is set", twin=right.Adam)
+class _SetsPrecision(right.Adam):
+    def begin(self, group: Group) -> None:
+        torch.set_float32_matmul_precision("medium")
+
+
+class Default(right.Adam):
+    """Adam whose first moment has its parameter's dtype, whatever is usual."""
+
+    def fresh(self, p: Tensor) -> dict[str, Any]:
+        """The state before the first step."""
+        return {**super().fresh(p), "m": torch.zeros(p.shape, dtype=self.dtype(p))}
+
+    def averages(self, s: dict[str, Any], d: Tensor, group: Group) -> None:
+        """Each in its own dtype."""
+        beta1, beta2 = group["betas"]
+        s["m"].mul_(beta1).add_(d.to(s["m"].dtype), alpha=1 - beta1)
+        s["v"].mul_(beta2).addcmul_(d, d, value=1 - beta2)
+
+    def dtype(self, p: Tensor) -> torch.dtype:
+        """Of the first moment."""
+        return p.dtype
+
+
+@faulty("class-default-dtype", "the first moment has the default dtype", twin=Default)
+class _DefaultDtype(Default):
+    def dtype(self, p: Tensor) -> torch.dtype:
+        return torch.get_default_dtype()
+
+
+@faulty("class-decay-read-once", "the decay of the first step stays", twin=right.AdamW)
+class _DecayReadOnce(right.AdamW):
+    def decayed(self, p: Tensor, d: Tensor, group: Group) -> Tensor:
+        decay = self.__dict__.setdefault("decay", group["weight_decay"])
+        return super().decayed(p, d, {**group, "weight_decay": decay})
+
+
+class OfAll(right.Hooked):
+    """Descent along all gradients over the norm of all."""
+
+    def __init__(self, params: Iterable[Any], lr: float = 1e-2) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": 0.0})
+
+    def begin(self, group: Group) -> None:
+        """The norm, in no less than float32, where 1e-12 is a number; before anybody has moved."""
+        if group is self.param_groups[0]:
+            everything = [p.grad for one in self.param_groups for p in one["params"]]
+            norms = [g.norm().float() for g in everything if g is not None]
+            self.norm = torch.stack(norms).norm() + 1e-12 if norms else torch.ones(())
+
+    def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
+        """Each by its group's own step size."""
+        p.sub_((self.rate(group) * d / self.norm).to(p.dtype))
+
+    def rate(self, group: Group) -> float:
+        """The group's own."""
+        return float(group["lr"])
+
+
+@faulty("class-normalised-rate-of-first", "under the norm of all, the first group's step size is "
+        "everybody's", twin=OfAll)  # fmt: skip
+class _RateOfFirst(OfAll):
+    def rate(self, group: Group) -> float:
+        return float(self.param_groups[0]["lr"])
