@@ -288,8 +288,8 @@ def test_determinism(trial: Trial) -> None:
 def changed_by_a_step(train: Callable[[], Training]) -> list[str]:
     """Of `globals_of_torch`; the default dtype is one that it would not set by itself, if it can.
 
-    Its constructor may draw, for a start of its own. A step of one that mixes tensors of the default
-    dtype with others raises then.
+    Its constructor may draw, for a start of its own. A step of one that mixes tensors of the
+    default dtype with others raises then.
     """
     usual = torch.get_default_dtype()
     torch.set_float32_matmul_precision("highest")  # another step may have set it

@@ -198,10 +198,10 @@ class OfAll(right.Hooked):
         super().__init__(params, {"lr": lr, "weight_decay": 0.0})
 
     def begin(self, group: Group) -> None:
-        """The norm, in no less than float32, where 1e-12 is a number; before anybody has moved."""
+        """The norm, in float64, where 1e-12 is a number; before anybody has moved."""
         if group is self.param_groups[0]:
             everything = [p.grad for one in self.param_groups for p in one["params"]]
-            norms = [g.norm().float() for g in everything if g is not None]
+            norms = [g.double().norm() for g in everything if g is not None]
             self.norm = torch.stack(norms).norm() + 1e-12 if norms else torch.ones(())
 
     def apply(self, p: Tensor, d: Tensor, group: Group) -> None:
