@@ -1,6 +1,8 @@
 """Between two steps: checkpoints at any place, schedules, edits, two iterates."""
 
 import copy
+import io
+import pickle
 from inspect import signature
 from typing import Any
 
@@ -29,8 +31,8 @@ CYCLED = {"betas": None, "momentum": 0.9, "weight_decay": 0.1, "rho": None, "alp
     "laws/checkpoints",
     source="contract of torch.optim: state_dict, load_state_dict and their hooks",
     statement="T steps are s steps, a checkpoint, and T - s steps for every s; to the bit in "
-    "bfloat16 where states are wider; what others write into a group comes back, and hooks are "
-    "called.",
+    "bfloat16 where states are wider; torch.load reads a file of it, told nothing; what others write "
+    "into a group comes back, and hooks are called.",
     hypotheses=(
         "it has a state_dict",
         "hooks: it holds no other optimizer, which has its own",
@@ -40,6 +42,7 @@ CYCLED = {"betas": None, "momentum": 0.9, "weight_decay": 0.1, "rho": None, "alp
     roles=("optimizer",),
     rivals=(
         "class-cache-not-saved", "class-master-rounded", "class-known-keys", "class-hooks-unheard",
+        "class-object-in-state",
     ),
 )  # fmt: skip
 def test_checkpoints(trial: Trial) -> None:
@@ -60,9 +63,23 @@ def test_checkpoints(trial: Trial) -> None:
         found = resumed(usual, pair, path, s, state)
         trial.identity(f"resumed after step {s}", found.path, path[s:], FLOAT32,
                        "a float32 state goes on in the parameter's dtype", along=STEP)  # fmt: skip
+    if not usual.is_pure:
+        trial.close("torch.load reads a file of it as it is", int(reads(saved[1])), 1, 0, "a count")
     wide_states(trial, usual, pair)
     if isinstance(whole.optimizer, Optimizer) and whole.groups:
         guests(trial, usual, pair)
+
+
+def reads(state: dict[str, Any]) -> bool:
+    """Whether there is nothing in a state but what torch.load takes from anybody."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    try:
+        torch.load(file)
+    except pickle.UnpicklingError:
+        return False
+    return True
 
 
 def resumed(

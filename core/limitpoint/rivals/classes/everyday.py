@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -218,3 +219,18 @@ class OfAll(right.Hooked):
 class _RateOfFirst(OfAll):
     def rate(self, group: Group) -> float:
         return float(self.param_groups[0]["lr"])
+
+
+@dataclass
+class Count:
+    """Steps."""
+
+    steps: int = 0
+
+
+@faulty("class-object-in-state", "the count of steps is an object of a class of its own, which "
+        "torch.load does not trust", twin=right.Adam)  # fmt: skip
+class _ObjectInState(right.Adam):
+    def tick(self, s: dict[str, Any]) -> int:
+        s.setdefault("count", Count()).steps += 1
+        return super().tick(s)
