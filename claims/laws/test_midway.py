@@ -31,8 +31,8 @@ CYCLED = {"betas": None, "momentum": 0.9, "weight_decay": 0.1, "rho": None, "alp
     "laws/checkpoints",
     source="contract of torch.optim: state_dict, load_state_dict and their hooks",
     statement="T steps are s steps, a checkpoint, and T - s steps for every s; to the bit in "
-    "bfloat16 where states are wider; torch.load reads a file of it, told nothing; what others write "
-    "into a group comes back, and hooks are called.",
+    "bfloat16 where states are wider; torch.load reads a file of it, told nothing; what others "
+    "write into a group comes back, and hooks are called.",
     hypotheses=(
         "it has a state_dict",
         "hooks: it holds no other optimizer, which has its own",
