@@ -131,10 +131,20 @@ class Structure:
 
         Of two trainings that differ in these alone the last steps are compared, from one and the
         same point, for a step may depend on where it is, on the loss, and on how many went before.
+        A copy of the point (schedule-free without averaging) is no memory of them: then a last step
+        is, wherever it is taken, that of a fresh training.
         """
         first, second = self.problem.c[:2]
         there = self._after(first), self._after(-3 * first.sign() * second.abs())
-        return not near(*there, FRESH)
+        return not near(*there, FRESH) and any(map(self._is_felt_after, (-0.05, 0.05)))
+
+    def _is_felt_after(self, share: float) -> bool:
+        """The same gradient for long is, in the step along a share of it."""
+        same = self.problem.c[:1].expand_as(self.problem.c)
+        turned = self.problem.descending(torch.cat([same[:-1], share * same[:1]]))
+        last = self.implementation.follow(turned).diff(dim=0)[-1]
+        afresh = self.implementation.follow(turned.from_step(turned.steps - 1)).diff(dim=0)[0]
+        return not near(last, afresh, FRESH)
 
     def _after(self, past: Tensor) -> Tensor:
         """The last steps, back at the start, after one gradient again and again.
