@@ -226,11 +226,12 @@ def test_ownership(trial: Trial) -> None:
     No contract says which of several calls' gradients stays: SAM and a line search may end on any.
     """
     usual = trial.implementation(torch.optim.SGD, momentum=0.9)
-    paths = {"": usual}
+    single = laws.one_by_one(usual, trial.seed)
     if usual.declares("foreach"):
-        paths[", in lists"] = usual.having(foreach=True)
-    single = [one._replace(title=one.title + path) for path, own in paths.items()
-              for one in laws.one_by_one(own, trial.seed)]  # fmt: skip
+        # torch's own SGD writes Nesterov's look-ahead into p.grad there.
+        lists = laws.one_by_one(usual.having(foreach=True), trial.seed)
+        single += [one._replace(title=f"{one.title}, in lists") for one in lists
+                   if not one.title.endswith("nesterov")]  # fmt: skip
     cases = [*laws.situations(usual, trial.seed, awake=True), *single]
     for title, optimizer, pair in cases:
         steps = FEW if title else pair.steps
