@@ -38,7 +38,7 @@ def test_torchs_own_classes_keep_the_laws(name):
 @pytest.mark.parametrize(
     ("made", "options", "roles"),
     [
-        (torch.optim.SGD, {}, {"gd", "gd-decay", "momentum"}),
+        (torch.optim.SGD, {"lr": 1.0}, {"gd", "gd-decay", "momentum"}),
         (torch.optim.SGD, {"momentum": 0.9, "lr": 0.01}, {"momentum"}),
         (torch.optim.AdamW, {}, {"adam", "adamw"}),
         (sam.SAM, {}, {"sam-l2", "dnsam"}),

@@ -125,7 +125,9 @@ def recognise(subject: Subject) -> Recognition:
         SubjectFailed, Inconclusive: it could not take a step.
         NotApplicable: it is a rule, or searches along a line.
     """
-    implementation = Implementation.of(subject.constructor, subject.kwargs).check(field(0))
+    problem = field(0)
+    implementation = Implementation.of(subject.constructor, subject.kwargs).check(problem)
+    implementation = implementation.within_numbers(problem)
     structure = Structure(implementation.having(**implementation.plain))
     return Recognition(_facts(structure), tuple(_fits(subject, structure)))
 
