@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from limitpoint import claims_of, evaluate
-from limitpoint.recognition import recognise_apart
-from limitpoint.subjects import USUAL, Subject
+from limitpoint.recognition import recognise
+from limitpoint.subjects import Subject
 
 FOLDER = Path(__file__).parents[1] / "docs/recipes"
 LAWS = claims_of(paper="laws")
@@ -45,11 +45,11 @@ def recipes():
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_keeps_the_laws(name, recipes):
     broken, roles = RECIPES[name]
-    subject = Subject.from_object("optimizer", recipes[name], USUAL)
+    subject = Subject.from_object("optimizer", recipes[name])
     records = [evaluate(law, [subject]) for law in LAWS]
     failed = {record.name: record.reason for record in records if record.failed}
     assert set(failed) == broken, failed
-    assert set(recognise_apart(subject).roles) == roles
+    assert set(recognise(subject).roles) == roles
 
 
 def test_every_recipe_is_judged(recipes):

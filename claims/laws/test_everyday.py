@@ -77,7 +77,7 @@ def test_mixed(trial: Trial) -> None:
     rivals=("class-trainable-once",),
 )
 def test_thaw(trial: Trial) -> None:
-    """The second of two, after three of twelve steps."""
+    """The second of two tensors, thawed after three of twelve steps."""
     usual = trial.implementation(torch.optim.AdamW)
     pair = field(trial.seed)
     trial.require(DRAWS, not Structure(usual, trial.seed).draws)
@@ -183,7 +183,7 @@ def test_edges(trial: Trial) -> None:
     rivals=("class-keeps-every-step",),
 )
 def test_growth(trial: Trial) -> None:
-    """In the state and in attributes, at whatever depth."""
+    """Numbers in the state and in the attributes, at whatever depth."""
     usual = trial.implementation(torch.optim.AdamW)
     trial.require(f"it has no option {WINDOW}", not usual.takes(WINDOW))
     problem = field(trial.seed, steps=3 * laws.STEPS)
