@@ -5,7 +5,17 @@ from collections.abc import Iterator
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import COMMON, DEGREE, STEPS, Field, Implementation, Structure, field, near
+from limitpoint.laws import (
+    COMMON,
+    DEGREE,
+    STEP,
+    STEPS,
+    Field,
+    Implementation,
+    Structure,
+    field,
+    near,
+)
 from limitpoint.rivals.classes.blocks import Adafactor, Lamb
 
 #: Of an epsilon, or of a decay that leaves a trust ratio on.
@@ -16,7 +26,6 @@ WIDE = (18, 17)
 #: Names of a second moment's decay 1 - t^-c, of the largest update, and of a first moment's.
 SECOND, LARGEST = ("beta2_decay", "decay_rate"), ("d", "clip_threshold", "clipping_threshold")
 FIRST = ("betas", "beta1", "momentum")
-STEP = ("step", "entry")
 BFLOAT16 = 2.0**-7
 
 

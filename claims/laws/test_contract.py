@@ -6,9 +6,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from limitpoint import SubjectFailed, Trial, claim, laws
-from limitpoint.laws import STEPS, Field, Implementation, Structure, Training, field
+from limitpoint.laws import DRAWS, STEPS, Field, Implementation, Structure, Training, field
 from limitpoint.laws.contract import (
-    Graphed,
     counts,
     does,
     kept_an_entry,
@@ -19,7 +18,6 @@ from limitpoint.laws.contract import (
 )
 from limitpoint.subjects import parameters_of
 
-DRAWS = "it draws nothing from torch's generator, which goes on"
 HALF, FEW = 5, 3
 GROUPS = (([0], {}), ([1], {}))
 #: A thousand times as many terms in each sum.
@@ -145,8 +143,7 @@ def test_traces(trial: Trial) -> None:
         zeroing.optimizer.second_step = lambda zero_grad: second(zero_grad=True)
         trial.same("second_step(zero_grad=True) = False", zeroing.go(FEW).path, path)
     if not usual.defaults.get("differentiable"):
-        graphed = Graphed(**vars(pair))
-        optimizer = usual.train(graphed).go(FEW).optimizer
+        optimizer = usual.train(pair, graphed=True).go(FEW).optimizer
         state = tensors_in(getattr(optimizer, "state", {}))
         kept = sum(x.grad_fn is not None for x in state)
         trial.close("tensors in the state that have a graph", kept, 0, 0, "a count")

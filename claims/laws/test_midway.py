@@ -11,12 +11,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from limitpoint import SubjectFailed, Trial, claim, laws
-from limitpoint.laws import Field, Implementation, Structure, Training, field
+from limitpoint.laws import DRAWS, STEP, Field, Implementation, Structure, Training, field
 from limitpoint.laws.contract import does
 from limitpoint.rivals.classes.midway import ScheduleFree
 
-DRAWS = "it draws nothing from torch's generator, which goes on"
-STEP = ("step", "entry")
 HALF = 5
 FLOAT32 = 12 * torch.finfo(torch.float32).eps
 WIDE = (torch.float32, torch.float64)

@@ -3,10 +3,9 @@
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import Implementation, Network, Structure, Training, network
+from limitpoint.laws import STEP, Implementation, Network, Structure, Training, network
 from limitpoint.laws.training import flat
 
-STEP = ("step", "entry")
 HALF = 5
 BFLOAT16 = 5 * 3.4 * 2**-8
 

@@ -11,12 +11,10 @@ import numpy as np
 import torch
 
 from limitpoint import NotApplicable, SubjectFailed, Trial, claim, laws
-from limitpoint.laws import Field, Implementation, Structure, Training, field
+from limitpoint.laws import DRAWS, STEP, Field, Implementation, Structure, Training, field
 from limitpoint.laws.structure import beside_another
 
-STEP = ("step", "entry")
 HALF = 5
-DRAWS = "it draws nothing from torch's generator, which goes on"
 #: What torch's `Optimizer` has them in.
 HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 #: Steps in which a gradient that is kept is written over.

@@ -5,11 +5,10 @@ from dataclasses import replace
 import torch
 
 from limitpoint import Trial, claim, laws
-from limitpoint.laws import PAIR, Field, Implementation, Structure, field
+from limitpoint.laws import PAIR, STEP, Field, Implementation, Structure, field
 from limitpoint.laws.structure import beside_another
 from limitpoint.laws.training import flat
 
-STEP = ("step", "entry")
 #: The degree of steps whose epsilon is beside gradients of 1 is nearer to a number.
 FAR = 1e-4
 BFLOAT16 = 5 * 3.4 * 2**-8

@@ -7,10 +7,18 @@ import torch
 from torch import Tensor
 
 from limitpoint import NotApplicable, SubjectFailed, Trial, claim, laws
-from limitpoint.laws import Field, Implementation, Network, Structure, Training, field, network
+from limitpoint.laws import (
+    STEP,
+    Field,
+    Implementation,
+    Network,
+    Structure,
+    Training,
+    field,
+    network,
+)
 from limitpoint.rivals.classes.calls import Unscales
 
-STEP = ("step", "entry")
 HALF = 5
 #: A loss is multiplied by it, and overflows at a step.
 SCALE, OVERFLOWS = 2.0**10, 3

@@ -6,6 +6,7 @@ from .averages import rmsprops as rmsprops
 from .blocks import adafactors as adafactors
 from .blocks import shares as shares
 from .field import PAIR as PAIR
+from .field import STEP as STEP
 from .field import STEPS as STEPS
 from .field import Field as Field
 from .field import field as field
@@ -39,6 +40,7 @@ from .situations import paces as paces
 from .situations import situations as situations
 from .situations import switched_on as switched_on
 from .structure import DEGREE as DEGREE
+from .structure import DRAWS as DRAWS
 from .structure import GROWS as GROWS
 from .structure import LOST as LOST
 from .structure import ROUNDING as ROUNDING

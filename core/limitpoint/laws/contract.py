@@ -1,5 +1,5 @@
-"""What the laws about torch's contract look at: gradients with graphs, complex and sparse ones,
-tiled tensors, states."""
+"""What the laws about torch's contract look at: complex and sparse gradients, tiled tensors,
+states."""
 
 from __future__ import annotations
 
@@ -91,16 +91,6 @@ def in_rows(g: Tensor, *, twice: bool) -> Tensor:
     if not twice:
         return torch.sparse_coo_tensor(rows, g, g.shape, is_coalesced=True)
     return torch.sparse_coo_tensor(rows.repeat(1, 2), torch.cat([g / 4, g * 3 / 4]), g.shape)
-
-
-@dataclass(frozen=True, eq=False)
-class Graphed(Field):
-    """The same gradients with a graph, as `backward(create_graph=True)` leaves them."""
-
-    def gradients(self, t: int, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Plus w - w."""
-        found = super().gradients(t, tensors)
-        return [g + (w - w.detach()) for g, w in zip(found, tensors, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

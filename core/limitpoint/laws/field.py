@@ -13,6 +13,8 @@ from limitpoint.problems.randomness import generator
 
 #: Steps of a law.
 STEPS = 12
+#: What the axes of a law's iterates are.
+STEP = ("step", "entry")
 #: Two matrices, as every class takes them.
 PAIR = ((2, 3), (4, 2))
 

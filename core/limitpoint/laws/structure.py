@@ -38,6 +38,8 @@ PACE = 1e-6
 HUGE = 1024.0
 #: Steps that are looked at after a past of one kind or another.
 LATER = 3
+#: The hypothesis of laws that compare two runs from one seed; see `Structure.draws`.
+DRAWS = "it draws nothing from torch's generator, which goes on"
 #: What remembers gradients, by the names that it has.
 MEMORIES = ("betas", "beta", "beta1", "beta2", "momentum")
 #: Far above the roundings of a float64, far below those of a float32.
